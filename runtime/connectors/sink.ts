@@ -1,0 +1,41 @@
+/** Who writes, in which commit: enough to make any outside write idempotent. */
+export interface CommitIdentity {
+  readonly run: string
+  readonly pipeline: string
+  readonly operatorId: string
+  readonly subtask: number
+  readonly parallelism: number
+  /** Versions of one subtask only rise; a commit that is tried again has the same version and another attempt. */
+  readonly version: number
+  readonly attempt: string
+}
+
+export type SinkContext = Pick<CommitIdentity, 'run' | 'pipeline' | 'operatorId' | 'subtask' | 'parallelism'>
+
+/** Small, plain, kept in the commit item: how far a transactional sink has staged. */
+export type SinkState = { readonly [field: string]: string | number }
+
+/** One subtask's writer. */
+export interface SinkWriter<T> {
+  /** Takes one record; buffers it. */
+  write(value: T, record: { readonly timestamp: number; readonly key: unknown }): void
+  /**
+   * Called just before each commit that has written something, or that is a checkpoint's cut: when it resolves, all that was
+   * written is durable outside (idempotently, by `commit`), or staged. What it returns is kept with the commit. The commit itself may still
+   * fail and be tried again with the same version.
+   */
+  flush(commit: CommitIdentity, cut: { readonly checkpoint: number } | undefined): Promise<SinkState | undefined>
+  close(): Promise<void>
+}
+
+/** A sink, as the pipeline declares it. Opened once per subtask, with the state of its last commit. */
+export interface Sink<T> {
+  readonly kind: string
+  open(context: SinkContext, state: SinkState | undefined): Promise<SinkWriter<T>>
+  /**
+   * Transactional sinks: makes visible what all subtasks staged up to checkpoint `checkpoint` (protocol.md, D7). `parts[i]` is subtask i's state
+   * at its cut. Called after the checkpoint is complete, maybe more than once: idempotent by checkpoint.
+   */
+  commit?(run: string, checkpoint: number, parts: readonly (SinkState | undefined)[]): Promise<void>
+  describe(): string
+}

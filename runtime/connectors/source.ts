@@ -1,0 +1,30 @@
+/** Where a source stands: plain JSON, opaque to the engine. */
+export type SourcePosition = { readonly [field: string]: string | number }
+
+/** Raw records of one split, in order, as a connector hands them over. */
+export interface SourceBatch {
+  readonly records: readonly (string | Uint8Array)[]
+  /** Position just behind record `index` of this batch (0 <= index < records.length). */
+  after(index: number): SourcePosition
+  /** Where to go on when the whole batch is taken (also when it has no records). */
+  readonly next: SourcePosition
+  /** Nothing will ever follow. */
+  readonly done: boolean
+}
+
+/** Reads one split. */
+export interface SplitReader {
+  /** The records behind `position` (from the start when undefined), at most `limit`; an empty batch when there is nothing now. */
+  read(position: SourcePosition | undefined, limit: number): Promise<SourceBatch>
+  close(): Promise<void>
+}
+
+/** A source outside: files, a Kinesis stream, Kafka … Each split is one subtask of the source stage. */
+export interface SourceConnector {
+  readonly kind: string
+  /** Names of the splits, stable over restarts. */
+  splits(): Promise<readonly string[]>
+  open(split: string): Promise<SplitReader>
+  /** For the plan. */
+  describe(): string
+}

@@ -1,0 +1,73 @@
+import { MillraceError } from '../errors.ts'
+
+/** What may be a key. */
+export type KeyPart = string | number
+export type Key = KeyPart | readonly KeyPart[]
+
+/** A key function gave something that can't be a key. */
+export class KeyError extends MillraceError {
+  override readonly name = 'KeyError'
+}
+
+const TUPLE = '\u0001'
+
+/**
+ * The form of a key that maps and comparisons use: strings and numbers as they are, tuples as a string that no other key has.
+ * Throws KeyError for anything else.
+ */
+export function canonicalKey(key: unknown, label: string): KeyPart {
+  if (typeof key === 'string') return key.charCodeAt(0) === 1 ? TUPLE + JSON.stringify(key) : key
+  if (typeof key === 'number') {
+    if (Number.isNaN(key)) throw new KeyError(`keyBy(${label}) gave NaN, which is no key`)
+    return key === 0 ? 0 : key
+  }
+  if (Array.isArray(key)) return TUPLE + JSON.stringify(key.map(part => keyPart(part, label)))
+  throw new KeyError(`keyBy(${label}) gave ${describe(key)}: a key is a string, a number or a tuple of them`)
+}
+
+function keyPart(part: unknown, label: string): KeyPart {
+  if (typeof part === 'string') return part
+  if (typeof part === 'number' && Number.isFinite(part)) return part === 0 ? 0 : part
+  throw new KeyError(`keyBy(${label}) gave a tuple with ${describe(part)} in it: a tuple key holds strings and finite numbers`)
+}
+
+function describe(value: unknown): string {
+  return value === null ? 'null' : value instanceof Promise ? 'a Promise' : typeof value === 'number' ? String(value) : typeof value
+}
+
+/** The key as the user gave it, from its canonical form. */
+export function userKey(key: KeyPart): Key {
+  return typeof key === 'string' && key.charCodeAt(0) === 1 ? JSON.parse(key.slice(1)) : key
+}
+
+/** The key as part of an address: a string that tells 1 from '1'. */
+export function keyId(key: KeyPart): string {
+  return typeof key === 'number' ? `n${key}` : `s${key}`
+}
+
+export function keyFromId(id: string): KeyPart {
+  return id[0] === 'n' ? Number(id.slice(1)) : id.slice(1)
+}
+
+/** Stable across processes, runs and versions: it decides where state lives. */
+export function keyGroup(key: KeyPart, groups: number): number {
+  return (typeof key === 'number' && (key | 0) === key ? mix(key) : hashString(typeof key === 'number' ? `n${key}` : key)) % groups
+}
+
+function hashString(text: string): number {
+  let h = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
+  return mix(h)
+}
+
+/** Murmur3's finaliser: neighbouring keys land in different groups. */
+function mix(h: number): number {
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
+
+/** The subtask that owns a key group: contiguous ranges, as evenly as they go. */
+export function subtaskOf(group: number, groups: number, parallelism: number): number {
+  return Math.floor((group * parallelism) / groups)
+}

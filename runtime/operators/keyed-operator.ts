@@ -1,0 +1,190 @@
+import type { KeyPart } from '../graph/key.ts'
+import type { StateDeclaration } from '../state/declaration.ts'
+import { type KeyEntry, type MapSlot, newMapSlot } from '../state/entry.ts'
+import type { KeyedState } from '../state/keyed-state.ts'
+import { Timers } from '../state/timers.ts'
+import { Operator, type Receiver, WatermarkMerge } from './operator.ts'
+
+/** Input that waits for state to be loaded. */
+type Waiting = { input: number; value: any; timestamp: number; key: KeyPart } | { watermark: number }
+
+/**
+ * An operator with keyed state and timers. Subclasses see a record only when the state of its key is in memory, so they read
+ * it synchronously: at a key that is not, all input queues up, and `drain` loads every key in the queue with one read.
+ */
+export abstract class KeyedOperator extends Operator {
+  /** The operator's state, installed by the stage before `open`. */
+  state!: KeyedState
+  readonly eventTimers = new Timers()
+  readonly processingTimers = new Timers()
+  /** The operator's watermark: records at or below it may be late. */
+  currentWatermark = Number.NEGATIVE_INFINITY
+  /** Stopped firing at a full commit; the stage commits and calls `resume`. */
+  yielded = false
+
+  private waiting: Waiting[] = []
+  /** Firing of event timers up to here is under way (it stopped for cold state, or to yield). */
+  private firing: number | undefined
+  private readonly merge: WatermarkMerge | undefined
+  private readonly inputs: number
+
+  constructor(inputs = 1) {
+    super()
+    this.inputs = inputs
+    this.merge = inputs > 1 ? new WatermarkMerge(inputs) : undefined
+  }
+
+  /** One record, with the state of its key. Results go to `this.ctx.output`. */
+  protected abstract onRecord(entry: KeyEntry, value: any, timestamp: number, input: number): void
+
+  /** One due timer, which no longer exists. `domain` 'event' timers come in order of time, then key, then tag. */
+  protected onTimer(_entry: KeyEntry, _at: number, _tag: KeyPart, _domain: 'event' | 'processing'): void {}
+
+  /** After the timers of a watermark have fired and before it goes on. */
+  protected onWatermark(_timestamp: number): void {}
+
+  override input(index: number): Receiver {
+    if (this.inputs === 1) return this
+    return {
+      record: (value, timestamp, key) => this.accept(index, value, timestamp, key),
+      watermark: timestamp => {
+        if (this.merge!.update(index, timestamp)) this.watermark(this.merge!.current)
+      },
+    }
+  }
+
+  record(value: any, timestamp: number, key: KeyPart): void {
+    this.accept(0, value, timestamp, key)
+  }
+
+  override watermark(timestamp: number): void {
+    if (this.pending || this.yielded) {
+      this.waiting.push({ watermark: timestamp })
+      return
+    }
+    this.advance(timestamp)
+  }
+
+  override get pending(): boolean {
+    return !this.yielded && (this.waiting.length > 0 || this.firing !== undefined)
+  }
+
+  override async drain(): Promise<void> {
+    while (this.pending) {
+      await this.load()
+      if (this.firing !== undefined) this.advance(this.firing)
+      if (this.firing !== undefined) continue
+      const queue = this.waiting
+      this.waiting = []
+      for (let i = 0; i < queue.length; i++) {
+        const next = queue[i]!
+        if ('watermark' in next) this.watermark(next.watermark)
+        else this.accept(next.input, next.value, next.timestamp, next.key)
+      }
+    }
+  }
+
+  /** Goes on firing after a commit. */
+  resume(): void {
+    this.yielded = false
+    if (this.firing !== undefined) this.advance(this.firing)
+  }
+
+  /** For the commit item: the watermark that timers are still firing for. */
+  get firingUpTo(): number | undefined {
+    return this.firing
+  }
+
+  /** From the commit item. */
+  restoreWatermark(current: number, firing: number | undefined): void {
+    this.currentWatermark = current
+    this.firing = firing
+    this.yielded = firing !== undefined
+    for (let i = 0; i < this.inputs; i++) this.merge?.update(i, current)
+  }
+
+  /** Fires the processing timers due at `now`; the stage calls it when nothing is pending. `limit`: only timers set before the call. */
+  async fireProcessingTimers(now: number): Promise<void> {
+    const until = now
+    while (this.processingTimers.next <= until) {
+      const at = this.processingTimers.next
+      const due = this.processingTimers.due(at)
+      await this.state.load(due.map(d => d.key))
+      for (const { key, tag } of due) {
+        if (!this.processingTimers.delete(at, key, tag)) continue
+        this.fire(key, at, tag, 'processing')
+        if (this.pending) await this.drain()
+      }
+    }
+  }
+
+  /** Parks the operator: what `missing` names is loaded before input goes on. */
+  protected miss(entry: KeyEntry, state: number, subkeys: readonly KeyPart[] | 'all'): void {
+    this.state.want(entry, state, subkeys)
+  }
+
+  /** Puts a record back in front of the queue: it is processed again once what it missed is loaded. */
+  protected retryLater(input: number, value: any, timestamp: number, key: KeyPart): void {
+    this.waiting.unshift({ input, value, timestamp, key })
+  }
+
+  private accept(input: number, value: any, timestamp: number, key: KeyPart): void {
+    if (this.waiting.length > 0 || this.firing !== undefined) {
+      this.waiting.push({ input, value, timestamp, key })
+      return
+    }
+    const entry = this.state.lookup(key)
+    if (entry === undefined) {
+      this.waiting.push({ input, value, timestamp, key })
+      return
+    }
+    this.onRecord(entry, value, timestamp, input)
+  }
+
+  /** Fires what is due and passes the watermark on; stops for cold keys and to yield, and is then called again. */
+  private advance(timestamp: number): void {
+    this.firing = timestamp
+    this.currentWatermark = timestamp
+    while (this.eventTimers.next <= timestamp) {
+      const at = this.eventTimers.next
+      const due = this.eventTimers.due(at)
+      if (!this.state.resident(due)) return
+      for (const { key, tag } of due) {
+        if (!this.eventTimers.delete(at, key, tag)) continue // deleted by one that fired just before
+        if (this.fire(key, at, tag, 'event') === false) return
+        if (this.ctx.shouldYield()) {
+          this.yielded = true
+          return
+        }
+      }
+    }
+    this.firing = undefined
+    this.onWatermark(timestamp)
+    this.ctx.forwardWatermark(timestamp)
+  }
+
+  /** False: the timer missed state and was set again. */
+  protected fire(key: KeyPart, at: number, tag: KeyPart, domain: 'event' | 'processing'): boolean {
+    const entry = this.state.lookup(key)
+    if (entry === undefined) throw new Error(`timer of a key that was just loaded finds no state: ${String(key)}`)
+    this.onTimer(entry, at, tag, domain)
+    return true
+  }
+
+  /** Everything that the queue and the due timers need, in one read. */
+  private async load(): Promise<void> {
+    const keys: KeyPart[] = []
+    for (const w of this.waiting) if (!('watermark' in w)) keys.push(w.key)
+    if (this.firing !== undefined && this.eventTimers.next <= this.firing) {
+      for (const d of this.eventTimers.due(this.eventTimers.next)) keys.push(d.key)
+    }
+    await this.state.load(keys)
+  }
+}
+
+/** The map slot of a state, made when there is none yet. */
+export function mapSlot(entry: KeyEntry, state: number): MapSlot {
+  return (entry.values[state] ??= newMapSlot(true))
+}
+
+export type { StateDeclaration }

@@ -1,0 +1,18 @@
+/** What went wrong with a frame; see {@link FrameError}. */
+export type FrameErrorCode = 'magic' | 'version' | 'checksum' | 'truncated' | 'corrupt' | 'unserialisable'
+
+/**
+ * A frame that cannot be written or read. It is terminal: the same bytes, or the same value, fail again the same way.
+ *
+ * Reading: `magic` (not a frame), `version` (written by a newer Millrace), `truncated`, `checksum`, `corrupt` (a right
+ * checksum over a body that makes no sense). Writing: `unserialisable` (the message names the field, e.g. `$.user.socket`).
+ */
+export class FrameError extends Error {
+  readonly code: FrameErrorCode
+
+  constructor(code: FrameErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'FrameError'
+    this.code = code
+  }
+}

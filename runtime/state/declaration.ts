@@ -1,0 +1,25 @@
+/**
+ * What an operator declares about its keyed state. At runtime there are two primitives: `value` (one entry a key) and `map`
+ * (entries of their own, so that a key with 100,000 of them is neither loaded nor rewritten whole). List, reducing and aggregating
+ * state are made of these.
+ */
+export interface StateDeclaration {
+  readonly name: string
+  readonly primitive: 'value' | 'map'
+  /** Time to live; undefined: for ever. */
+  readonly ttl?: Ttl
+  /**
+   * Map only. `all`: the entries of a key are loaded together with it (few entries: panes, windows). `entry`: each is loaded
+   * when first asked for (many entries).
+   */
+  readonly load?: 'all' | 'entry'
+}
+
+export interface Ttl {
+  /** Milliseconds. */
+  readonly ms: number
+  /** Which clock an entry ages by. Event time (the operator's watermark and the record's timestamp) is the default: replays see the same. */
+  readonly time: 'event' | 'processing'
+  /** `write` (default): only writing renews it. `read`: reading does too. */
+  readonly refresh: 'write' | 'read'
+}

@@ -1,0 +1,171 @@
+import type { KeyPart } from '../graph/key.ts'
+import type { StateDeclaration } from './declaration.ts'
+import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
+
+/** Where state that is not in memory comes from. Absent (`undefined` in KeyedState): nothing was ever written behind the log. */
+export interface StateLoader {
+  /** Fills in what `entries` don't know: values, and whole maps of `load: 'all'` (never over what is known or DELETED already). */
+  loadEntries(state: KeyedState, entries: readonly KeyEntry[]): Promise<void>
+  /** Fills in map entries of one key. */
+  loadMap(state: KeyedState, entry: KeyEntry, index: number, subkeys: readonly KeyPart[] | 'all'): Promise<void>
+}
+
+/**
+ * The state of one operator in one subtask: what is in memory of it, and which of that was written since the last commit.
+ * All writing goes through here, so that it reaches the log.
+ */
+export class KeyedState {
+  readonly declarations: readonly StateDeclaration[]
+  /** Undefined while nothing lies behind the log: then a key that is not in memory does not exist. */
+  loader: StateLoader | undefined
+  /** Advanced by the stage with each commit; entries remember their last one. */
+  epoch = 0
+  /** Written since the last commit. */
+  dirty: KeyEntry[] = []
+  readonly entries = new Map<KeyPart, KeyEntry>()
+  private readonly allKnown: number
+  private wanted: { entry: KeyEntry; state: number; subkeys: KeyPart[] | 'all' }[] = []
+
+  constructor(declarations: readonly StateDeclaration[]) {
+    if (declarations.length > 30) throw new Error('an operator can declare at most 30 states')
+    this.declarations = declarations
+    this.allKnown = (1 << declarations.length) - 1
+  }
+
+  /** The entry of a key, if all that is known of it is in memory (a key that exists nowhere gets a new one); undefined: load it first. */
+  lookup(key: KeyPart): KeyEntry | undefined {
+    let entry = this.entries.get(key)
+    if (entry === undefined) {
+      if (this.loader !== undefined) return undefined
+      entry = new KeyEntry(key, this.declarations.length)
+      entry.known = this.allKnown
+      this.entries.set(key, entry)
+    } else if (entry.known !== this.allKnown) {
+      if (this.loader !== undefined) return undefined
+      this.completeFromNothing(entry)
+    }
+    entry.touched = this.epoch
+    return entry
+  }
+
+  resident(due: readonly { key: KeyPart }[]): boolean {
+    if (this.loader === undefined) return true
+    return due.every(d => this.entries.get(d.key)?.known === this.allKnown)
+  }
+
+  /** Brings the state of these keys into memory, and what `want` asked for. */
+  async load(keys: readonly KeyPart[]): Promise<void> {
+    const wanted = this.wanted
+    this.wanted = []
+    if (this.loader === undefined) return
+    const missing = new Set<KeyEntry>()
+    for (const key of keys) {
+      let entry = this.entries.get(key)
+      if (entry === undefined) {
+        entry = new KeyEntry(key, this.declarations.length)
+        this.entries.set(key, entry)
+      }
+      entry.touched = this.epoch
+      if (entry.known !== this.allKnown) missing.add(entry)
+    }
+    if (missing.size > 0) await this.loader.loadEntries(this, [...missing])
+    for (const entry of missing) entry.known = this.allKnown
+    for (const w of wanted) await this.loader.loadMap(this, w.entry, w.state, w.subkeys)
+  }
+
+  /** Asks for map entries that are not in memory; the next `load` brings them. */
+  want(entry: KeyEntry, state: number, subkeys: readonly KeyPart[] | 'all'): void {
+    this.wanted.push({ entry, state, subkeys: subkeys === 'all' ? 'all' : [...subkeys] })
+  }
+
+  // ---- value states -------------------------------------------------------------------------------------------------
+
+  /** The value, undefined when there is none. `now` by the clock of the declaration's ttl (ignored without one). */
+  value(entry: KeyEntry, index: number, now: number): any {
+    const ttl = this.declarations[index]!.ttl
+    const stored = entry.values[index]
+    if (ttl === undefined || stored === undefined) return stored
+    const cell = stored as TtlCell
+    if (cell.expiry <= now) {
+      this.setValue(entry, index, undefined, now)
+      return undefined
+    }
+    if (ttl.refresh === 'read') this.setValue(entry, index, cell.value, now)
+    return cell.value
+  }
+
+  /** Sets the value (undefined: clears it). Also to be called after changing a value in place. */
+  setValue(entry: KeyEntry, index: number, value: unknown, now: number): void {
+    const ttl = this.declarations[index]!.ttl
+    entry.values[index] = ttl === undefined || value === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell)
+    this.mark(entry, index)
+  }
+
+  // ---- map states ---------------------------------------------------------------------------------------------------
+
+  /** The slot of a map state: for reading its entries where it is complete. */
+  slot(entry: KeyEntry, index: number): MapSlot {
+    return (entry.values[index] ??= newMapSlot(this.loader === undefined || this.declarations[index]!.load === 'all'))
+  }
+
+  /** False: the entry may exist but is not in memory; `want` it. */
+  knows(entry: KeyEntry, index: number, subkey: KeyPart): boolean {
+    const slot = this.slot(entry, index)
+    return slot.complete || slot.entries.has(subkey)
+  }
+
+  /** One entry, undefined when there is none. Only for entries that `knows`. */
+  mapGet(entry: KeyEntry, index: number, subkey: KeyPart, now: number): any {
+    const stored = this.slot(entry, index).entries.get(subkey)
+    if (stored === undefined || stored === DELETED) return undefined
+    const ttl = this.declarations[index]!.ttl
+    if (ttl === undefined) return stored
+    const cell = stored as TtlCell
+    if (cell.expiry <= now) {
+      this.mapDelete(entry, index, subkey)
+      return undefined
+    }
+    if (ttl.refresh === 'read') this.mapSet(entry, index, subkey, cell.value, now)
+    return cell.value
+  }
+
+  mapSet(entry: KeyEntry, index: number, subkey: KeyPart, value: unknown, now: number): void {
+    const ttl = this.declarations[index]!.ttl
+    const slot = this.slot(entry, index)
+    slot.entries.set(subkey, ttl === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell))
+    slot.dirty.add(subkey)
+    this.mark(entry, index)
+  }
+
+  /** Deletes one entry, known or not. */
+  mapDelete(entry: KeyEntry, index: number, subkey: KeyPart): void {
+    const slot = this.slot(entry, index)
+    if (slot.complete && !slot.entries.has(subkey)) return
+    slot.entries.set(subkey, DELETED)
+    slot.dirty.add(subkey)
+    this.mark(entry, index)
+  }
+
+  /** Live entries in order of writing; only for complete slots (`slot(...).complete`). */
+  *mapEntries(entry: KeyEntry, index: number, now: number): Generator<[KeyPart, any]> {
+    const ttl = this.declarations[index]!.ttl
+    for (const [subkey, stored] of this.slot(entry, index).entries) {
+      if (stored === DELETED) continue
+      if (ttl === undefined) yield [subkey, stored]
+      else if ((stored as TtlCell).expiry > now) yield [subkey, (stored as TtlCell).value]
+    }
+  }
+
+  private mark(entry: KeyEntry, index: number): void {
+    if (entry.dirty === 0) this.dirty.push(entry)
+    entry.dirty |= 1 << index
+  }
+
+  /** Nothing lies behind: what is not known does not exist. */
+  private completeFromNothing(entry: KeyEntry): void {
+    for (let i = 0; i < this.declarations.length; i++) {
+      if (this.declarations[i]!.primitive === 'map' && entry.values[i] !== undefined) (entry.values[i] as MapSlot).complete = true
+    }
+    entry.known = this.allKnown
+  }
+}

@@ -1,0 +1,137 @@
+import type { KeyPart } from '../graph/key.ts'
+
+/** One change of a timer, in the order in which they happened. */
+export interface TimerChange {
+  readonly set: boolean
+  readonly at: number
+  readonly key: KeyPart
+  readonly tag: KeyPart
+}
+
+/**
+ * The timers of one operator in one time domain. A timer is (time, key, tag) and exists once. Timers of one time share a bucket, because windows
+ * of many keys end together. They fire by time, then key, then tag, whatever order they were set in: a run that was killed
+ * and resumed fires as an undisturbed one does.
+ */
+export class Timers {
+  /** Since the last commit. */
+  changes: TimerChange[] = []
+  private readonly buckets = new Map<number, Map<KeyPart, KeyPart | Set<KeyPart>>>()
+  /** Binary min-heap of the buckets' times; a time whose bucket is gone is skipped when it comes up. */
+  private readonly heap: number[] = []
+  private count = 0
+
+  get size(): number {
+    return this.count
+  }
+
+  /** Time of the earliest timer, Infinity when there is none. */
+  get next(): number {
+    while (this.heap.length > 0) {
+      if (this.buckets.has(this.heap[0]!)) return this.heap[0]!
+      this.pop()
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  /** False if it was set already. */
+  set(at: number, key: KeyPart, tag: KeyPart = ''): boolean {
+    if (!this.insert(at, key, tag)) return false
+    this.changes.push({ set: true, at, key, tag })
+    return true
+  }
+
+  /** False if there was none. */
+  delete(at: number, key: KeyPart, tag: KeyPart = ''): boolean {
+    if (!this.remove(at, key, tag)) return false
+    this.changes.push({ set: false, at, key, tag })
+    return true
+  }
+
+  /** Applies a change from the log, or a timer from the base: not a change of this attempt. */
+  restore(set: boolean, at: number, key: KeyPart, tag: KeyPart): void {
+    if (set) this.insert(at, key, tag)
+    else this.remove(at, key, tag)
+  }
+
+  /** The keys and tags of one time, in firing order. */
+  due(at: number): { key: KeyPart; tag: KeyPart }[] {
+    const list: { key: KeyPart; tag: KeyPart }[] = []
+    for (const [key, tags] of this.buckets.get(at) ?? []) {
+      if (tags instanceof Set) for (const tag of tags) list.push({ key, tag })
+      else list.push({ key, tag: tags })
+    }
+    return list.sort((a, b) => compareParts(a.key, b.key) || compareParts(a.tag, b.tag))
+  }
+
+  private insert(at: number, key: KeyPart, tag: KeyPart): boolean {
+    let bucket = this.buckets.get(at)
+    if (bucket === undefined) {
+      bucket = new Map()
+      this.buckets.set(at, bucket)
+      this.push(at)
+    }
+    const tags = bucket.get(key)
+    if (tags === undefined) bucket.set(key, tag)
+    else if (tags instanceof Set) {
+      if (tags.has(tag)) return false
+      tags.add(tag)
+    } else {
+      if (tags === tag) return false
+      bucket.set(key, new Set([tags, tag]))
+    }
+    this.count++
+    return true
+  }
+
+  private remove(at: number, key: KeyPart, tag: KeyPart): boolean {
+    const bucket = this.buckets.get(at)
+    const tags = bucket?.get(key)
+    if (bucket === undefined || tags === undefined) return false
+    if (tags instanceof Set) {
+      if (!tags.delete(tag)) return false
+      if (tags.size === 0) bucket.delete(key)
+    } else {
+      if (tags !== tag) return false
+      bucket.delete(key)
+    }
+    if (bucket.size === 0) this.buckets.delete(at)
+    this.count--
+    return true
+  }
+
+  private push(at: number): void {
+    const heap = this.heap
+    let i = heap.push(at) - 1
+    while (i > 0) {
+      const parent = (i - 1) >> 1
+      if (heap[parent]! <= at) break
+      heap[i] = heap[parent]!
+      i = parent
+    }
+    heap[i] = at
+  }
+
+  private pop(): void {
+    const heap = this.heap
+    const last = heap.pop()!
+    if (heap.length === 0) return
+    let i = 0
+    for (;;) {
+      let child = 2 * i + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++
+      if (heap[child]! >= last) break
+      heap[i] = heap[child]!
+      i = child
+    }
+    heap[i] = last
+  }
+}
+
+/** Numbers before strings, numbers by size, strings by code unit. */
+export function compareParts(a: KeyPart, b: KeyPart): number {
+  if (typeof a === 'number') return typeof b === 'number' ? a - b : -1
+  if (typeof b === 'number') return 1
+  return a < b ? -1 : a > b ? 1 : 0
+}
