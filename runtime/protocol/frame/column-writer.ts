@@ -138,11 +138,12 @@ export class ColumnWriter {
     if (at === this.dense) return
     const exceptions = new Uint8Array(rows)
     let kept = 0
-    let dense = 0
-    for (let row = 0; row < rows; row++) {
-      exceptions[row] = this.exceptions?.[row] || special(numbers[dense++]!)
-      if (this.exceptions?.[row]) dense--
-      else if (exceptions[row] === EXCEPTION.none) numbers[kept++] = numbers[dense - 1]!
+    for (let row = 0, next = 0; row < rows; row++) {
+      const absent = this.exceptions?.[row] ?? EXCEPTION.none
+      const value = absent === EXCEPTION.none ? numbers[next++]! : 0
+      const exception = absent === EXCEPTION.none ? special(value) : absent
+      exceptions[row] = exception
+      if (exception === EXCEPTION.none) numbers[kept++] = value
     }
     this.exceptions = exceptions
     this.dense = kept
