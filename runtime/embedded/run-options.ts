@@ -1,0 +1,53 @@
+import type { Sink } from '../connectors/sink.ts'
+import type { SourceConnector } from '../connectors/source.ts'
+
+/** How the embedded engine runs a pipeline. */
+export interface RunOptions {
+  /** Overrides the pipeline's own default; operators that set theirs keep it. */
+  readonly parallelism?: number
+  /** Directory for streams, logs, state and snapshots; a run on the same directory goes on where it stopped. Undefined: in memory. */
+  readonly state?: string
+  /** Between the starts of two checkpoints, ms. Default 10,000. */
+  readonly checkpointMs?: number
+  /** By name of the source: replaces or supplies its connector. */
+  readonly sources?: Readonly<Record<string, SourceConnector>>
+  /** By name of the sink: replaces it. */
+  readonly sinks?: Readonly<Record<string, Sink<any>>>
+  /** Source records of one batch. Default 1,000. */
+  readonly batchSize?: number
+  /** False: each operator in a stage of its own (for tests). Default true. */
+  readonly chaining?: boolean
+  /** About how many bytes of keyed state may stay in memory, over all subtasks. Default 128 MiB. */
+  readonly stateMemory?: number
+  /** Called about four times a second while it runs. */
+  readonly onProgress?: (progress: Progress) => void
+  /** Aborted: takes a last checkpoint and stops (`outcome: 'stopped'`). */
+  readonly signal?: AbortSignal
+}
+
+export interface Progress {
+  /** Source records taken so far, by this process. */
+  readonly events: number
+  readonly deadLetters: number
+  /** Records that reached sinks. */
+  readonly results: number
+  /** Lowest watermark of the stages, epoch ms; -Infinity before the first, Infinity at the end. */
+  readonly watermark: number
+  /** Bytes of frames that are not consumed yet. */
+  readonly backlogBytes: number
+  /** Checkpoints completed and failed by this process, and the number of the last completed one (0: none). */
+  readonly checkpoints: { readonly completed: number; readonly failed: number; readonly last: number }
+  readonly elapsedMs: number
+}
+
+export interface RunSummary extends Progress {
+  /** finished: the bounded input is through, everything fired, final checkpoint taken. stopped: by the signal. */
+  readonly outcome: 'finished' | 'stopped'
+  readonly pipeline: string
+  readonly run: string
+  /** True: this run went on from a state directory. */
+  readonly resumed: boolean
+  readonly stages: readonly { readonly id: string; readonly subtasks: number; readonly commits: number; readonly recordsIn: number; readonly recordsOut: number }[]
+  /** By name: records written. */
+  readonly sinks: Readonly<Record<string, number>>
+}
