@@ -1,4 +1,4 @@
-import { zstdDecompressSync } from 'node:zlib'
+import { constants, zstdDecompressSync } from 'node:zlib'
 import { readBody } from './frame/body-reader.ts'
 import { FrameCursor } from './frame/cursor.ts'
 import { FrameError } from './frame/error.ts'
@@ -45,6 +45,9 @@ export function readFrame(data: Uint8Array): Frame {
   return { header: prefix.header, count: prefix.count, reader }
 }
 
+/** A stream may ask for a window as large as it likes; no body is larger than 2^24 bytes. */
+const ZSTD_LIMITS = { [constants.ZSTD_d_windowLogMax]: 24 }
+
 function unpack(body: Uint8Array, prefix: FramePrefix): Uint8Array {
   const raw = prefix.compressed ? decompress(body, prefix.rawBytes) : body
   if (raw.length !== prefix.rawBytes) throw new FrameError('corrupt', `a body of ${raw.length} bytes, not ${prefix.rawBytes}`)
@@ -53,7 +56,7 @@ function unpack(body: Uint8Array, prefix: FramePrefix): Uint8Array {
 
 function decompress(body: Uint8Array, rawBytes: number): Uint8Array {
   try {
-    return zstdDecompressSync(body, { maxOutputLength: Math.max(1, rawBytes) })
+    return zstdDecompressSync(body, { maxOutputLength: Math.max(1, rawBytes), params: ZSTD_LIMITS })
   } catch (cause) {
     throw new FrameError('corrupt', 'the frame body does not decompress', { cause })
   }

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import type { ByteReader } from './byte-reader.ts'
 import type { ByteWriter } from './byte-writer.ts'
 import { ENCODING } from './encodings.ts'
@@ -42,8 +43,8 @@ function writePlain(out: ByteWriter, values: readonly string[], count: number): 
   const all = values.length === count ? values : values.slice(0, count)
   const text = all.join('')
   // Lone surrogates at the end of one string and the start of the next can pair up in the joined text.
-  const utf8 = text.isWellFormed() && all.every(isWhole)
-  const ascii = utf8 && Buffer.byteLength(text) === text.length
+  const ascii = Buffer.byteLength(text) === text.length
+  const utf8 = ascii || (text.isWellFormed() && all.every(isWhole))
   const lengths = new Float64Array(count)
   for (let i = 0; i < count; i++) lengths[i] = utf8 && !ascii ? Buffer.byteLength(all[i]!) : all[i]!.length
   out.byte(utf8 ? ENCODING.utf8 : ENCODING.utf16)
@@ -77,9 +78,8 @@ export function readStrings(from: ByteReader, count: number, encoding: number): 
  * that keep the whole text alive for as long as one of them is held, in state for instance.
  */
 function cut(buffer: Buffer, start: number, total: number, lengths: Numbers): string[] {
-  const text = buffer.toString('latin1', start, start + total)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is asked for
-  const ascii = /^[\x00-\x7f]*$/.test(text)
+  const ascii = isAscii(buffer.subarray(start, start + total))
+  const text = ascii ? buffer.toString('latin1', start, start + total) : ''
   const strings: string[] = new Array(lengths.length)
   let at = 0
   for (let i = 0; i < lengths.length; i++) {
@@ -94,7 +94,7 @@ function cut(buffer: Buffer, start: number, total: number, lengths: Numbers): st
 
 function readDictionary(from: ByteReader, count: number): string[] {
   const size = from.varint()
-  from.need(size)
+  if (size > count) from.fail('a dictionary larger than its column')
   const plain = from.byte()
   if (plain !== ENCODING.utf8 && plain !== ENCODING.utf16) from.fail('a dictionary that is not of strings')
   const distinct = readStrings(from, size, plain)
