@@ -1,0 +1,75 @@
+import { resolve } from 'node:path'
+import { ConnectorError, fileReason } from './error.ts'
+import { jsonLine } from './json-line.ts'
+import type { Sink, SinkWriter } from './sink.ts'
+import { Staging } from './staging.ts'
+import { type StagedState, StagingWriter } from './staging-writer.ts'
+
+/** Text gathered before it becomes bytes: bounds the strings, not the commit. */
+const TEXT_CHARS = 1 << 20
+
+/**
+ * Writes NDJSON to `path`, exactly once: lines are staged beside the target and appended to it when the checkpoint that they belong to is complete,
+ * so a reader never sees a line that a restart would take back.
+ *
+ * - A new run replaces what an earlier one left at `path`, at its first complete checkpoint; a resumed run goes on behind what it had committed, and
+ *   refuses to if the file has become shorter since.
+ * - Lines are in order of checkpoint, then of subtask; of one subtask, in the order written. Give the sink parallelism 1 for one total order.
+ * - Parent directories are made. While it runs, `DIR/.NAME.millrace/` holds what is staged; nothing but the target stays behind.
+ * - It survives the end of the process at any moment. Staged lines are forced to disk at each cut, the target at each commit.
+ *
+ * Throws ConnectorError when a value isn't JSON (a bigint, a cycle), when the disk refuses, or when files were changed by somebody else.
+ *
+ * @example
+ * rankings.sink('rankings', fileSink('out/rankings.ndjson'))
+ */
+export function fileSink(path: string): Sink<any> {
+  if (/\.gz$/i.test(path))
+    throw new ConnectorError(
+      `fileSink('${path}') would have to compress, and it can't: write to ${path.slice(0, -3)} and compress that`,
+    )
+  const staging = new Staging(resolve(path), path)
+  const where = `the file sink ${path}`
+  return {
+    kind: 'file',
+    async open(context, state) {
+      const writer = new StagingWriter(staging, context.run, context.subtask)
+      await named(where, () => writer.restore(state as StagedState | undefined))
+      return lineWriter(writer, where)
+    },
+    async commit(run, _checkpoint, parts) {
+      await named(where, () => staging.commit(run, parts as readonly (StagedState | undefined)[]))
+    },
+    describe: () => `file ${path}`,
+  }
+}
+
+function lineWriter(staged: StagingWriter, where: string): SinkWriter<any> {
+  let text = ''
+  let chunks: Buffer[] = []
+  return {
+    write(value) {
+      text += jsonLine(value, where)
+      if (text.length < TEXT_CHARS) return
+      chunks.push(Buffer.from(text))
+      text = ''
+    },
+    async flush(commit, cut) {
+      if (text !== '') chunks.push(Buffer.from(text))
+      const bytes = chunks
+      text = ''
+      chunks = []
+      return named(where, () => staged.append(commit.version, bytes, cut?.checkpoint))
+    },
+    close: () => staged.close(),
+  }
+}
+
+async function named<T>(where: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof ConnectorError) throw error
+    throw new ConnectorError(`${where} failed: ${fileReason(error)}`, { cause: error })
+  }
+}
