@@ -1,0 +1,58 @@
+/*
+ * What a handle gives back is the state's own object: after changing it in place, write it again (`set`), or the change does not reach the log
+ * and is gone when the key is next loaded.
+ */
+
+/** One value per key. */
+export interface ValueState<T> {
+  /** Undefined: there is none. */
+  get(): T | undefined
+  /** Undefined clears it. */
+  set(value: T): void
+  clear(): void
+}
+
+/** A list per key. Each element is an entry of its own: appending costs the same whatever the length. */
+export interface ListState<T> {
+  /** A new array with the elements in order. Elements age one by one where the state has a TTL. */
+  get(): T[]
+  add(value: T): void
+  addAll(values: Iterable<T>): void
+  /** Replaces the whole list. */
+  set(values: Iterable<T>): void
+  clear(): void
+}
+
+/**
+ * A map per key. Each entry is loaded and written on its own. Iteration is in order of the map's keys (numbers by size, then strings by code
+ * unit), whatever order they were written in; it sees the map as of its start.
+ */
+export interface MapState<K extends string | number, V> {
+  get(key: K): V | undefined
+  /** Undefined deletes the entry. */
+  set(key: K, value: V): void
+  has(key: K): boolean
+  delete(key: K): void
+  /** Loads all entries of the key, where they are not in memory yet; so do keys, values and clear. */
+  entries(): [K, V][]
+  keys(): K[]
+  values(): V[]
+  isEmpty(): boolean
+  clear(): void
+}
+
+/** One value per key, into which others are reduced. */
+export interface ReducingState<T> {
+  /** Undefined: nothing was added. */
+  get(): T | undefined
+  add(value: T): void
+  clear(): void
+}
+
+/** An accumulator per key; `get` gives its result. */
+export interface AggregatingState<I, O> {
+  /** Undefined: nothing was added. */
+  get(): O | undefined
+  add(value: I): void
+  clear(): void
+}

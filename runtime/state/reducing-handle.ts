@@ -1,0 +1,27 @@
+import type { StateAccess } from './access.ts'
+import type { ReducingState } from './handles.ts'
+
+export class ReducingHandle<T> implements ReducingState<T> {
+  private readonly access: StateAccess
+  private readonly index: number
+  private readonly reduce: (accumulated: T, value: T) => T
+
+  constructor(access: StateAccess, index: number, reduce: (accumulated: T, value: T) => T) {
+    this.access = access
+    this.index = index
+    this.reduce = reduce
+  }
+
+  get(): T | undefined {
+    return this.access.read(this.index)
+  }
+
+  add(value: T): void {
+    const accumulated: T | undefined = this.access.read(this.index)
+    this.access.write(this.index, accumulated === undefined ? value : this.reduce(accumulated, value))
+  }
+
+  clear(): void {
+    this.access.write(this.index, undefined)
+  }
+}

@@ -1,0 +1,88 @@
+import type { StateDeclaration, Ttl } from './declaration.ts'
+import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
+
+/** How values of one kind are folded into an accumulator; Flink's AggregateFunction, without `merge`. */
+export interface Accumulation<I, A, O> {
+  createAccumulator(): A
+  /** May change the accumulator in place and return it. */
+  add(value: I, accumulator: A): A
+  getResult(accumulator: A): O
+}
+
+/** A state as a user declares it: which handle, and how long entries live. */
+export type StateSpec = ValueSpec<any> | ListSpec<any> | MapSpec<any, any> | ReducingSpec<any> | AggregatingSpec<any, any, any>
+
+export interface ValueSpec<T> {
+  readonly kind: 'value'
+  readonly ttl?: Ttl
+  /** Carries the type only. */
+  readonly of?: T
+}
+
+export interface ListSpec<T> {
+  readonly kind: 'list'
+  readonly ttl?: Ttl
+  readonly of?: T
+}
+
+export interface MapSpec<K extends string | number, V> {
+  readonly kind: 'map'
+  readonly ttl?: Ttl
+  /** Default `entry`: see StateDeclaration. */
+  readonly load?: 'all' | 'entry'
+  readonly of?: [K, V]
+}
+
+export interface ReducingSpec<T> {
+  readonly kind: 'reducing'
+  readonly ttl?: Ttl
+  readonly reduce: (accumulated: T, value: T) => T
+}
+
+export interface AggregatingSpec<I, A, O> {
+  readonly kind: 'aggregating'
+  readonly ttl?: Ttl
+  readonly aggregate: Accumulation<I, A, O>
+}
+
+/** States by name, as a process function declares them. */
+export type StateSpecs = { readonly [name: string]: StateSpec }
+
+/** The handle that a declared state gives. */
+export type HandleOf<S> =
+  S extends ValueSpec<infer T>
+    ? ValueState<T>
+    : S extends ListSpec<infer T>
+      ? ListState<T>
+      : S extends MapSpec<infer K, infer V>
+        ? MapState<K, V>
+        : S extends ReducingSpec<infer T>
+          ? ReducingState<T>
+          : S extends AggregatingSpec<infer I, any, infer O>
+            ? AggregatingState<I, O>
+            : never
+
+export type HandlesOf<S extends StateSpecs> = { readonly [N in keyof S]: HandleOf<S[N]> }
+
+/** Where the bounds of a list are kept: a hidden value state beside its elements. */
+export function listBounds(name: string): string {
+  return `${name}#`
+}
+
+/** The primitives that hold these states, in the order of their declaration; a list takes two. */
+export function declareStates(specs: StateSpecs): StateDeclaration[] {
+  return Object.entries(specs).flatMap(([name, spec]) => declareState(name, spec))
+}
+
+function declareState(name: string, spec: StateSpec): StateDeclaration[] {
+  const ttl = spec.ttl === undefined ? {} : { ttl: spec.ttl }
+  if (spec.kind === 'map') return [{ name, primitive: 'map', load: spec.load ?? 'entry', ...ttl }]
+  if (spec.kind !== 'list') return [{ name, primitive: 'value', ...ttl }]
+  // The bounds must outlive every element, whatever order of timestamps they were written in: the handle writes them with the
+  // latest time it has seen, which a renewal by reading would undo.
+  const bounds = spec.ttl === undefined ? {} : { ttl: { ...spec.ttl, refresh: 'write' as const } }
+  return [
+    { name, primitive: 'map', load: 'entry', ...ttl },
+    { name: listBounds(name), primitive: 'value', ...bounds },
+  ]
+}
