@@ -45,8 +45,8 @@ export function readFrame(data: Uint8Array): Frame {
   return { header: prefix.header, count: prefix.count, reader }
 }
 
-/** A stream may ask for a window as large as it likes; no body is larger than 2^24 bytes. */
-const ZSTD_LIMITS = { [constants.ZSTD_d_windowLogMax]: 24 }
+/** A stream may ask for a window as large as it likes; no body is larger than 2^25 bytes. */
+const ZSTD_LIMITS = { [constants.ZSTD_d_windowLogMax]: 25 }
 
 function unpack(body: Uint8Array, prefix: FramePrefix): Uint8Array {
   const raw = prefix.compressed ? decompress(body, prefix.rawBytes) : body

@@ -213,6 +213,8 @@ describe('frame: round trip', () => {
     roundTrip(Array.from({ length: 400 }, (_, i) => record(i, undefined, i, i)))
     const wide = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`field${i}`, i]))
     roundTrip([record(wide), record({ wide })])
+    const dictionary = (i: number) => Object.fromEntries(Array.from({ length: 200 }, (_, j) => [`${i}-${j}`, j]))
+    roundTrip(Array.from({ length: 300 }, (_, i) => record(dictionary(i))))
   })
 
   it('normalises objects without a prototype', () => {
@@ -305,6 +307,29 @@ describe('frame: writer', () => {
       assert.deepStrictEqual(read(readFrame(writer.finish(header))), [record(good, 'k', 1), record(good, 'k', 3)])
     }
     assert.throws(() => new FrameWriter().record(0, 1, 1, () => 1), { code: 'unserialisable', message: /^\$key is a function/ })
+  })
+
+  it('is full at its limits, by an error, and can still be finished', () => {
+    const writer = new FrameWriter()
+    assert.throws(() => {
+      for (;;) writer.watermark(0)
+    }, RangeError)
+    assert.equal(readFrame(writer.finish(header)).count, 2 ** 18)
+    const text = 'ż'.repeat(1 << 18)
+    assert.throws(() => {
+      for (let i = 0; ; i++) writer.record(0, { text: text + i, i }, i, undefined)
+    }, RangeError)
+    const { count } = writer
+    assert.equal(read(readFrame(writer.finish(header))).length, count)
+    assert.throws(() => writer.record(0, { a: 'x'.repeat(7 << 20) }, 0, undefined), {
+      code: 'unserialisable',
+      message: /too large/,
+    })
+    assert.throws(() => writer.record(0, [new Uint8Array(40 << 20)], 0, undefined), {
+      code: 'unserialisable',
+      message: /too large/,
+    })
+    assert.equal(writer.count, 0)
   })
 
   it('refuses edges, kinds, watermarks, barriers and headers out of range', () => {

@@ -5,6 +5,24 @@ export function zigzag(value: number): number {
   return value >= 0 ? value * 2 : value * -2 - 1
 }
 
+export const VARINT_BYTES_MAX = 8
+
+/** Writes an unsigned integer below 2^53 at `at`, where there is room for it; returns where it ends. */
+export function putVarint(buffer: Uint8Array, at: number, value: number): number {
+  let end = at
+  let rest = value
+  while (rest > 0x7fffffff) {
+    buffer[end++] = (rest % 128) | 128
+    rest = Math.floor(rest / 128)
+  }
+  while (rest > 127) {
+    buffer[end++] = (rest & 127) | 128
+    rest >>>= 7
+  }
+  buffer[end++] = rest
+  return end
+}
+
 /** A growable buffer with the primitive encodings of a body. Little endian throughout. */
 export class ByteWriter {
   buffer: Buffer<ArrayBuffer>
@@ -31,20 +49,8 @@ export class ByteWriter {
 
   /** An unsigned integer below 2^53, seven bits a byte, lowest first. */
   varint(value: number): void {
-    if (this.at + 8 > this.buffer.length) this.ensure(8)
-    const buffer = this.buffer
-    let at = this.at
-    let rest = value
-    while (rest > 0x7fffffff) {
-      buffer[at++] = (rest % 128) | 128
-      rest = Math.floor(rest / 128)
-    }
-    while (rest > 127) {
-      buffer[at++] = (rest & 127) | 128
-      rest >>>= 7
-    }
-    buffer[at++] = rest
-    this.at = at
+    if (this.at + VARINT_BYTES_MAX > this.buffer.length) this.ensure(VARINT_BYTES_MAX)
+    this.at = putVarint(this.buffer, this.at, value)
   }
 
   float64(value: number): void {

@@ -5,7 +5,11 @@ export const ENTRIES_MAX = 1 << 18
 /** Values over all columns of one frame; bounds what a reader allocates for columns that take no bytes (constants). */
 export const CELLS_MAX = 1 << 22
 /** Bytes of a body before compression. */
-export const RAW_BYTES_MAX = 1 << 24
+export const RAW_BYTES_MAX = 1 << 25
+/** `approximateBytes` at which a writer takes no more; the real size may be three times as much. */
+export const FULL_BYTES = 1 << 22
+/** Estimated bytes of a single record: with a frame that is all but full, three times as much still fit. */
+export const RECORD_BYTES_MAX = 6 << 20
 /** Groups (edge, kind, shape) of one frame: a tag is at most two bytes. */
 export const GROUPS_MAX = 1 << 16
 /** Key lists of one frame, those of nested objects included; objects beyond carry their keys inline. */

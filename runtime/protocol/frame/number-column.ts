@@ -1,5 +1,5 @@
 import { type ByteReader, unzigzag } from './byte-reader.ts'
-import { type ByteWriter, zigzag } from './byte-writer.ts'
+import { type ByteWriter, putVarint, VARINT_BYTES_MAX, zigzag } from './byte-writer.ts'
 import { ENCODING } from './encodings.ts'
 import { INT_LIMIT } from './limits.ts'
 import { isCodedInt } from './value-writer.ts'
@@ -13,7 +13,7 @@ export function writeNumbers(out: ByteWriter, values: Float64Array, count: numbe
   let max = -Infinity
   for (let i = 0; i < count; i++) {
     const value = values[i]!
-    if (!isCodedInt(value)) {
+    if ((value | 0) !== value && !isCodedInt(value)) {
       writeFloats(out, values, count)
       return
     }
@@ -29,15 +29,21 @@ export function writeNumbers(out: ByteWriter, values: Float64Array, count: numbe
   out.varint(zigzag(min))
   out.varint(max - min)
   if (delta) writeDeltas(out, values, count, min)
-  else for (let i = 0; i < count; i++) out.varint(values[i]! - min)
+  else writeOffsets(out, values, count, min)
+}
+
+function writeOffsets(out: ByteWriter, values: Float64Array, count: number, min: number): void {
+  out.ensure(count * VARINT_BYTES_MAX)
+  for (let i = 0; i < count; i++) out.at = putVarint(out.buffer, out.at, values[i]! - min)
 }
 
 function writeDeltas(out: ByteWriter, values: Float64Array, count: number, min: number): void {
+  out.ensure(count * VARINT_BYTES_MAX)
   let previous = values[0]!
   out.varint(previous - min)
   for (let i = 1; i < count; i++) {
     const value = values[i]!
-    out.varint(zigzag(value - previous))
+    out.at = putVarint(out.buffer, out.at, zigzag(value - previous))
     previous = value
   }
 }

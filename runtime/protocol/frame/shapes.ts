@@ -6,6 +6,10 @@ export interface Shape {
   id: number
 }
 
+/** Nodes of the trie, within a frame and from one to the next. */
+const NODES_MAX = SHAPES_MAX * SHAPE_KEYS_MAX
+const NODES_KEPT_MAX = SHAPES_MAX * 16
+
 interface Node {
   readonly next: Map<string, Node>
   shape: Shape | undefined
@@ -49,7 +53,7 @@ export class ShapeTable {
       if (++depth > SHAPE_KEYS_MAX) return undefined
       let next = node.next.get(key)
       if (next === undefined) {
-        if (this.used.length === SHAPES_MAX) return undefined
+        if (this.nodes === NODES_MAX || this.used.length === SHAPES_MAX) return undefined
         next = { next: new Map(), shape: undefined }
         node.next.set(key, next)
         this.nodes++
@@ -64,7 +68,7 @@ export class ShapeTable {
   reset(): void {
     for (const shape of this.used) shape.id = -1
     this.used.length = 0
-    if (this.nodes <= SHAPES_MAX * 16) return
+    if (this.nodes <= NODES_KEPT_MAX) return
     this.root = { next: new Map(), shape: undefined }
     this.nodes = 0
     this.hint = { keys: [], id: -1 }

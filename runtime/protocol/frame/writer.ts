@@ -4,7 +4,7 @@ import { FrameError } from './error.ts'
 import { GROUP } from './group.ts'
 import { GroupWriter } from './group-writer.ts'
 import { type FrameHeader, sealFrame } from './header.ts'
-import { CELLS_MAX, COMPRESS_BYTES_MIN, ENTRIES_MAX, GROUPS_MAX, ROW_GROUPS_MAX } from './limits.ts'
+import { CELLS_MAX, COMPRESS_BYTES_MIN, ENTRIES_MAX, FULL_BYTES, GROUPS_MAX, RECORD_BYTES_MAX, ROW_GROUPS_MAX } from './limits.ts'
 import { hasKeys, type Shape, ShapeTable } from './shapes.ts'
 import { unserialisablePath } from './value-path.ts'
 import { Unserialisable, writeString } from './value-writer.ts'
@@ -72,6 +72,7 @@ export class FrameWriter {
       if (group.shape === undefined) bytes = group.fields[0]!.add(value, this.shapes)
       else bytes = this.addFields(group, value as Record<string, unknown>)
       bytes += group.timestamps.add(timestamp, this.shapes) + group.keys.add(key, this.shapes)
+      if (bytes > RECORD_BYTES_MAX) throw new RangeError(`about ${bytes} bytes`)
     } catch (error) {
       group.undoTo(rows)
       throw refusal(error, value, key)
@@ -89,6 +90,7 @@ export class FrameWriter {
 
   /** Adds a watermark, epoch ms; Infinity at the end of input. */
   watermark(ts: number): void {
+    this.refuseWhenFull()
     if (Number.isNaN(ts)) throw new RangeError('a watermark that is not a number')
     this.enter(this.watermarks, this.watermarks.fields[0]!.add(ts, this.shapes))
   }
@@ -97,6 +99,7 @@ export class FrameWriter {
   barrier(checkpoint: number, watermark: number, savepoint = false): void {
     if (!Number.isSafeInteger(checkpoint) || checkpoint < 0 || Number.isNaN(watermark))
       throw new RangeError(`barrier ${checkpoint}`)
+    this.refuseWhenFull()
     const [first, second, third] = this.barriers.fields
     first!.add(watermark, this.shapes)
     second!.add(checkpoint, this.shapes)
@@ -122,8 +125,7 @@ export class FrameWriter {
   }
 
   private groupFor(edge: number, kind: number, value: unknown): GroupWriter {
-    if (this.entries >= ENTRIES_MAX || this.cells >= CELLS_MAX / 2)
-      throw new RangeError(`a frame of ${this.entries} entries is full`)
+    this.refuseWhenFull()
     const plain = isPlain(value)
     const recent = this.recent
     if (recent !== undefined && recent.edge === edge && recent.kind === kind) {
@@ -139,6 +141,11 @@ export class FrameWriter {
     }
     this.recent = plain && group.shape === undefined ? undefined : group
     return group
+  }
+
+  private refuseWhenFull(): void {
+    if (this.entries < ENTRIES_MAX && this.cells < CELLS_MAX / 2 && this.bytes < FULL_BYTES) return
+    throw new RangeError(`the frame is full: ${this.entries} entries, about ${this.bytes} bytes`)
   }
 
   private lookUp(edge: number, kind: number, shape: Shape | undefined): GroupWriter {
