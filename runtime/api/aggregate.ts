@@ -1,0 +1,165 @@
+import { PipelineError } from './error.ts'
+
+/**
+ * Folds many values into one result, as Flink's AggregateFunction does. Accumulators are plain data (they are stored), and `add` may change the one
+ * it was given and return it.
+ */
+export interface Aggregate<I, A, O> {
+  createAccumulator(): A
+  add(accumulator: A, value: I): A
+  /** Of two accumulators. Without it, sliding windows can't share panes and session windows can't be used. */
+  merge?(a: A, b: A): A
+  getResult(accumulator: A): O
+  /** The fields of the input that it reads, where that is known; others need not travel. */
+  readonly fields?: readonly string[]
+}
+
+/** Names of `T`'s fields that hold numbers. */
+export type NumericField<T> = { [N in keyof T]-?: T[N] extends number ? N : never }[keyof T] & string
+
+/**
+ * An aggregate of your own.
+ *
+ * @example
+ * const longest = aggregate({
+ *   createAccumulator: () => '',
+ *   add: (longest, event: Search) => (event.query.length > longest.length ? event.query : longest),
+ *   merge: (a, b) => (b.length > a.length ? b : a),
+ *   getResult: longest => longest,
+ * })
+ */
+export function aggregate<I, A, O>(definition: Aggregate<I, A, O>): Aggregate<I, A, O> {
+  for (const part of ['createAccumulator', 'add', 'getResult'] as const) {
+    if (typeof definition?.[part] !== 'function') {
+      throw new PipelineError('aggregate', `${part} is missing`, `Give it a function ${part}`)
+    }
+  }
+  return definition
+}
+
+/**
+ * How many.
+ *
+ * @example
+ * views.keyBy('item_id').window(tumbling('1m')).aggregate(count())
+ */
+export function count(): Aggregate<unknown, number, number> {
+  return { createAccumulator: () => 0, add: n => n + 1, merge: (a, b) => a + b, getResult: n => n, fields: [] }
+}
+
+/**
+ * The sum of a field.
+ *
+ * @example
+ * sales.keyBy('shop').window(tumbling('1h')).aggregate(sum('price'))
+ */
+export function sum<F extends string>(field: F): Aggregate<{ readonly [N in F]: number }, number, number> {
+  return {
+    createAccumulator: () => 0,
+    add: (total, value) => total + value[field],
+    merge: (a, b) => a + b,
+    getResult: total => total,
+    fields: [named(field, 'sum')],
+  }
+}
+
+/**
+ * The smallest value of a field; undefined of nothing.
+ *
+ * @example
+ * sales.keyBy('shop').window(tumbling('1h')).aggregate(min('price'))
+ */
+export function min<F extends string>(
+  field: F,
+): Aggregate<{ readonly [N in F]: number }, number | undefined, number | undefined> {
+  return extreme(field, 'min', (a, b) => a < b)
+}
+
+/**
+ * The largest value of a field; undefined of nothing.
+ *
+ * @example
+ * sales.keyBy('shop').window(tumbling('1h')).aggregate(max('price'))
+ */
+export function max<F extends string>(
+  field: F,
+): Aggregate<{ readonly [N in F]: number }, number | undefined, number | undefined> {
+  return extreme(field, 'max', (a, b) => a > b)
+}
+
+function extreme<F extends string>(field: F, what: string, better: (a: number, b: number) => boolean) {
+  type Extreme = number | undefined
+  const pick = (a: Extreme, b: Extreme): Extreme => (a === undefined || (b !== undefined && better(b, a)) ? b : a)
+  const built: Aggregate<{ readonly [N in F]: number }, Extreme, Extreme> = {
+    createAccumulator: () => undefined,
+    add: (best, value) => pick(best, value[field]),
+    merge: pick,
+    getResult: best => best,
+    fields: [named(field, what)],
+  }
+  return built
+}
+
+/**
+ * The mean of a field; undefined of nothing.
+ *
+ * @example
+ * sales.keyBy('shop').window(tumbling('1h')).aggregate(avg('price'))
+ */
+export function avg<F extends string>(
+  field: F,
+): Aggregate<{ readonly [N in F]: number }, { sum: number; count: number }, number | undefined> {
+  return {
+    createAccumulator: () => ({ sum: 0, count: 0 }),
+    add: (acc, value) => {
+      acc.sum += value[field]
+      acc.count++
+      return acc
+    },
+    merge: (a, b) => ({ sum: a.sum + b.sum, count: a.count + b.count }),
+    getResult: acc => (acc.count === 0 ? undefined : acc.sum / acc.count),
+    fields: [named(field, 'avg')],
+  }
+}
+
+type Parts = { readonly [name: string]: Aggregate<any, any, any> }
+type InputOf<P extends Parts> = {
+  [N in keyof P]: (value: P[N] extends Aggregate<infer I, any, any> ? I : never) => void
+}[keyof P] extends (value: infer I) => void
+  ? I
+  : never
+type ResultOf<P extends Parts> = { [N in keyof P]: P[N] extends Aggregate<any, any, infer O> ? O : never }
+
+/**
+ * Several aggregates at once, as an object of their results.
+ *
+ * @example
+ * sales.keyBy('shop').window(tumbling('1h')).aggregate(all({ sales: count(), revenue: sum('price') }))
+ */
+export function all<const P extends Parts>(parts: P): Aggregate<InputOf<P>, { [N in keyof P]: any }, ResultOf<P>> {
+  const names = Object.keys(parts)
+  const each = (make: (part: Aggregate<any, any, any>, name: string) => unknown): any => {
+    const result: Record<string, unknown> = {}
+    for (const name of names) result[name] = make(parts[name]!, name)
+    return result
+  }
+  const known = names.every(name => parts[name]!.fields !== undefined)
+  const mergeable = names.every(name => parts[name]!.merge !== undefined)
+  return {
+    createAccumulator: () => each(part => part.createAccumulator()),
+    add: (acc: any, value) => {
+      for (const name of names) acc[name] = parts[name]!.add(acc[name], value)
+      return acc
+    },
+    ...(mergeable ? { merge: (a: any, b: any) => each((part, name) => part.merge!(a[name], b[name])) } : {}),
+    getResult: (acc: any) => each((part, name) => part.getResult(acc[name])),
+    ...(known ? { fields: [...new Set(names.flatMap(name => parts[name]!.fields!))] } : {}),
+  }
+}
+
+function named(field: string, what: string): string {
+  if (typeof field !== 'string' || field === '') {
+    throw new PipelineError(what, 'it needs the name of a field', `Write ${what}('price')`)
+  }
+  return field
+}
