@@ -47,7 +47,13 @@ export interface RunSummary extends Progress {
   readonly run: string
   /** True: this run went on from a state directory. */
   readonly resumed: boolean
-  readonly stages: readonly { readonly id: string; readonly subtasks: number; readonly commits: number; readonly recordsIn: number; readonly recordsOut: number }[]
+  readonly stages: readonly {
+    readonly id: string
+    readonly subtasks: number
+    readonly commits: number
+    readonly recordsIn: number
+    readonly recordsOut: number
+  }[]
   /** By name: records written. */
   readonly sinks: Readonly<Record<string, number>>
 }

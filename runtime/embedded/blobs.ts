@@ -1,0 +1,186 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { open, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Blobs } from '../ports.ts'
+import { systemRandom } from './clock.ts'
+import { type Database, text } from './database.ts'
+import { StateCorruptError } from './errors.ts'
+
+/** Up to this size an object lies in the database; above, in a file of its own, written and synced off the main thread. */
+const INLINE_BYTES_MAX = 64 << 10
+const READ_TRIES_MAX = 100
+
+type Row = [data: Uint8Array | null, file: string | null, bytes: number]
+
+/**
+ * A key's row is the object: a file counts from the moment a row names it, and its name is never used again. The row and everything
+ * else committed therefore go back to the same moment after a power loss, and no key ever has to be a legal file name.
+ */
+export function embeddedBlobs(db: Database): Blobs & { settle(): Promise<void> } {
+  const read = db.prepare('select data, file, bytes from blobs where key = ?')
+  const keys = db.prepare('select key from blobs where key >= ? order by key')
+  const insert = db.prepare('insert into blobs (key, data, file, bytes) values (?, ?, ?, ?) on conflict do nothing')
+  const replace = db.prepare('insert or replace into blobs (key, data, file, bytes) values (?, ?, ?, ?)')
+  const remove = db.prepare('delete from blobs where key = ?')
+  const meters = {
+    put: db.meter('blobs.put'),
+    putIfAbsent: db.meter('blobs.putIfAbsent'),
+    get: db.meter('blobs.get'),
+    list: db.meter('blobs.list'),
+    delete: db.meter('blobs.delete'),
+  }
+  const files = db.directory === undefined ? undefined : fileShelf(db.directory, db)
+
+  const row = (key: string) => read.get(text(key)) as unknown as Row | undefined
+
+  /** Undefined: small enough for the row. */
+  const shelve = (data: Uint8Array) => (files && data.byteLength > INLINE_BYTES_MAX ? files.write(data) : undefined)
+
+  return {
+    async put(key, data) {
+      const file = await shelve(data)
+      await db.call(meters.put, () => {
+        meters.put.bytes += data.byteLength
+        const old = row(key)?.[1]
+        replace.run(text(key), file ? null : data, file ?? null, data.byteLength)
+        if (old) files!.discard(old)
+      })
+    },
+    async putIfAbsent(key, data) {
+      if (await db.call(meters.putIfAbsent, () => row(key) !== undefined)) return false
+      const file = await shelve(data)
+      const won = await db.call(
+        { calls: 0, bytes: 0 },
+        () => insert.run(text(key), file ? null : data, file ?? null, data.byteLength).changes === 1,
+      )
+      if (won) meters.putIfAbsent.bytes += data.byteLength
+      else if (file) files!.discard(file)
+      return won
+    },
+    async get(key) {
+      meters.get.calls++
+      for (let attempt = 1, missing = ''; ; attempt++) {
+        const found = await db.call({ calls: 0, bytes: 0 }, () => row(key))
+        if (!found) return undefined
+        const [inline, file, bytes] = found
+        const data = inline ?? (await files!.read(file!))
+        if (data) {
+          if (data.byteLength !== bytes) throw damaged(`object '${key}' has ${data.byteLength} bytes instead of ${bytes}`)
+          meters.get.bytes += bytes
+          return data
+        }
+        // Replaced or deleted while it was read: the row says which. A row that still names the file has lost it.
+        if (missing === file || attempt === READ_TRIES_MAX) throw damaged(`file ${file} of object '${key}' is missing`)
+        missing = file!
+      }
+    },
+    list: prefix =>
+      db.call(meters.list, () => {
+        const found: string[] = []
+        for (const [key] of keys.iterate(text(prefix)) as unknown as Iterable<[string]>) {
+          if (!key.startsWith(prefix)) break
+          found.push(key)
+        }
+        return found
+      }),
+    delete: key =>
+      db.call(meters.delete, () => {
+        const old = row(key)?.[1]
+        remove.run(text(key))
+        if (old) files!.discard(old)
+      }),
+    settle: async () => files?.settle(),
+  }
+
+  function damaged(problem: string): StateCorruptError {
+    return new StateCorruptError(db.directory ?? '(memory)', problem)
+  }
+}
+
+/** The files of large objects: written once, named by a fresh id. */
+function fileShelf(directory: string, db: Database) {
+  const shelf = join(directory, 'blobs')
+  const wal = join(directory, 'state.db-wal')
+  const busy = new Set<Promise<unknown>>()
+  let garbage: string[] = []
+  mkdirSync(shelf, { recursive: true })
+  sweepOrphans()
+
+  /** What a killed process was writing, or had not removed yet. */
+  function sweepOrphans(): void {
+    const named = new Set(
+      db
+        .prepare('select file from blobs where file is not null')
+        .all()
+        .map(row => (row as unknown as [string])[0]),
+    )
+    for (const file of readdirSync(shelf)) if (!named.has(file)) rmSync(join(shelf, file), { force: true })
+  }
+
+  function track<T>(work: Promise<T>): Promise<T> {
+    busy.add(work)
+    const done = () => busy.delete(work)
+    work.then(done, done)
+    return work
+  }
+
+  async function write(data: Uint8Array): Promise<string> {
+    const file = systemRandom.id()
+    try {
+      const handle = await open(join(shelf, file), 'wx')
+      try {
+        await handle.writeFile(data)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await sync(shelf)
+    } catch (error) {
+      await rm(join(shelf, file), { force: true })
+      throw error
+    }
+    return file
+  }
+
+  /** A file goes once the commit that dropped it can't be undone by a power loss any more: SQLite itself syncs only at its checkpoints. */
+  async function collect(): Promise<void> {
+    while (garbage.length > 0) {
+      const files = garbage
+      garbage = []
+      await sync(wal)
+      await Promise.all(files.map(file => rm(join(shelf, file), { force: true })))
+    }
+  }
+
+  let collecting: Promise<void> | undefined
+  return {
+    write: (data: Uint8Array) => track(write(data)),
+    async read(file: string): Promise<Uint8Array | undefined> {
+      try {
+        return await track(readFile(join(shelf, file)))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+        throw error
+      }
+    },
+    discard(file: string): void {
+      garbage.push(file)
+      // A file that can't be removed now is removed when the directory is opened again.
+      collecting ??= track(collect())
+        .catch(() => {})
+        .finally(() => (collecting = undefined))
+    },
+    async settle(): Promise<void> {
+      while (busy.size > 0) await Promise.allSettled(busy)
+    },
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,124 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { type Owner, StateCorruptError, StateDirectoryInUseError, StateFormatError } from './errors.ts'
+import { APPLICATION_ID, createSchema, FORMAT } from './schema.ts'
+import { Code, openSqlite, sqliteCode } from './sqlite.ts'
+
+const PAGE_BYTES = 4096
+/** The write-ahead log is folded into the database each time it reaches this: two fsyncs per 64 MB written. */
+const WAL_BYTES = 64 << 20
+const CACHE_KIB = 64 << 10
+/** Bridges the moment between a kill and the kernel's release of the lock. */
+const LOCK_WAIT_MS = 200
+/** Up to this size a database is read through when it's opened: about 50 ms. */
+const CHECKED_BYTES_MAX = 64 << 20
+
+/**
+ * Opens the store in `directory`, making it if there is none, and holds its lock until closed.
+ *
+ * The lock is SQLite's own (an fcntl lock on the file, taken exclusively), so that it dies with the process; `owner.json` is only there
+ * to say who it is. POSIX drops a process's locks on a file when *any* of its descriptors is closed: nothing here may open state.db.
+ */
+export function openDirectory(directory: string): DatabaseSync {
+  mkdirSync(directory, { recursive: true })
+  const file = join(directory, 'state.db')
+  if (!existsSync(file)) create(directory, file)
+  let db: DatabaseSync | undefined
+  try {
+    db = openSqlite(file, LOCK_WAIT_MS)
+    db.exec('pragma locking_mode = exclusive')
+    check(directory, file, db)
+    configure(db)
+  } catch (error) {
+    db?.close()
+    throw named(directory, error)
+  }
+  writeFileSync(
+    join(directory, 'owner.json'),
+    JSON.stringify({ pid: process.pid, host: hostname(), since: Date.now() } satisfies Owner),
+  )
+  for (const name of readdirSync(directory)) if (name.startsWith('new-')) rmSync(join(directory, name), { force: true })
+  return db
+}
+
+export function closeDirectory(directory: string, db: DatabaseSync): void {
+  rmSync(join(directory, 'owner.json'), { force: true })
+  db.close()
+}
+
+/** Made under another name and linked into place: a state.db is complete from its first moment, so an empty one is damage. */
+function create(directory: string, file: string): void {
+  if (existsSync(`${file}-wal`)) throw new StateCorruptError(directory, 'state.db is missing beside its write-ahead log')
+  const fresh = join(directory, `new-${process.pid}-${Date.now()}`)
+  const db = openSqlite(fresh)
+  db.exec(`pragma page_size = ${PAGE_BYTES}; pragma journal_mode = wal; pragma synchronous = full`)
+  createSchema(db)
+  db.close()
+  try {
+    linkSync(fresh, file)
+  } catch (error) {
+    if (!existsSync(file)) throw error // else another process was first: its store is as good, and the lock decides
+  }
+  rmSync(fresh, { force: true })
+  syncDirectory(directory)
+}
+
+function check(directory: string, file: string, db: DatabaseSync): void {
+  const application = db.prepare('pragma application_id').get()?.application_id
+  if (application !== APPLICATION_ID) {
+    if (statSync(file).size < PAGE_BYTES) throw new StateCorruptError(directory, 'state.db was cut off')
+    throw new StateFormatError(directory, 'state.db is not a Millrace store')
+  }
+  const format = db.prepare('pragma user_version').get()?.user_version
+  if (format !== FORMAT) throw new StateFormatError(directory, `its format is ${format}, this version reads format ${FORMAT}`)
+  if (statSync(file).size > CHECKED_BYTES_MAX) return
+  const finding = db.prepare('pragma quick_check(1)').get()?.quick_check
+  if (finding !== 'ok') throw new StateCorruptError(directory, String(finding))
+}
+
+/** synchronous = normal: one process's death loses nothing; a power loss loses the newest commits, never an older one. */
+function configure(db: DatabaseSync): void {
+  db.exec(
+    `pragma journal_mode = wal; pragma synchronous = normal; pragma wal_autocheckpoint = ${WAL_BYTES / PAGE_BYTES};` +
+      `pragma journal_size_limit = ${WAL_BYTES}; pragma cache_size = -${CACHE_KIB}; pragma temp_store = memory`,
+  )
+}
+
+function named(directory: string, error: unknown): unknown {
+  const code = sqliteCode(error)
+  if (code === Code.busy) return new StateDirectoryInUseError(directory, owner(directory), { cause: error })
+  if (code === Code.corrupt || code === Code.notadb)
+    return new StateCorruptError(directory, (error as Error).message, { cause: error })
+  return error
+}
+
+function owner(directory: string): Owner | undefined {
+  try {
+    return JSON.parse(readFileSync(join(directory, 'owner.json'), 'utf8'))
+  } catch {
+    return undefined // its owner hasn't got that far yet
+  }
+}
+
+export function syncDirectory(directory: string): void {
+  const fd = openSync(directory, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,75 @@
+import { MillraceError } from '../errors.ts'
+
+/** Who holds a state directory. */
+export interface Owner {
+  readonly pid: number
+  readonly host: string
+  /** Epoch ms. */
+  readonly since: number
+}
+
+/** Another process (or another `openEmbedded` of this one) has the directory open. Stop it, or use another directory. */
+export class StateDirectoryInUseError extends MillraceError {
+  override readonly name = 'StateDirectoryInUseError'
+  /** The owner goes away some time: a supervisor may try again. */
+  override readonly retryable = true
+  readonly directory: string
+  readonly owner: Owner | undefined
+  constructor(directory: string, owner: Owner | undefined, options?: ErrorOptions) {
+    const who = owner ? `process ${owner.pid} on ${owner.host}, since ${new Date(owner.since).toISOString()}` : 'another process'
+    super(`state directory ${directory} is in use by ${who}: stop it, or choose another directory`, options)
+    this.directory = directory
+    this.owner = owner
+  }
+}
+
+/** The directory was written by a version of Millrace with another format, or by another program. Nothing was changed. */
+export class StateFormatError extends MillraceError {
+  override readonly name = 'StateFormatError'
+  readonly directory: string
+  constructor(directory: string, problem: string, options?: ErrorOptions) {
+    super(
+      `state directory ${directory} cannot be read by this version of Millrace: ${problem}. Open it with the version that ` +
+        'wrote it and take a savepoint there, or choose another directory',
+      options,
+    )
+    this.directory = directory
+  }
+}
+
+/** The store is damaged. Nothing is repaired or reset: restore a savepoint into a new directory. */
+export class StateCorruptError extends MillraceError {
+  override readonly name = 'StateCorruptError'
+  readonly directory: string
+  constructor(directory: string, problem: string, options?: ErrorOptions) {
+    super(`state directory ${directory} is corrupt: ${problem}. Restore a savepoint into a new directory`, options)
+    this.directory = directory
+  }
+}
+
+/** The disk (or memory) refused: full, or an I/O error. The call may or may not have taken effect. */
+export class StateUnavailableError extends MillraceError {
+  override readonly name = 'StateUnavailableError'
+  override readonly retryable = true
+}
+
+/** The ports were closed. */
+export class StateClosedError extends MillraceError {
+  override readonly name = 'StateClosedError'
+  constructor() {
+    super('the embedded store is closed')
+  }
+}
+
+/** Slots at or above the floor must stay (protocol.md, C1). */
+export class FloorError extends MillraceError {
+  override readonly name = 'FloorError'
+  constructor(log: string, to: number, floor: number) {
+    super(`cannot expire slots of log '${log}' below ${to}: its floor is ${floor}`)
+  }
+}
+
+/** An argument that no implementation of the ports could store and find again. */
+export class PortArgumentError extends MillraceError {
+  override readonly name = 'PortArgumentError'
+}

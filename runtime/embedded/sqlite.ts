@@ -1,0 +1,33 @@
+import type { DatabaseSync } from 'node:sqlite'
+
+type Emit = (warning: string | Error, ...rest: unknown[]) => void
+
+/** node:sqlite, without the ExperimentalWarning that Node before 24.15 prints when it's loaded; other warnings pass. */
+function load(): typeof import('node:sqlite') {
+  const emit = process.emitWarning
+  const quiet: Emit = (warning, ...rest) => {
+    if (String(warning).includes('SQLite is an experimental feature')) return
+    ;(emit as Emit).call(process, warning, ...rest)
+  }
+  process.emitWarning = quiet as typeof emit
+  try {
+    return process.getBuiltinModule('node:sqlite')
+  } finally {
+    process.emitWarning = emit
+  }
+}
+
+const sqlite = load()
+
+export function openSqlite(file: string, busyMsMax = 0): DatabaseSync {
+  return new sqlite.DatabaseSync(file, { timeout: busyMsMax })
+}
+
+/** SQLite's primary result code of an error; undefined for errors that aren't SQLite's. */
+export function sqliteCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown }).errcode
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
+/** https://sqlite.org/rescode.html */
+export const Code = { busy: 5, nomem: 7, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const
