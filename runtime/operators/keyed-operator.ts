@@ -22,6 +22,9 @@ export abstract class KeyedOperator extends Operator {
   /** Stopped firing at a full commit; the stage commits and calls `resume`. */
   yielded = false
 
+  /** A key whose state has to be in memory beside that of each record's own (broadcast state). */
+  protected pinned: KeyPart | undefined
+
   private waiting: Waiting[] = []
   /** Firing of event timers up to here is under way (it stopped for cold state, or to yield). */
   private firing: number | undefined
@@ -95,12 +98,14 @@ export abstract class KeyedOperator extends Operator {
     return this.firing
   }
 
-  /** From the commit item. */
-  restoreWatermark(current: number, firing: number | undefined): void {
-    this.currentWatermark = current
+  /** From the commit item: the watermark of each input, and where firing has to go on (the stage then calls `resume`). */
+  restoreWatermarks(inputs: readonly number[], firing: number | undefined): void {
+    inputs.forEach((w, i) => {
+      this.merge?.update(i, w)
+    })
+    this.currentWatermark = firing ?? Math.min(...inputs)
     this.firing = firing
     this.yielded = firing !== undefined
-    for (let i = 0; i < this.inputs; i++) this.merge?.update(i, current)
   }
 
   /** Fires the processing timers due at `now`; the stage calls it when nothing is pending. `limit`: only timers set before the call. */
@@ -109,7 +114,7 @@ export abstract class KeyedOperator extends Operator {
     while (this.processingTimers.next <= until) {
       const at = this.processingTimers.next
       const due = this.processingTimers.due(at)
-      await this.state.load(due.map(d => d.key))
+      await this.state.load(this.withPinned(due.map(d => d.key)))
       for (const { key, tag } of due) {
         if (!this.processingTimers.delete(at, key, tag)) continue
         this.fire(key, at, tag, 'processing')
@@ -128,13 +133,14 @@ export abstract class KeyedOperator extends Operator {
     this.waiting.unshift({ input, value, timestamp, key })
   }
 
-  private accept(input: number, value: any, timestamp: number, key: KeyPart): void {
+  /** Processes a record if it is its turn and the state is there; queues it otherwise. */
+  protected accept(input: number, value: any, timestamp: number, key: KeyPart): void {
     if (this.waiting.length > 0 || this.firing !== undefined) {
       this.waiting.push({ input, value, timestamp, key })
       return
     }
     const entry = this.state.lookup(key)
-    if (entry === undefined) {
+    if (entry === undefined || (this.pinned !== undefined && this.state.lookup(this.pinned) === undefined)) {
       this.waiting.push({ input, value, timestamp, key })
       return
     }
@@ -149,6 +155,7 @@ export abstract class KeyedOperator extends Operator {
       const at = this.eventTimers.next
       const due = this.eventTimers.due(at)
       if (!this.state.resident(due)) return
+      if (this.pinned !== undefined && this.state.lookup(this.pinned) === undefined) return
       for (const { key, tag } of due) {
         if (!this.eventTimers.delete(at, key, tag)) continue // deleted by one that fired just before
         if (this.fire(key, at, tag, 'event') === false) return
@@ -178,7 +185,12 @@ export abstract class KeyedOperator extends Operator {
     if (this.firing !== undefined && this.eventTimers.next <= this.firing) {
       for (const d of this.eventTimers.due(this.eventTimers.next)) keys.push(d.key)
     }
-    await this.state.load(keys)
+    await this.state.load(this.withPinned(keys))
+  }
+
+  private withPinned(keys: KeyPart[]): KeyPart[] {
+    if (this.pinned !== undefined) keys.push(this.pinned)
+    return keys
   }
 }
 

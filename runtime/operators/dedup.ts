@@ -1,0 +1,73 @@
+import type { KeyPart } from '../graph/key.ts'
+import type { StateDeclaration } from '../state/declaration.ts'
+import type { KeyEntry } from '../state/entry.ts'
+import { KeyedOperator } from './keyed-operator.ts'
+import { UserCodeError, userError } from './user-code.ts'
+
+/** Id → timestamp of the record that counts as the first. */
+export const DEDUP_STATES: readonly StateDeclaration[] = [{ name: 'seen', primitive: 'map', load: 'all' }]
+
+/** Ids are swept this many times in the course of a TTL: more keep fewer dead ones, and cost more timers. */
+const SWEEPS_PER_TTL = 8
+
+export interface DedupOptions<T> {
+  /** Undefined or null: the record has no id and passes. */
+  readonly id: (value: T) => string | number | null | undefined
+  /** In event time: how far from the first record with its id (before or after) a record counts as a duplicate. */
+  readonly ttlMs: number
+}
+
+/**
+ * Drops a record if one with the same key and id came before it and their timestamps lie less than the TTL apart. Duplicates do not
+ * renew the TTL: a record a full TTL after the first passes, and is the first from then on.
+ */
+export class DedupOperator<T> extends KeyedOperator {
+  private readonly id: DedupOptions<T>['id']
+  private readonly ttlMs: number
+  private readonly sweepMs: number
+
+  constructor(options: DedupOptions<T>) {
+    super()
+    this.id = options.id
+    this.ttlMs = options.ttlMs
+    this.sweepMs = Math.max(1, Math.floor(options.ttlMs / SWEEPS_PER_TTL))
+  }
+
+  protected onRecord(entry: KeyEntry, value: T, timestamp: number): void {
+    const id = this.idOf(value, timestamp)
+    if (id !== undefined) {
+      const first: number | undefined = this.state.mapGet(entry, 0, id, 0)
+      if (first !== undefined && Math.abs(timestamp - first) < this.ttlMs) return
+      if (first === undefined || timestamp > first) this.remember(entry, id, timestamp)
+    }
+    this.ctx.output.record(value, timestamp, entry.key)
+  }
+
+  /** Forgets the ids that no record above the watermark can be a duplicate of. */
+  protected override onTimer(entry: KeyEntry, at: number): void {
+    for (const [id, first] of this.state.mapEntries(entry, 0, 0)) {
+      if (first + this.ttlMs <= at) this.state.mapDelete(entry, 0, id)
+    }
+  }
+
+  private remember(entry: KeyEntry, id: KeyPart, timestamp: number): void {
+    this.state.mapSet(entry, 0, id, timestamp, 0)
+    this.eventTimers.set(Math.ceil((timestamp + this.ttlMs) / this.sweepMs) * this.sweepMs, entry.key)
+  }
+
+  private idOf(value: T, timestamp: number): KeyPart | undefined {
+    let id: unknown
+    try {
+      id = this.id(value)
+    } catch (error) {
+      throw userError(this.ctx, timestamp, 'the id function of dedup', error)
+    }
+    if (id === undefined || id === null) return undefined
+    if (typeof id === 'string' || (typeof id === 'number' && !Number.isNaN(id))) return id
+    throw new UserCodeError(
+      this.ctx.operatorId,
+      timestamp,
+      `the id function of dedup gave ${typeof id}: an id is a string or a number`,
+    )
+  }
+}

@@ -1,0 +1,86 @@
+import type { KeyPart } from '../graph/key.ts'
+import type { StateDeclaration } from '../state/declaration.ts'
+import type { KeyEntry } from '../state/entry.ts'
+import { TimeBuffer } from '../state/time-buffer.ts'
+import { KeyedOperator } from './keyed-operator.ts'
+import type { OperatorContext } from './operator.ts'
+import type { OutputTag } from './output-tag.ts'
+import { userError } from './user-code.ts'
+
+export const INTERVAL_JOIN_STATES: readonly StateDeclaration[] = [
+  { name: 'left', primitive: 'map', load: 'all' },
+  { name: 'right', primitive: 'map', load: 'all' },
+]
+
+export interface IntervalJoinOptions<L, R, O> {
+  /** A left record of time t meets the right ones of t + lowerMs <= time <= t + upperMs. Either may be negative. */
+  readonly lowerMs: number
+  readonly upperMs: number
+  readonly join: (left: L, right: R) => O
+  /** Records below the watermark, of either side; they are dropped otherwise. */
+  readonly lateTag?: OutputTag<L | R>
+}
+
+/**
+ * Joins the pairs of a key whose times lie within an interval; input 0 is the left. Each pair is emitted once, when the second of the two
+ * arrives, with the later of their timestamps. Records below the watermark are late and meet nothing, as in Flink.
+ */
+export class IntervalJoinOperator<L, R, O> extends KeyedOperator {
+  private readonly options: IntervalJoinOptions<L, R, O>
+  private left!: TimeBuffer<L>
+  private right!: TimeBuffer<R>
+  /** How far behind the watermark a record of this side can still be met: its buffer is kept so long. */
+  private readonly leftMs: number
+  private readonly rightMs: number
+
+  constructor(options: IntervalJoinOptions<L, R, O>) {
+    super(2)
+    this.options = options
+    this.leftMs = Math.max(0, options.upperMs)
+    this.rightMs = Math.max(0, -options.lowerMs)
+  }
+
+  override open(ctx: OperatorContext): void {
+    super.open(ctx)
+    this.left = new TimeBuffer(this.state, 0)
+    this.right = new TimeBuffer(this.state, 1)
+  }
+
+  protected onRecord(entry: KeyEntry, value: any, timestamp: number, input: number): void {
+    const { lowerMs, upperMs, lateTag } = this.options
+    if (timestamp < this.currentWatermark) {
+      if (lateTag !== undefined) this.ctx.side(lateTag.id).record(value, timestamp, entry.key)
+      return
+    }
+    // A record that is exactly at the watermark is not late: what it may meet goes one millisecond later.
+    if (input === 0) {
+      this.left.add(entry, timestamp, value)
+      this.eventTimers.set(timestamp + this.leftMs + 1, entry.key, 0)
+      this.right.range(entry, timestamp + lowerMs, timestamp + upperMs, (right, at) => {
+        this.emit(entry, value, right, Math.max(timestamp, at))
+      })
+    } else {
+      this.right.add(entry, timestamp, value)
+      this.eventTimers.set(timestamp + this.rightMs + 1, entry.key, 1)
+      this.left.range(entry, timestamp - upperMs, timestamp - lowerMs, (left, at) => {
+        this.emit(entry, left, value, Math.max(timestamp, at))
+      })
+    }
+  }
+
+  /** `tag`: the side whose values of one time nothing can meet any more. */
+  protected override onTimer(entry: KeyEntry, at: number, tag: KeyPart): void {
+    if (tag === 0) this.left.remove(entry, at - this.leftMs - 1)
+    else this.right.remove(entry, at - this.rightMs - 1)
+  }
+
+  private emit(entry: KeyEntry, left: L, right: R, timestamp: number): void {
+    let joined: O
+    try {
+      joined = this.options.join(left, right)
+    } catch (error) {
+      throw userError(this.ctx, timestamp, 'intervalJoin', error)
+    }
+    this.ctx.output.record(joined, timestamp, entry.key)
+  }
+}
