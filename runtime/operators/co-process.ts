@@ -1,10 +1,10 @@
 import type { Key } from '../graph/key.ts'
-import type { StateSpecs } from '../state/spec.ts'
+import type { NoStates, StateSpecs } from '../state/spec.ts'
 import { ProcessBase } from './process-base.ts'
 import type { ProcessContext, TimeDomain } from './process-context.ts'
 
 /** A process function on two streams with the same key, which share state and timers. */
-export interface CoProcessFunction<A, B, O, S extends StateSpecs = {}, K extends Key = Key> {
+export interface CoProcessFunction<A, B, O, S extends StateSpecs = NoStates, K extends Key = Key> {
   readonly states?: S
   onFirst(value: A, ctx: ProcessContext<O, S, K>): void
   onSecond(value: B, ctx: ProcessContext<O, S, K>): void
@@ -12,7 +12,7 @@ export interface CoProcessFunction<A, B, O, S extends StateSpecs = {}, K extends
 }
 
 /** Input 0 goes to `onFirst`, input 1 to `onSecond`. Its node declares `declareStates(fn.states ?? {})`. */
-export class CoProcessOperator<A, B, O, S extends StateSpecs = {}> extends ProcessBase<O, S> {
+export class CoProcessOperator<A, B, O, S extends StateSpecs = NoStates> extends ProcessBase<O, S> {
   private readonly fn: CoProcessFunction<A, B, O, S, any>
 
   constructor(fn: CoProcessFunction<A, B, O, S, any>) {

@@ -48,6 +48,8 @@ export interface AggregatingSpec<I, A, O> {
 /** States by name, as a process function declares them. */
 export type StateSpecs = { readonly [name: string]: StateSpec }
 
+export type NoStates = Record<never, never>
+
 /** The handle that a declared state gives. */
 export type HandleOf<S> =
   S extends ValueSpec<infer T>
