@@ -111,7 +111,7 @@ export abstract class KeyedOperator extends Operator {
   /** Fires the processing timers due at `now`; the stage calls it when nothing is pending. `limit`: only timers set before the call. */
   async fireProcessingTimers(now: number): Promise<void> {
     const until = now
-    while (this.processingTimers.next <= until) {
+    while (this.processingTimers.size > 0 && this.processingTimers.next <= until) {
       const at = this.processingTimers.next
       const due = this.processingTimers.due(at)
       await this.state.load(this.withPinned(due.map(d => d.key)))
@@ -151,7 +151,8 @@ export abstract class KeyedOperator extends Operator {
   private advance(timestamp: number): void {
     this.firing = timestamp
     this.currentWatermark = timestamp
-    while (this.eventTimers.next <= timestamp) {
+    // size: at the input's end `timestamp` is Infinity, and so is `next` when there are no timers
+    while (this.eventTimers.size > 0 && this.eventTimers.next <= timestamp) {
       const at = this.eventTimers.next
       const due = this.eventTimers.due(at)
       if (!this.state.resident(due)) return

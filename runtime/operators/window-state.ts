@@ -55,11 +55,11 @@ export class BoundTriggerContext implements TriggerContext {
     return this
   }
 
-  get watermark(): number {
+  get currentWatermark(): number {
     return this.operator.currentWatermark
   }
 
-  get now(): number {
+  processingTime(): number {
     return this.operator.ctx.now()
   }
 

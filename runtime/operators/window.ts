@@ -1,13 +1,13 @@
-import { MillraceError } from '../errors.ts'
 import { type KeyPart, userKey } from '../graph/key.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
-import { defaultTrigger } from '../windows/assigners.ts'
+import { defaultTrigger, type SessionAssigner } from '../windows/assigners.ts'
 import type { Evictor, TimestampedValue } from '../windows/evictors.ts'
 import { evictorOf, keepsElements, validateWindow, type WindowOptions } from '../windows/options.ts'
 import type { Trigger, TriggerResult } from '../windows/triggers.ts'
 import { alignDown, GLOBAL_WINDOW } from '../windows/window.ts'
 import { KeyedOperator } from './keyed-operator.ts'
+import { sessionGap } from './session-gap.ts'
 import { userError } from './user-code.ts'
 import { BoundTriggerContext, ELEMENTS, elementBuffer, newWindowState, WINDOWS, type WindowState } from './window-state.ts'
 
@@ -107,11 +107,14 @@ export class WindowOperator extends KeyedOperator {
     if (window === undefined) return
     const event = domain === 'event'
     const ctx = this.context.bind(entry, id, window)
-    const result = this.ask(at, () =>
-      event ? this.trigger.onEventTime(at, window, ctx) : this.trigger.onProcessingTime(at, window, ctx),
-    )
+    let result: TriggerResult
+    try {
+      result = event ? this.trigger.onEventTime(at, window, ctx) : this.trigger.onProcessingTime(at, window, ctx)
+    } catch (error) {
+      throw userError(this.ctx, at, 'the trigger', error)
+    }
     this.act(entry, id, window, result)
-    if (event === this.eventTime && at === this.cleanupTime(window)) this.close(entry, id, window)
+    if (event === this.eventTime && at === this.cleanupTime(window)) this.closeWindow(entry, id, window)
     else this.save(entry, id, window)
   }
 
@@ -184,13 +187,13 @@ export class WindowOperator extends KeyedOperator {
       }
     }
     if (this.options.assigner.kind === 'global') window.last = Math.max(window.last ?? timestamp, timestamp)
-    const ctx = this.context.bind(entry, id, window)
-    this.act(
-      entry,
-      id,
-      window,
-      this.ask(timestamp, () => this.trigger.onElement(this.original(element), timestamp, window, ctx)),
-    )
+    let result: TriggerResult
+    try {
+      result = this.trigger.onElement(this.original(element), timestamp, window, this.context.bind(entry, id, window))
+    } catch (error) {
+      throw userError(this.ctx, timestamp, 'the trigger', error)
+    }
+    this.act(entry, id, window, result)
     const cleanup = this.cleanupTime(window)
     if (cleanup < Number.POSITIVE_INFINITY) {
       const timers = this.eventTime ? this.eventTimers : this.processingTimers
@@ -201,8 +204,8 @@ export class WindowOperator extends KeyedOperator {
 
   /** A late record, which is in no open window. */
   private onLate(entry: KeyEntry, value: any, timestamp: number): void {
-    if (this.options.lateTag === undefined) this.lateRecordsDropped++
-    else this.ctx.side(this.options.lateTag).record(value, timestamp, entry.key)
+    if (this.options.late === undefined) this.lateRecordsDropped++
+    else this.ctx.side(this.options.late.id).record(value, timestamp, entry.key)
   }
 
   // ---- firing ---------------------------------------------------------------------------------------------------------
@@ -282,10 +285,10 @@ export class WindowOperator extends KeyedOperator {
       this.options.process!(elements, {
         key: userKey(entry.key),
         window: { start: window.start, end: window.end },
-        watermark: this.currentWatermark,
-        now: this.ctx.now(),
+        currentWatermark: this.currentWatermark,
+        processingTime: () => this.ctx.now(),
         emit: value => out.push({ tag: undefined, value }),
-        side: (tag, value) => out.push({ tag, value }),
+        output: (tag, value) => out.push({ tag: tag.id, value }),
       })
     } catch (error) {
       throw userError(this.ctx, timestamp, 'the window function', error)
@@ -310,7 +313,7 @@ export class WindowOperator extends KeyedOperator {
     window.last = undefined
   }
 
-  private close(entry: KeyEntry, id: number, window: WindowState): void {
+  private closeWindow(entry: KeyEntry, id: number, window: WindowState): void {
     this.purge(entry, window)
     this.trigger.clear(window, this.context.bind(entry, id, window))
     this.state.mapDelete(entry, WINDOWS, id)
@@ -338,22 +341,6 @@ export class WindowOperator extends KeyedOperator {
   }
 
   private gapOf(element: any, timestamp: number): number {
-    const assigner = this.options.assigner
-    if (assigner.kind !== 'session') return 0
-    if (typeof assigner.gap === 'number') return assigner.gap
-    const gap = this.ask(timestamp, () => (assigner.gap as (value: any) => number)(this.original(element)))
-    if (Number.isFinite(gap) && gap > 0) return gap
-    throw new MillraceError(
-      `window operator '${this.options.name}': the gap function gave ${gap} ms; it must give a number above 0`,
-    )
-  }
-
-  /** Calls a trigger or a gap function. */
-  private ask<R>(timestamp: number, call: () => R): R {
-    try {
-      return call()
-    } catch (error) {
-      throw userError(this.ctx, timestamp, 'the trigger', error)
-    }
+    return sessionGap(this.ctx, this.options.assigner as SessionAssigner<any>, this.original(element), timestamp)
   }
 }

@@ -1,0 +1,145 @@
+import { type KeyPart, userKey } from '../graph/key.ts'
+import { DELETED, type KeyEntry } from '../state/entry.ts'
+import { type Fold, foldOf } from '../windows/aggregate.ts'
+import type { SlidingAssigner } from '../windows/assigners.ts'
+import type { WindowOptions } from '../windows/options.ts'
+import { alignDown } from '../windows/window.ts'
+import { KeyedOperator } from './keyed-operator.ts'
+import { userError } from './user-code.ts'
+
+/** The only state: pane start → accumulator. */
+const PANES = 0
+
+/**
+ * Tumbling and sliding windows that are aggregated or reduced, in panes: time is cut into pieces of gcd(size, slide), each record is added
+ * to one of them, and a window that fires merges the panes it covers. So a record costs the same whatever size / slide.
+ *
+ * A pane exists until the last window over it has fired; while it does, a timer is set for the next of its windows: by the record that opened the
+ * pane, then by each firing for the next one. Results equal those of WindowOperator with the default trigger and no allowed lateness.
+ */
+export class PaneWindowOperator extends KeyedOperator {
+  /** Records that were in no open window and had no side output to go to. */
+  lateRecordsDropped = 0
+
+  private readonly options: WindowOptions
+  private readonly fold: Fold
+  private readonly size: number
+  private readonly slide: number
+  private readonly offset: number
+  private readonly pane: number
+  private readonly eventTime: boolean
+  /** For sorting the panes of a firing; empty in between. */
+  private readonly starts: number[] = []
+
+  constructor(options: WindowOptions) {
+    super()
+    const assigner = options.assigner as SlidingAssigner
+    this.options = options
+    this.fold = foldOf(options)!
+    this.size = assigner.size
+    this.slide = assigner.slide
+    this.offset = assigner.offset
+    this.pane = gcd(assigner.size, assigner.slide)
+    this.eventTime = assigner.time === 'event'
+  }
+
+  /** As WindowOperator: a window of processing time ends when its last millisecond is over. */
+  override fireProcessingTimers(now: number): Promise<void> {
+    return super.fireProcessingTimers(now - 1)
+  }
+
+  protected onRecord(entry: KeyEntry, value: any, timestamp: number): void {
+    const time = this.eventTime ? timestamp : this.ctx.now()
+    const end = this.firstOpenEnd(time)
+    if (end - this.size > time) {
+      this.onLate(entry, value, timestamp)
+      return
+    }
+    const start = alignDown(time, this.pane, this.offset)
+    const stored = this.state.slot(entry, PANES).entries.get(start)
+    const acc = stored === DELETED ? undefined : stored
+    // a pane that is there has its timer
+    if (acc === undefined) (this.eventTime ? this.eventTimers : this.processingTimers).set(end - 1, entry.key)
+    let added: any
+    try {
+      added = this.fold.add(acc, value)
+    } catch (error) {
+      throw userError(this.ctx, timestamp, this.options.reduce === undefined ? 'the aggregate' : 'reduce', error)
+    }
+    this.state.mapSet(entry, PANES, start, added, 0)
+  }
+
+  protected override onTimer(entry: KeyEntry, at: number, _tag: KeyPart, domain: 'event' | 'processing'): void {
+    const end = at + 1
+    const start = end - this.size
+    const acc = this.mergePanes(entry, start, end)
+    // panes from here on are also in the next window
+    const shared = start + this.slide
+    let more = false
+    for (const pane of this.starts) {
+      if (pane >= shared) more = true
+      else this.state.mapDelete(entry, PANES, pane)
+    }
+    this.starts.length = 0
+    if (more) (domain === 'event' ? this.eventTimers : this.processingTimers).set(at + this.slide, entry.key)
+    if (acc !== undefined) this.emit(entry, acc, start, end)
+  }
+
+  /** The end of the first window that ends after `time` and has not fired; it covers `time` unless the record is late or in a gap. */
+  private firstOpenEnd(time: number): number {
+    // the ends are the starts moved by size: the first after x is one slide after the last at or before x
+    const after = this.eventTime && this.currentWatermark >= time ? this.currentWatermark + 1 : time
+    return alignDown(after - this.size, this.slide, this.offset) + this.slide + this.size
+  }
+
+  /** Merges the panes of a window in order of time, and leaves their starts in `starts`. */
+  private mergePanes(entry: KeyEntry, start: number, end: number): any {
+    const entries = this.state.slot(entry, PANES).entries
+    const starts = this.starts
+    starts.length = 0
+    if (entries.size * this.pane < this.size) {
+      for (const [pane, acc] of entries)
+        if (acc !== DELETED && (pane as number) >= start && (pane as number) < end) starts.push(pane as number)
+      if (starts.length > 1) starts.sort(compareNumbers)
+    } else {
+      for (let pane = start; pane < end; pane += this.pane) {
+        const acc = entries.get(pane)
+        if (acc !== undefined && acc !== DELETED) starts.push(pane)
+      }
+    }
+    let merged: any
+    try {
+      for (const pane of starts) merged = this.fold.merge!(merged, entries.get(pane))
+    } catch (error) {
+      throw userError(this.ctx, end - 1, this.options.reduce === undefined ? "the aggregate's merge" : 'reduce', error)
+    }
+    return merged
+  }
+
+  private emit(entry: KeyEntry, acc: any, start: number, end: number): void {
+    let result: any
+    try {
+      result = this.fold.result(acc)
+      if (this.options.apply !== undefined)
+        result = this.options.apply(result, { key: userKey(entry.key), window: { start, end } })
+    } catch (error) {
+      throw userError(this.ctx, end - 1, 'the window function', error)
+    }
+    this.ctx.output.record(result, end - 1, entry.key)
+  }
+
+  /** The record is in no open window: all have fired, or it lies in a gap between windows (then only what is behind the watermark is late). */
+  private onLate(entry: KeyEntry, value: any, timestamp: number): void {
+    if (!this.eventTime || timestamp > this.currentWatermark) return
+    if (this.options.late === undefined) this.lateRecordsDropped++
+    else this.ctx.side(this.options.late.id).record(value, timestamp, entry.key)
+  }
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b)
+}
+
+function compareNumbers(a: number, b: number): number {
+  return a - b
+}

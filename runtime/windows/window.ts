@@ -1,0 +1,22 @@
+/**
+ * A window of time [start, end), epoch ms. The global window is -Infinity to Infinity. Its results carry the timestamp `end - 1`,
+ * the last millisecond that belongs to it.
+ */
+export interface TimeWindow {
+  readonly start: number
+  readonly end: number
+}
+
+/** The window of `globalWindow()` and `countWindow()`: everything. */
+export const GLOBAL_WINDOW: TimeWindow = { start: Number.NEGATIVE_INFINITY, end: Number.POSITIVE_INFINITY }
+
+/** The last millisecond that belongs to the window: it has ended once the watermark is there. */
+export function maxTimestamp(window: TimeWindow): number {
+  return window.end - 1
+}
+
+/** Start of the cell that `time` lies in, of a grid with this width that passes through `offset`. */
+export function alignDown(time: number, width: number, offset: number): number {
+  const rest = (time - offset) % width
+  return rest < 0 ? time - rest - width : time - rest
+}
