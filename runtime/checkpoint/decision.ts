@@ -1,0 +1,36 @@
+import type { CommitLog } from '../ports.ts'
+import { pack, unpack } from '../state/codec.ts'
+
+/** How checkpoint n ended: one item, put if absent (protocol.md, D6). Nobody acts on n before it is there. */
+export interface Decision {
+  readonly outcome: 'complete' | 'failed' | 'superseded'
+  readonly startedAt: number
+  readonly decidedAt: number
+  readonly bytes: number
+  /** Failed: why, naming the subtasks that did not ack. */
+  readonly reason?: string
+}
+
+const decisionsLog = (run: string) => `${run}/decisions`
+
+/** What was decided: by this call, or by whoever was first. */
+export async function decide(log: CommitLog, run: string, checkpoint: number, decision: Decision): Promise<Decision> {
+  if (await log.putIfAbsent(decisionsLog(run), checkpoint, pack(decision))) return decision
+  return (await decisionOf(log, run, checkpoint))!
+}
+
+export async function decisionOf(log: CommitLog, run: string, checkpoint: number): Promise<Decision | undefined> {
+  const bytes = await log.get(decisionsLog(run), checkpoint)
+  return bytes === undefined ? undefined : unpack<Decision>(bytes)
+}
+
+/** All decisions of a run, oldest first. */
+export async function decisions(log: CommitLog, run: string): Promise<{ checkpoint: number; decision: Decision }[]> {
+  const all: { checkpoint: number; decision: Decision }[] = []
+  for (let from = 1; ; ) {
+    const page = await log.range(decisionsLog(run), from, 500)
+    for (const { version, item } of page) all.push({ checkpoint: version, decision: unpack<Decision>(item) })
+    if (page.length < 500) return all
+    from = page.at(-1)!.version + 1
+  }
+}

@@ -1,0 +1,102 @@
+import { keyGroup } from '../graph/key.ts'
+import type { BaseItem, Ports } from '../ports.ts'
+import { BrokenLogError } from '../protocol/errors.ts'
+import { decodeItem } from '../protocol/item.ts'
+import { mapAddress, type StateSpace, timerSk, timersPk, valueAddress } from '../state/address.ts'
+import { type Change, forEachChange } from '../state/changelog.ts'
+import { pack } from '../state/codec.ts'
+import { keyedNodes } from '../stage/keyed-nodes.ts'
+import { readChunk } from '../stage/live.ts'
+import type { StageTopology, Topology } from '../stage/topology.ts'
+import { readMarker, writeMarker } from './marker.ts'
+
+const PAGE = 200
+/** Folded items written at a time; several commits' changes are folded before that, so that a hot key costs one write. */
+const FOLD_ITEMS = 50_000
+
+export interface Materialised {
+  readonly from: number
+  readonly to: number
+  readonly items: number
+  readonly bytes: number
+}
+
+/**
+ * Folds a subtask's log from the materialised marker to `cut` into base items, away from the processing path (protocol.md, E3).
+ * Idempotent: items carry their version, and the marker is written last.
+ */
+export async function materialise(topology: Topology, at: StageTopology, shard: number, cut: number, ports: Ports): Promise<Materialised> {
+  const log = topology.log(at.stage.index, shard)
+  const from = await readMarker(ports.store, log)
+  const fold = new Fold(topology, at, shard)
+  let items = 0
+  let bytes = 0
+  const flush = async () => {
+    const batch = fold.take()
+    items += batch.length
+    for (const item of batch) bytes += item.value?.length ?? 0
+    if (batch.length > 0) await ports.store.upsert(batch)
+  }
+  for (let version = from; version < cut; ) {
+    const slots = await ports.log.range(log, version + 1, Math.min(PAGE, cut - version))
+    for (const slot of slots) {
+      if (slot.version !== version + 1) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though it was never materialised`)
+      version = slot.version
+      const item = decodeItem(slot.item)
+      const chunk = item.kind === 'commit' ? await readChunk(ports, item) : undefined
+      if (chunk !== undefined) fold.add(chunk, version)
+      if (fold.size >= FOLD_ITEMS) await flush()
+    }
+    if (slots.length === 0) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though the cut lies behind it`)
+  }
+  await flush()
+  if (cut > from) await writeMarker(ports.store, log, cut)
+  return { from, to: cut, items, bytes }
+}
+
+/** The last change of each entry. */
+class Fold {
+  private items = new Map<string, BaseItem>()
+  private readonly nodes
+  private readonly spaces: StateSpace[]
+  private readonly keyGroups: number
+
+  constructor(topology: Topology, at: StageTopology, shard: number) {
+    this.nodes = keyedNodes(at.stage)
+    this.spaces = this.nodes.map(n => ({ run: topology.run, operatorId: n.operatorId, subtask: shard }))
+    this.keyGroups = topology.plan.options.keyGroups
+  }
+
+  get size(): number {
+    return this.items.size
+  }
+
+  add(chunk: Uint8Array, v: number): void {
+    forEachChange(chunk, change => {
+      const item = typeof change.state === 'string' ? this.timer(change, change.state, v) : this.state(change, change.state, v)
+      this.items.set(`${item.pk}\u0000${item.sk}`, item)
+    })
+  }
+
+  take(): BaseItem[] {
+    const items = [...this.items.values()]
+    this.items = new Map()
+    return items
+  }
+
+  private timer(c: Change, domain: 'event' | 'processing', v: number): BaseItem {
+    const space = this.spaces[c.operator]!
+    const pk = timersPk(space, keyGroup(c.key, this.keyGroups))
+    const sk = timerSk(domain, c.timestamp, c.key, c.value)
+    return { pk, sk, v, value: c.written ? pack([c.timestamp, c.key, c.value]) : undefined }
+  }
+
+  private state(c: Change, index: number, v: number): BaseItem {
+    const space = this.spaces[c.operator]!
+    const declaration = this.nodes[c.operator]!.node.states[index]!
+    const isMap = declaration.primitive === 'map'
+    const address = isMap ? mapAddress(space, c.key, declaration, c.value.k) : valueAddress(space, c.key, declaration)
+    const value = c.written ? pack(isMap ? c.value.v : c.value) : undefined
+    return declaration.ttl === undefined ? { ...address, v, value } : { ...address, v, value, expiry: c.timestamp }
+  }
+}

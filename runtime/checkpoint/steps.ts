@@ -1,0 +1,116 @@
+import type { Ports } from '../ports.ts'
+import { pack } from '../state/codec.ts'
+import type { Topology } from '../stage/topology.ts'
+import { type Decision, decide, decisionOf, decisions } from './decision.ts'
+import { type Part, partsOf } from './cut.ts'
+import { materialise } from './materialise.ts'
+import { retain } from './retention.ts'
+
+/**
+ * The controller's steps as plain functions: a state machine calls them on AWS, the embedded engine in the same order in its own process.
+ * Each may run twice, late, or not at all.
+ */
+export interface CheckpointStart {
+  readonly checkpoint: number
+  readonly startedAt: number
+}
+
+/** The next checkpoint: n + 1 begins only after decision(n) (protocol.md, D6). */
+export async function startCheckpoint(topology: Topology, ports: Ports): Promise<CheckpointStart> {
+  const last = (await decisions(ports.log, topology.run)).at(-1)?.checkpoint ?? 0
+  return { checkpoint: last + 1, startedAt: ports.clock.now() }
+}
+
+/** All parts if every subtask is through, else the names of those that are not. */
+export async function collectParts(topology: Topology, checkpoint: number, ports: Ports): Promise<{ parts: Part[]; missing: string[] }> {
+  const found = await partsOf(ports.log, topology, checkpoint)
+  return { parts: found.flatMap(f => f.part ?? []), missing: found.filter(f => f.part === undefined).map(f => f.name) }
+}
+
+export async function materialisePart(topology: Topology, part: Part, ports: Ports): Promise<number> {
+  return (await materialise(topology, topology.stages[part.stage]!, part.shard, part.version, ports)).bytes
+}
+
+/** What a checkpoint consists of: written once, after all its parts are durable and before it is decided. */
+export interface Manifest {
+  readonly formatVersion: 1
+  readonly pipeline: string
+  readonly run: string
+  readonly checkpoint: number
+  readonly createdAt: number
+  readonly subtasks: readonly {
+    readonly log: string
+    readonly version: number
+    readonly attempt: string
+    readonly channelState: readonly string[]
+  }[]
+}
+
+export function manifestKey(run: string, checkpoint: number): string {
+  return `checkpoints/${run}/${String(checkpoint).padStart(12, '0')}/_metadata`
+}
+
+/** Manifest, decision, then what acts on it: the sinks' commit and retention. Gives the decision, which may be somebody else's. */
+export async function completeCheckpoint(
+  topology: Topology,
+  start: CheckpointStart,
+  parts: readonly Part[],
+  bytes: number,
+  ports: Ports,
+): Promise<Decision> {
+  const { checkpoint, startedAt } = start
+  const manifest: Manifest = {
+    formatVersion: 1,
+    pipeline: topology.pipeline,
+    run: topology.run,
+    checkpoint,
+    createdAt: ports.clock.now(),
+    subtasks: parts.map(p => ({ log: p.log, version: p.version, attempt: p.item.attempt, channelState: p.channelState })),
+  }
+  await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), pack(manifest))
+  const decision = await decide(ports.log, topology.run, checkpoint, { outcome: 'complete', startedAt, decidedAt: ports.clock.now(), bytes })
+  if (decision.outcome === 'complete') {
+    await commitSinks(topology, checkpoint, parts)
+    await retain(topology, checkpoint, parts, ports)
+  }
+  return decision
+}
+
+export async function failCheckpoint(topology: Topology, start: CheckpointStart, missing: readonly string[], ports: Ports): Promise<Decision> {
+  const reason = `no ack in time from ${missing.join(', ')}`
+  return decide(ports.log, topology.run, start.checkpoint, {
+    outcome: 'failed',
+    startedAt: start.startedAt,
+    decidedAt: ports.clock.now(),
+    bytes: 0,
+    reason,
+  })
+}
+
+/** D7: what was staged up to n becomes visible, once. Called again after a restart, for the crash between decision and commit. */
+export async function commitSinks(topology: Topology, checkpoint: number, parts: readonly Part[]): Promise<void> {
+  for (const at of topology.stages) {
+    const sinks = at.stage.nodes.filter(node => node.sink !== undefined)
+    for (const [index, node] of sinks.entries()) {
+      const sink = topology.sinkOf(node)
+      if (sink.commit === undefined) continue
+      const mine = parts.filter(p => p.stage === at.stage.index).sort((a, b) => a.shard - b.shard)
+      await sink.commit(
+        topology.run,
+        checkpoint,
+        mine.map(p => p.item.head.sinks.find(([i]) => i === index)?.[1]),
+      )
+    }
+  }
+}
+
+/** After a restart: the last complete checkpoint's sinks commit again, for the crash between its decision and their commit. */
+export async function recommitSinks(topology: Topology, ports: Ports): Promise<void> {
+  const last = (await decisions(ports.log, topology.run)).findLast(d => d.decision.outcome === 'complete')
+  if (last === undefined) return
+  const { parts, missing } = await collectParts(topology, last.checkpoint, ports)
+  // Parts that have a newer cut are past this checkpoint, so the commit of this one is done or the newer one's will do it.
+  if (missing.length === 0) await commitSinks(topology, last.checkpoint, parts)
+}
+
+export { decisionOf }

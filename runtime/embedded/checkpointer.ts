@@ -1,0 +1,102 @@
+import { type CheckpointStart, collectParts, completeCheckpoint, failCheckpoint, materialisePart, startCheckpoint } from '../checkpoint/steps.ts'
+import { decisions } from '../checkpoint/decision.ts'
+import type { Ports } from '../ports.ts'
+import type { Topology } from '../stage/topology.ts'
+import { breathe, Signal } from './signal.ts'
+import type { Worker } from './workers.ts'
+
+/** A checkpoint that is not through after this has failed, ms. */
+const TIMEOUT_MS = 120_000
+
+/** Drives the controller's steps in this process, in the order in which the state machine calls them on AWS. */
+export class Checkpointer {
+  completed = 0
+  failed = 0
+  last = 0
+  private readonly topology: Topology
+  private readonly ports: Ports
+  private readonly workers: readonly Worker[]
+  private readonly ended: () => boolean
+  private readonly progress = new Signal()
+  private commits = 0
+  private commitsAtLast = -1
+
+  constructor(topology: Topology, ports: Ports, workers: readonly Worker[], ended: () => boolean) {
+    this.topology = topology
+    this.ports = ports
+    this.workers = workers
+    this.ended = ended
+  }
+
+  /** Told of every commit: the hint that an ack may be in. */
+  committed(): void {
+    this.commits++
+    this.progress.announce()
+  }
+
+  /** Nothing is done when nothing flowed since the last one. */
+  get somethingNew(): boolean {
+    return this.commits !== this.commitsAtLast
+  }
+
+  /** A checkpoint that an earlier process began and did not decide has failed: sources refuse its number now (D3). */
+  async forget(): Promise<void> {
+    const decided = (await decisions(this.ports.log, this.topology.run)).findLast(() => true)
+    this.last = (await decisions(this.ports.log, this.topology.run)).findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
+    const begun = Math.max(0, ...this.workers.map(w => w.subtask.current?.working.lastCut ?? 0))
+    for (let n = (decided?.checkpoint ?? 0) + 1; n <= begun; n++) {
+      const start = { checkpoint: n, startedAt: this.ports.clock.now() }
+      await failCheckpoint(this.topology, start, ['a process that ended'], this.ports)
+    }
+  }
+
+  /** One checkpoint, from the cuts of the sources to retention. False: it failed, and the one before stands. */
+  async run(): Promise<boolean> {
+    const before = this.commits
+    const start = await startCheckpoint(this.topology, this.ports)
+    for (const w of this.workers) w.requestCut(start.checkpoint)
+    const parts = await this.acks(start)
+    if (parts === undefined) {
+      this.failed++
+      return false
+    }
+    let bytes = 0
+    for (const part of parts) {
+      bytes += await materialisePart(this.topology, part, this.ports)
+      this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)
+      await breathe()
+    }
+    const decision = await completeCheckpoint(this.topology, start, parts, bytes, this.ports)
+    if (decision.outcome !== 'complete') {
+      this.failed++
+      return false
+    }
+    this.completed++
+    this.last = start.checkpoint
+    // Its own cuts are commits too: what counts is whether anything else came.
+    this.commitsAtLast = this.commits === before + this.workers.length ? this.commits : -1
+    return true
+  }
+
+  private async acks(start: CheckpointStart) {
+    const deadline = this.ports.clock.now() + TIMEOUT_MS
+    for (;;) {
+      if (this.workers.every(w => this.through(w, start.checkpoint))) {
+        const { parts, missing } = await collectParts(this.topology, start.checkpoint, this.ports)
+        if (missing.length === 0) return parts
+      }
+      if (this.ended()) return undefined
+      if (this.ports.clock.now() > deadline) {
+        const { missing } = await collectParts(this.topology, start.checkpoint, this.ports)
+        await failCheckpoint(this.topology, start, missing, this.ports)
+        return undefined
+      }
+      await this.progress.wait(1000)
+    }
+  }
+
+  private through(worker: Worker, checkpoint: number): boolean {
+    const alignment = worker.subtask.current?.head.fields.alignment
+    return alignment?.checkpoint === checkpoint && alignment.pending.length === 0
+  }
+}

@@ -1,0 +1,222 @@
+import type { SourceConnector } from '../connectors/source.ts'
+import { MillraceError } from '../errors.ts'
+import type { LogicalGraph } from '../graph/graph.ts'
+import { planPhysical } from '../graph/planner.ts'
+import type { PhysicalPlan } from '../graph/plan.ts'
+import { recommitSinks } from '../checkpoint/steps.ts'
+import { defaultLimits } from '../stage/attempt.ts'
+import { Subtask } from '../stage/subtask.ts'
+import { Topology } from '../stage/topology.ts'
+import { estimateBytes, evict } from '../state/eviction.ts'
+import { Checkpointer } from './checkpointer.ts'
+import { openRun } from './meta.ts'
+import { meter } from './meter.ts'
+import { openEmbedded } from './ports.ts'
+import { Report } from './report.ts'
+import type { RunOptions, RunSummary } from './run-options.ts'
+import { shapeOf } from './shape.ts'
+import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.ts'
+
+const CHECKPOINT_MS = 10_000
+const BATCH = 1000
+const STATE_MEMORY = 128 * 1024 * 1024
+/** Frames that may wait between stages before sources pause. */
+const BACKLOG_BYTES = 64 * 1024 * 1024
+/** Sources pause when state that only the log has grows beyond this multiple of the memory given to state. */
+const CONGESTED = 2
+
+/**
+ * Runs a pipeline in this process until its input ends or the signal stops it, exactly once; with a state directory, a later run goes on where this one
+ * stopped, however it did.
+ *
+ * @throws MillraceError for a source without a connector, a state directory that doesn't fit, and whatever stops a subtask
+ */
+export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {}): Promise<RunSummary> {
+  const plan = planPhysical(graph, { parallelism: options.parallelism, chaining: options.chaining ?? true })
+  const connectors = bindSources(plan, options)
+  const splits = await listSplits(connectors)
+  const ports = await openEmbedded({ directory: options.state })
+  try {
+    const { meta, resumed } = await openRun(ports, { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits) })
+    const sourceSplits = new Map(plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])))
+    const topology = new Topology(plan, graph.name, meta.run, sourceSplits, { sources: options.sources, sinks: options.sinks })
+    if (resumed) await recommitSinks(topology, ports)
+    return await new Run(topology, connectors, splits, ports, options, resumed).run()
+  } finally {
+    await ports.close()
+  }
+}
+
+function bindSources(plan: PhysicalPlan, options: RunOptions): Map<string, SourceConnector> {
+  const specs = plan.stages.flatMap(s => s.source?.source ?? [])
+  for (const name of Object.keys(options.sources ?? {})) {
+    if (!specs.some(s => s.name === name)) {
+      throw new MillraceError(`the pipeline has no source '${name}'; its sources are ${specs.map(s => `'${s.name}'`).join(', ')}`)
+    }
+  }
+  return new Map(
+    specs.map(spec => {
+      const connector = options.sources?.[spec.name] ?? spec.connector
+      if (connector === undefined) {
+        throw new MillraceError(`source '${spec.name}' has nothing to read from: give it a connector in the pipeline, or bind it with --source ${spec.name}=PATH`)
+      }
+      return [spec.name, connector]
+    }),
+  )
+}
+
+async function listSplits(connectors: ReadonlyMap<string, SourceConnector>): Promise<Map<string, readonly string[]>> {
+  const splits = new Map<string, readonly string[]>()
+  for (const [name, connector] of connectors) {
+    const list = await connector.splits()
+    if (list.length === 0) throw new MillraceError(`source '${name}' (${connector.describe()}) has nothing to read`)
+    splits.set(name, list)
+  }
+  return splits
+}
+
+class Run {
+  private readonly topology: Topology
+  private readonly options: RunOptions
+  private readonly workers: Worker[] = []
+  private readonly checkpointer: Checkpointer
+  private readonly report: Report
+  private readonly shared: Shared
+  private failure: unknown
+  private ending = false
+  private stateMemory = 0
+
+  constructor(
+    topology: Topology,
+    connectors: ReadonlyMap<string, SourceConnector>,
+    splits: ReadonlyMap<string, readonly string[]>,
+    ports: Awaited<ReturnType<typeof openEmbedded>>,
+    options: RunOptions,
+    resumed: boolean,
+  ) {
+    this.topology = topology
+    this.options = options
+    const streams = meter(ports.streams)
+    const metered = { ...ports, streams }
+    this.shared = {
+      ports: metered,
+      streams,
+      batchSize: options.batchSize ?? BATCH,
+      startedAt: ports.clock.now(),
+      stopping: () => this.stopping,
+      ended: () => this.ending || this.failure !== undefined,
+      congested: () => streams.backlogBytes > BACKLOG_BYTES || this.stateMemory > CONGESTED * (options.stateMemory ?? STATE_MEMORY),
+    }
+    const limits = { ...defaultLimits, recordsMax: options.batchSize ?? defaultLimits.recordsMax }
+    for (const at of topology.stages) {
+      const source = at.stage.source?.source
+      for (let shard = 0; shard < at.parallelism; shard++) {
+        const subtask = new Subtask(topology, at, shard, metered, limits, s => this.onCommit(s))
+        this.workers.push(
+          source === undefined
+            ? stageWorker(subtask, topology.stream(at.stage.index), this.shared)
+            : sourceWorker(subtask, lazyReader(connectors.get(source.name)!, splits.get(source.name)![shard]!), source.watermark.idleAfter, this.shared),
+        )
+      }
+    }
+    this.checkpointer = new Checkpointer(topology, metered, this.workers, () => this.ending || this.failure !== undefined)
+    this.report = new Report(topology, this.workers, this.checkpointer, streams, ports.clock, resumed)
+  }
+
+  async run(): Promise<RunSummary> {
+    await Promise.all(this.workers.map(w => w.subtask.ready()))
+    this.report.start()
+    await this.checkpointer.forget()
+    const loops = this.workers.map(w => w.run().catch(error => this.fail(error)))
+    const progress = this.options.onProgress
+    const timer = progress === undefined ? undefined : setInterval(() => progress(this.report.progress()), 250)
+    const abort = () => this.wakeAll()
+    this.options.signal?.addEventListener('abort', abort)
+    try {
+      await this.supervise()
+    } catch (error) {
+      this.fail(error)
+    } finally {
+      clearInterval(timer)
+      this.options.signal?.removeEventListener('abort', abort)
+    }
+    const summary = this.failure === undefined ? this.report.summary(this.finished ? 'finished' : 'stopped') : undefined
+    this.ending = true
+    this.wakeAll()
+    await Promise.all(loops)
+    if (summary === undefined) throw this.failure
+    if (this.options.onProgress !== undefined) this.options.onProgress(summary)
+    return summary
+  }
+
+  /** Checkpoints at their interval, or when state has to leave memory, until the input is through or somebody stops the run; then the last one. */
+  private async supervise(): Promise<void> {
+    const interval = this.options.checkpointMs ?? CHECKPOINT_MS
+    let next = this.shared.ports.clock.now() + interval
+    while (!this.finished && !this.stopping && this.failure === undefined) {
+      await this.report.changed.wait(Math.max(1, Math.min(100, next - this.shared.ports.clock.now())))
+      const now = this.shared.ports.clock.now()
+      const full = this.stateMemory > (this.options.stateMemory ?? STATE_MEMORY)
+      if (now < next && !full) continue
+      if (this.checkpointer.somethingNew) await this.checkpointer.run()
+      this.measureState()
+      next = this.shared.ports.clock.now() + interval
+    }
+    if (this.failure === undefined && this.checkpointer.somethingNew) await this.checkpointer.run()
+  }
+
+  /** Every subtask has committed the end of its input, with all that it fired. */
+  private get finished(): boolean {
+    return this.workers.every(w => {
+      const fields = w.subtask.current?.head.fields
+      return fields !== undefined && fields.watermark === Number.POSITIVE_INFINITY && fields.firing.length === 0
+    })
+  }
+
+  private get stopping(): boolean {
+    return this.options.signal?.aborted ?? false
+  }
+
+  private commits = 0
+
+  private onCommit(subtask: Subtask): void {
+    this.checkpointer.committed()
+    this.report.changed.announce()
+    for (const consumer of this.topology.consumersOf(subtask.at.stage.index)) {
+      for (const w of this.workers) if (w.subtask.at.stage.index === consumer) w.signal.announce()
+    }
+    const live = subtask.current
+    if (live === undefined) return
+    evict(live.chain.keyed, live.marker, (this.options.stateMemory ?? STATE_MEMORY) / this.workers.length)
+    if (++this.commits % 16 === 0) this.measureState()
+  }
+
+  private measureState(): void {
+    this.stateMemory = this.workers.reduce((sum, w) => sum + (w.subtask.current === undefined ? 0 : estimateBytes(w.subtask.current.chain.keyed)), 0)
+  }
+
+  private fail(error: unknown): void {
+    this.failure ??= error ?? new Error('a subtask failed')
+    this.wakeAll()
+  }
+
+  private wakeAll(): void {
+    for (const w of this.workers) w.signal.announce()
+    this.report.changed.announce()
+    this.checkpointer.committed()
+  }
+}
+
+/** Opens the split when it is first read: a run that is finished already needs no input. */
+function lazyReader(connector: SourceConnector, split: string) {
+  let reader: Awaited<ReturnType<SourceConnector['open']>> | undefined
+  return {
+    async read(position: Parameters<NonNullable<typeof reader>['read']>[0], limit: number) {
+      reader ??= await connector.open(split)
+      return reader.read(position, limit)
+    },
+    async close() {
+      await reader?.close()
+    },
+  }
+}

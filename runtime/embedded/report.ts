@@ -1,0 +1,76 @@
+import type { Clock } from '../ports.ts'
+import { type Counts, emptyHead } from '../protocol/item.ts'
+import type { Topology } from '../stage/topology.ts'
+import type { Checkpointer } from './checkpointer.ts'
+import type { MeteredStreams } from './meter.ts'
+import type { Progress, RunSummary } from './run-options.ts'
+import { Signal } from './signal.ts'
+import type { Worker } from './workers.ts'
+
+/** What a run says of itself, read off its subtasks. */
+export class Report {
+  readonly changed = new Signal()
+  private readonly topology: Topology
+  private readonly workers: readonly Worker[]
+  private readonly checkpointer: Checkpointer
+  private readonly streams: MeteredStreams
+  private readonly clock: Clock
+  private readonly resumed: boolean
+  private readonly startedAt: number
+  /** Counts as this process found them: its own are beyond. */
+  private readonly before = new Map<Worker, Counts>()
+  private readonly lastSeen = new Map<Worker, Counts>()
+
+  constructor(topology: Topology, workers: readonly Worker[], checkpointer: Checkpointer, streams: MeteredStreams, clock: Clock, resumed: boolean) {
+    this.topology = topology
+    this.workers = workers
+    this.checkpointer = checkpointer
+    this.streams = streams
+    this.clock = clock
+    this.resumed = resumed
+    this.startedAt = clock.now()
+  }
+
+  start(): void {
+    for (const w of this.workers) this.before.set(w, w.subtask.current?.head.fields.counts ?? emptyHead.counts)
+  }
+
+  progress(): Progress {
+    const sum = { events: 0, deadLetters: 0, results: 0 }
+    let watermark = Number.POSITIVE_INFINITY
+    for (const w of this.workers) {
+      const counts = this.since(w)
+      if (w.subtask.at.stage.source !== undefined) sum.events += counts.recordsIn
+      sum.deadLetters += counts.deadLetters
+      sum.results += counts.results
+      watermark = Math.min(watermark, w.subtask.current?.head.fields.watermark ?? Number.NEGATIVE_INFINITY)
+    }
+    const { completed, failed, last } = this.checkpointer
+    return { ...sum, watermark, backlogBytes: this.streams.backlogBytes, checkpoints: { completed, failed, last }, elapsedMs: this.clock.now() - this.startedAt }
+  }
+
+  summary(outcome: RunSummary['outcome']): RunSummary {
+    const stages = this.topology.stages.map(at => {
+      const mine = this.workers.filter(w => w.subtask.at === at).map(w => this.since(w))
+      const total = (field: keyof Counts) => mine.reduce((n, c) => n + c[field], 0)
+      return { id: at.stage.id, subtasks: at.parallelism, commits: total('commits'), recordsIn: total('recordsIn'), recordsOut: total('recordsOut') }
+    })
+    const sinks: Record<string, number> = {}
+    for (const w of this.workers) {
+      for (const s of w.subtask.current?.chain.sinks ?? []) {
+        const name = s.node.sink!.name
+        sinks[name] = (sinks[name] ?? 0) + s.operator.total
+      }
+    }
+    const { pipeline, run } = this.topology
+    return { ...this.progress(), outcome, pipeline, run, resumed: this.resumed, stages, sinks }
+  }
+
+  private since(worker: Worker): Counts {
+    const now = worker.subtask.current?.head.fields.counts ?? this.lastSeen.get(worker) ?? emptyHead.counts
+    this.lastSeen.set(worker, now)
+    const before = this.before.get(worker) ?? emptyHead.counts
+    const diff = (field: keyof Counts) => now[field] - before[field]
+    return { recordsIn: diff('recordsIn'), recordsOut: diff('recordsOut'), deadLetters: diff('deadLetters'), results: diff('results'), commits: diff('commits') }
+  }
+}

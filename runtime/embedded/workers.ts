@@ -1,0 +1,148 @@
+import type { SplitReader } from '../connectors/source.ts'
+import type { Ports } from '../ports.ts'
+import { LostRaceError } from '../protocol/errors.ts'
+import { help } from '../protocol/help.ts'
+import type { Subtask, Undecided } from '../stage/subtask.ts'
+import type { MeteredStreams } from './meter.ts'
+import { breathe, Signal } from './signal.ts'
+
+/** What the workers of one run share. */
+export interface Shared {
+  readonly ports: Ports
+  readonly streams: MeteredStreams
+  readonly batchSize: number
+  /** Processes that held the directory before are dead: what arrived before this moment and is undecided will never be decided (B3). */
+  readonly startedAt: number
+  /** True: sources read nothing any more. */
+  stopping: () => boolean
+  /** True: everything is over, loops end. */
+  ended: () => boolean
+  /** True while sources should wait: too much is under way, or state has to be materialised first. */
+  congested: () => boolean
+}
+
+/** Frames of one poll. */
+const POLL_FRAMES = 200
+const POLL_BYTES = 8 * 1024 * 1024
+const IDLE_WAIT_MS = 1000
+/** An undecided frame of a living producer is decided within this, or helped (doubled with each abort in a row). */
+const HELP_AFTER_MS = 30_000
+const TRIM_EVERY = 32
+
+/** One subtask's loop. */
+export interface Worker {
+  readonly subtask: Subtask
+  readonly signal: Signal
+  /** Sources: the barrier to send next. */
+  requestCut(checkpoint: number): void
+  run(): Promise<void>
+}
+
+export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: number | undefined, shared: Shared): Worker {
+  const signal = new Signal()
+  let cut = 0
+  let lastRecordAt = shared.ports.clock.now()
+  const read = async () => {
+    const { working } = await subtask.ready()
+    if (working.sourceDone || shared.stopping() || shared.congested()) return false
+    const batch = await reader.read(working.source, shared.batchSize)
+    if (batch.records.length === 0 && !batch.done) return false
+    await subtask.deliverSource(batch)
+    lastRecordAt = shared.ports.clock.now()
+    return true
+  }
+  const wait = async () => {
+    const live = await subtask.ready()
+    const idle = idleAfter !== undefined && !live.working.sourceDone && shared.ports.clock.now() - lastRecordAt >= idleAfter && !live.idleSent
+    if (idle || live.chain.nextProcessingTimer <= shared.ports.clock.now()) await subtask.tick(idle)
+    else await signal.wait(live.working.sourceDone ? IDLE_WAIT_MS : 20)
+  }
+  return {
+    subtask,
+    signal,
+    requestCut(checkpoint) {
+      cut = checkpoint
+      signal.announce()
+    },
+    async run() {
+      while (!shared.ended()) {
+        if (cut > 0) {
+          const n = cut
+          cut = 0
+          await retrying(() => subtask.cutSource(n))
+        }
+        if (!(await retrying(read))) await retrying(wait)
+        await breathe()
+      }
+      await reader.close()
+      await subtask.close()
+    },
+  }
+}
+
+export function stageWorker(subtask: Subtask, stream: string, shared: Shared): Worker {
+  const signal = new Signal()
+  const helping = helper(shared)
+  let deliveries = 0
+  const step = async () => {
+    const live = await subtask.ready()
+    const after = live.working.position.seq
+    const records = await shared.streams.poll(stream, subtask.shard, after === '' ? undefined : after, POLL_FRAMES, POLL_BYTES)
+    if (records.length === 0) {
+      const due = live.chain.nextProcessingTimer - shared.ports.clock.now()
+      if (due <= 0) await subtask.tick(false)
+      else await signal.wait(Math.min(due, IDLE_WAIT_MS))
+      return
+    }
+    const { covered, undecided } = await subtask.deliver(records)
+    let bytes = 0
+    for (const r of records) if (r.seq <= covered && r.seq > after) bytes += r.data.length
+    shared.streams.consumed(bytes)
+    if (++deliveries % TRIM_EVERY === 0 && subtask.current !== undefined) {
+      const committed = subtask.current.head.fields.position.seq
+      if (committed !== '') await shared.streams.trim(stream, subtask.shard, committed)
+    }
+    if (undecided === undefined) helping.reset()
+    else await helping.wait(undecided, signal)
+  }
+  return {
+    subtask,
+    signal,
+    requestCut() {},
+    async run() {
+      while (!shared.ended()) {
+        await retrying(step)
+        await breathe()
+      }
+      await subtask.close()
+    },
+  }
+}
+
+/** Waits for a frame to be decided, and decides it for a producer that is dead. */
+function helper(shared: Shared) {
+  let abortsInARow = 0
+  return {
+    reset() {
+      abortsInARow = 0
+    },
+    async wait(undecided: Undecided, signal: Signal) {
+      const dead = undecided.arrivedAt < shared.startedAt
+      const bound = HELP_AFTER_MS * 2 ** abortsInARow
+      if (dead || shared.ports.clock.now() - undecided.arrivedAt > bound) {
+        abortsInARow += await help(shared.ports.log, shared.ports.random, undecided.log, undecided.version)
+      } else await signal.wait(50)
+    },
+  }
+}
+
+/** Races are lost by design, now and then: the log is read again and the batch repeated. Other errors end the run. */
+async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof LostRaceError) || tries === 100) throw error
+    }
+  }
+}

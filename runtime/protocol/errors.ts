@@ -1,0 +1,23 @@
+import { MillraceError } from '../errors.ts'
+
+/** A frame that its successor names never arrived (protocol.md, B7): the stream lost it. The subtask stops. */
+export class GapError extends MillraceError {
+  override readonly name = 'GapError'
+}
+
+/** The log of a subtask is not one chain of consecutive slots: something deleted or overwrote history. The subtask stops. */
+export class BrokenLogError extends MillraceError {
+  override readonly name = 'BrokenLogError'
+}
+
+/** Another attempt won this version; the batch is done again from the log. */
+export class LostRaceError extends MillraceError {
+  override readonly name = 'LostRaceError'
+  override readonly retryable = true
+}
+
+/** The invocation's deadline is too near for another call (protocol.md, A8). */
+export class DeadlineError extends MillraceError {
+  override readonly name = 'DeadlineError'
+  override readonly retryable = true
+}

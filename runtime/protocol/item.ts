@@ -1,0 +1,124 @@
+import type { SinkState } from '../connectors/sink.ts'
+import type { SourcePosition } from '../connectors/source.ts'
+import { pack, unpack } from '../state/codec.ts'
+
+/** (version, index) of a frame on one channel; [0, 0]: none yet. */
+export type FrameId = readonly [version: number, index: number]
+
+/** Where a subtask stands in its input. */
+export interface Position {
+  /** Last record of the stream that is wholly consumed; '' before the first. */
+  readonly seq: string
+  /** Entries consumed of the record behind it, when a commit ended inside a frame. */
+  readonly offset: number
+}
+
+/** An alignment (protocol.md, D3): open while producers are pending, then it stays as the record of the last cut. */
+export interface Alignment {
+  readonly checkpoint: number
+  /** The version that is the cut. */
+  readonly version: number
+  readonly watermark: number
+  /** Producers whose barrier has not come yet. Empty: acked. */
+  readonly pending: readonly number[]
+  /** Blobs that hold the channel state. */
+  readonly channelState: readonly string[]
+}
+
+/** Timers of one operator that are still firing for a watermark (it fires more than fit in one commit). */
+export interface Firing {
+  readonly operator: number
+  readonly upTo: number
+}
+
+/**
+ * All that a subtask is besides keyed state, as of one commit. It is whole in each item, so that the newest item alone is the
+ * head: nothing has to be folded, and expiry leaves one item to start from.
+ */
+export interface HeadFields {
+  readonly position: Position
+  /** Sources: behind the last record taken. */
+  readonly source: SourcePosition | undefined
+  readonly sourceDone: boolean
+  /** Last accepted frame by producer. */
+  readonly accepted: readonly (readonly [producer: number, ...FrameId])[]
+  /** By producer; -Infinity: idle or unheard of. */
+  readonly watermarks: readonly (readonly [producer: number, watermark: number])[]
+  readonly idle: readonly number[]
+  /** The subtask's own watermark. */
+  readonly watermark: number
+  /** Last sent frame by channel (stage index, shard). */
+  readonly sent: readonly (readonly [stage: number, shard: number, ...FrameId])[]
+  /** Watermark of each operator in the chain, only while some are firing. */
+  readonly operatorWatermarks: readonly number[] | undefined
+  readonly firing: readonly Firing[]
+  readonly lastCut: number
+  readonly alignment: Alignment | undefined
+  /** By index of the operator in the chain. */
+  readonly sinks: readonly (readonly [operator: number, state: SinkState])[]
+  /** Since the beginning: records in, records out, dead letters, records to sinks. */
+  readonly counts: Counts
+}
+
+export interface Counts {
+  readonly recordsIn: number
+  readonly recordsOut: number
+  readonly deadLetters: number
+  readonly results: number
+  readonly commits: number
+}
+
+/** State changes of a commit: small ones lie in the item, others in a blob that carries the attempt in its name. */
+export type ChunkRef = { readonly inline: Uint8Array } | { readonly blob: string } | undefined
+
+export interface CommitItem {
+  readonly kind: 'commit'
+  readonly attempt: string
+  /** Attempt of the slot before this one (protocol.md, C7), '' for the first. */
+  readonly prev: string
+  /** Of the last real commit before this one; 0 and '' for none. */
+  readonly lastCommit: readonly [version: number, attempt: string]
+  readonly head: HeadFields
+  readonly chunk: ChunkRef
+}
+
+/** Written into a dead producer's slot by a consumer that helps: the state of the slot before carries on. */
+export interface AbortItem {
+  readonly kind: 'abort'
+  readonly attempt: string
+  readonly prev: string
+}
+
+/** The end of a log (a shard that was split or merged). */
+export interface SealItem {
+  readonly kind: 'seal'
+  readonly attempt: string
+  readonly prev: string
+}
+
+export type SlotItem = CommitItem | AbortItem | SealItem
+
+export function encodeItem(item: SlotItem): Uint8Array {
+  return pack(item)
+}
+
+export function decodeItem(bytes: Uint8Array): SlotItem {
+  return unpack<SlotItem>(bytes)
+}
+
+export const emptyHead: HeadFields = {
+  position: { seq: '', offset: 0 },
+  source: undefined,
+  sourceDone: false,
+  accepted: [],
+  watermarks: [],
+  idle: [],
+  watermark: Number.NEGATIVE_INFINITY,
+  sent: [],
+  operatorWatermarks: undefined,
+  firing: [],
+  lastCut: 0,
+  alignment: undefined,
+  sinks: [],
+  counts: { recordsIn: 0, recordsOut: 0, deadLetters: 0, results: 0, commits: 0 },
+}

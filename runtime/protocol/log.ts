@@ -1,0 +1,103 @@
+import type { CommitLog } from '../ports.ts'
+import { BrokenLogError } from './errors.ts'
+import { type CommitItem, decodeItem, emptyHead, encodeItem, type HeadFields, type SlotItem } from './item.ts'
+
+/** What a subtask knows of its log: the end of the contiguous prefix (protocol.md, A5). */
+export interface Head {
+  /** The last decided slot; 0 before the first. */
+  readonly version: number
+  /** Attempt written in that slot, '' before the first. */
+  readonly slotAttempt: string
+  readonly lastCommit: readonly [version: number, attempt: string]
+  readonly fields: HeadFields
+  readonly sealed: boolean
+}
+
+export const genesis: Head = { version: 0, slotAttempt: '', lastCommit: [0, ''], fields: emptyHead, sealed: false }
+
+const PAGE = 200
+
+/** One real commit read from the log, with what is needed to replay it. */
+export interface ReadCommit {
+  readonly version: number
+  readonly item: CommitItem
+}
+
+/**
+ * Follows the log from `base` to the end of its contiguous prefix. Slots have to be consecutive and chained by `prev` (C7). Undefined:
+ * the log below has expired, so `base` is too old and has to be thrown away (C2).
+ */
+export async function follow(log: CommitLog, name: string, base: Head): Promise<{ head: Head; commits: ReadCommit[] } | undefined> {
+  const commits: ReadCommit[] = []
+  let head = base
+  for (;;) {
+    const slots = await log.range(name, head.version + 1, PAGE)
+    for (const { version, item: bytes } of slots) {
+      if (version !== head.version + 1) return end(log, name, base, head, commits)
+      const item = decodeItem(bytes)
+      if (item.prev !== head.slotAttempt) {
+        throw new BrokenLogError(`slot ${version} of ${name} names ${item.prev || 'nothing'} as its predecessor, the log has ${head.slotAttempt || 'nothing'}`)
+      }
+      head = step(head, version, item)
+      if (item.kind === 'commit') commits.push({ version, item })
+    }
+    if (slots.length < PAGE) return end(log, name, base, head, commits)
+  }
+}
+
+/** C2: after each read of the log, the floor, strongly. A base below it may have missed what expired. */
+async function end(log: CommitLog, name: string, base: Head, head: Head, commits: ReadCommit[]) {
+  const floor = await log.floor(name)
+  return base.version < floor && base.version !== 0 ? undefined : floor > head.version ? undefined : { head, commits }
+}
+
+/** The head after one more slot. */
+export function step(head: Head, version: number, item: SlotItem): Head {
+  if (item.kind === 'commit') {
+    return { version, slotAttempt: item.attempt, lastCommit: [version, item.attempt], fields: item.head, sealed: false }
+  }
+  return { ...head, version, slotAttempt: item.attempt, sealed: item.kind === 'seal' }
+}
+
+/** The head as a cold environment finds it, with the commits whose state changes lie behind the materialised marker. */
+export async function loadHead(log: CommitLog, name: string, marker: number): Promise<{ head: Head; commits: ReadCommit[] }> {
+  for (let tries = 0; tries < 20; tries++) {
+    const floor = await log.floor(name)
+    const base = floor === 0 ? genesis : await headAt(log, name, floor)
+    const read = base === undefined ? undefined : await follow(log, name, base)
+    if (read !== undefined && base !== undefined) return { head: read.head, commits: read.commits.filter(c => c.version > marker) }
+  }
+  throw new BrokenLogError(`the floor of ${name} keeps moving while it is read`)
+}
+
+/** The slot at the floor: a cut, hence a commit, which always stays. */
+async function headAt(log: CommitLog, name: string, version: number): Promise<Head | undefined> {
+  const bytes = await log.get(name, version)
+  if (bytes === undefined) {
+    if ((await log.floor(name)) === version) throw new BrokenLogError(`slot ${version} of ${name} is missing, though it is the floor`)
+    return undefined
+  }
+  return step(genesis, version, decodeItem(bytes))
+}
+
+/**
+ * Puts an item into the next slot (A6): an answer that never came is settled by a strong read, an empty slot by the same put again. True: this attempt is in
+ * the slot.
+ */
+export async function putSlot(log: CommitLog, name: string, version: number, item: SlotItem, tries = 5): Promise<boolean> {
+  const bytes = encodeItem(item)
+  for (let n = 1; ; n++) {
+    try {
+      if (await log.putIfAbsent(name, version, bytes)) return true
+    } catch (error) {
+      const found = await log.get(name, version)
+      if (found === undefined) {
+        if (n >= tries) throw error
+        continue
+      }
+      return decodeItem(found).attempt === item.attempt
+    }
+    const found = await log.get(name, version)
+    return found !== undefined && decodeItem(found).attempt === item.attempt
+  }
+}

@@ -1,0 +1,249 @@
+import type { Ports } from '../ports.ts'
+import { DeadlineError, LostRaceError } from '../protocol/errors.ts'
+import type { ChunkRef, CommitItem, HeadFields } from '../protocol/item.ts'
+import { putSlot, step } from '../protocol/log.ts'
+import { pack } from '../state/codec.ts'
+import { encodeChanges, markCommitted } from '../state/changelog.ts'
+import type { Live } from './live.ts'
+import type { OutgoingFrame } from './output.ts'
+import type { StageTopology, Topology } from './topology.ts'
+
+/** When a commit is full, and until when it may talk to services. */
+export interface AttemptLimits {
+  /** Input records of one commit. */
+  readonly recordsMax: number
+  /** Raw bytes of output of one commit. */
+  readonly outputBytesMax: number
+  /** Timers fired in one commit. */
+  readonly timersMax: number
+  /** Epoch ms after which nothing is sent or committed any more (A8); undefined: no deadline. */
+  readonly deadline?: () => number | undefined
+}
+
+export const defaultLimits: AttemptLimits = { recordsMax: 10_000, outputBytesMax: 4 * 1024 * 1024, timersMax: 5_000 }
+
+/** State changes up to this size lie in the commit item, which consumers read too; larger ones in a blob. */
+const INLINE_BYTES = 2048
+
+/** A commit that is a cut, one that ends an alignment, or an ordinary one. */
+export type CommitOccasion = { readonly checkpoint: number } | 'aligned' | undefined
+
+/** One execution of user code, from the last commit to the next (protocol.md, A3): its id is in every frame that it sends. */
+export class Attempt {
+  readonly id: string
+  readonly version: number
+  mayYield = false
+  private readonly topology: Topology
+  private readonly at: StageTopology
+  private readonly shard: number
+  private readonly ports: Ports
+  private readonly live: Live
+  private readonly limits: AttemptLimits
+  private readonly onCommit: () => void
+  private records = 0
+  private timers = 0
+  private touched = false
+  private idle = false
+  private kept: { readonly data: Uint8Array; readonly from: number; to: number }[] = []
+
+  constructor(topology: Topology, at: StageTopology, shard: number, ports: Ports, live: Live, limits: AttemptLimits, onCommit: () => void) {
+    this.onCommit = onCommit
+    this.topology = topology
+    this.at = at
+    this.shard = shard
+    this.ports = ports
+    this.live = live
+    this.limits = limits
+    this.id = ports.random.id()
+    this.version = live.head.version + 1
+    for (const output of live.outputs) output.begin(this.tag)
+  }
+
+  took(records: number): void {
+    this.records += records
+    this.live.working.counts.recordsIn += records
+  }
+
+  /** There is something to commit though no record was taken. */
+  touch(): void {
+    this.touched = true
+  }
+
+  /** Consumers leave this subtask out of their watermark until it sends again. */
+  markIdle(): void {
+    this.idle = true
+  }
+
+  get full(): boolean {
+    return this.records >= this.limits.recordsMax || this.outputBytes >= this.limits.outputBytesMax
+  }
+
+  /** Called for each timer that fired. */
+  shouldYield(): boolean {
+    this.timers++
+    return this.mayYield && (this.timers >= this.limits.timersMax || this.outputBytes >= this.limits.outputBytesMax)
+  }
+
+  get worthCommitting(): boolean {
+    return this.records > 0 || this.touched || this.timers > 0 || (this.idle && !this.idleSent)
+  }
+
+  // ---- channel state (D4) -------------------------------------------------------------------------------------------
+
+  /** This frame comes from a producer whose barrier is pending: what is accepted of it is channel state. */
+  keepForAlignment(data: Uint8Array, from: number): void {
+    this.kept.push({ data, from, to: Number.POSITIVE_INFINITY })
+  }
+
+  /** The commit ends inside the frame that was kept last. */
+  endKept(to: number): void {
+    const last = this.kept.at(-1)
+    if (last !== undefined) last.to = to
+  }
+
+  get keepsNothing(): boolean {
+    return this.kept.length === 0
+  }
+
+  // ---- the commit ---------------------------------------------------------------------------------------------------
+
+  /** Frames and state first, then the put that decides (A4). Throws LostRaceError when another attempt won. */
+  async commit(occasion: CommitOccasion): Promise<void> {
+    const { live } = this
+    const { working, outputs } = live
+    this.endInput(occasion)
+    const frames = outputs.flatMap(output => output.take())
+    working.counts.recordsOut += outputs.reduce((n, o) => n + o.records, 0)
+    working.counts.commits++
+    await this.flushSinks(occasion)
+    await Promise.all([this.send(frames), this.stashChannelState()])
+    const chunk = await this.stashChunk()
+    this.checkDeadline()
+    const item: CommitItem = {
+      kind: 'commit',
+      attempt: this.id,
+      prev: live.head.slotAttempt,
+      lastCommit: live.head.lastCommit,
+      head: this.headFields(),
+      chunk,
+    }
+    const log = this.topology.log(this.at.stage.index, this.shard)
+    if (!(await putSlot(this.ports.log, log, this.version, item))) {
+      throw new LostRaceError(`version ${this.version} of ${log} was taken by another attempt`)
+    }
+    // C2: a slot that expired counts as free, so a put may have won where nobody will ever look.
+    if (this.version <= (await this.ports.log.floor(log))) {
+      throw new LostRaceError(`version ${this.version} of ${log} lies below the log's floor: this environment was frozen for too long`)
+    }
+    live.head = step(live.head, this.version, item)
+    live.checkedAt = this.ports.clock.now()
+    markCommitted(live.chain.keyed, this.version)
+    this.onCommit()
+  }
+
+  /** What goes behind the last record: watermarks, then the barrier. */
+  private endInput(occasion: CommitOccasion): void {
+    for (const output of this.live.outputs) {
+      if (this.idle) output.sendIdle()
+      else output.sendWatermarks(occasion !== undefined)
+      if (typeof occasion === 'object') output.sendBarrier(occasion.checkpoint)
+    }
+    this.idleSent = this.idle
+  }
+
+  private async flushSinks(occasion: CommitOccasion): Promise<void> {
+    const cut = typeof occasion === 'object' ? occasion : undefined
+    const commit = { run: this.topology.run, pipeline: this.topology.pipeline, subtask: this.shard, parallelism: this.at.parallelism, version: this.version, attempt: this.id }
+    await Promise.all(
+      this.live.chain.sinks.map(async sink => {
+        if (sink.operator.written === 0 && cut === undefined) return
+        this.live.working.counts.results += sink.operator.written
+        sink.operator.written = 0
+        const state = await sink.operator.writer.flush({ ...commit, operatorId: sink.operatorId }, cut)
+        if (state !== undefined) this.live.sinkStates.set(sink.index, state)
+      }),
+    )
+  }
+
+  /** One frame in flight per shard: puts promise no order. */
+  private async send(frames: readonly OutgoingFrame[]): Promise<void> {
+    const shards = new Map<string, OutgoingFrame[]>()
+    for (const f of frames) {
+      const target = `${f.stage}/${f.shard}`
+      const list = shards.get(target)
+      if (list === undefined) shards.set(target, [f])
+      else list.push(f)
+    }
+    await Promise.all(
+      [...shards.values()].map(async list => {
+        for (const f of list) {
+          this.checkDeadline()
+          await this.ports.streams.put(this.topology.stream(f.stage), f.shard, f.data)
+        }
+      }),
+    )
+  }
+
+  private async stashChunk(): Promise<ChunkRef> {
+    const header = { ...this.tag, index: 1, predVersion: 0, predIndex: 0 }
+    const bytes = encodeChanges(this.live.chunkWriter, this.live.chain.keyed, header)
+    if (bytes === undefined) return undefined
+    this.live.stateBytes += bytes.length
+    if (bytes.length <= INLINE_BYTES) return { inline: bytes }
+    const blob = `chunks/${this.topology.log(this.at.stage.index, this.shard)}/${this.version}-${this.id}`
+    this.checkDeadline()
+    await this.ports.blobs.put(blob, bytes)
+    return { blob }
+  }
+
+  private async stashChannelState(): Promise<void> {
+    const { alignment } = this.live.working
+    if (alignment === undefined || this.kept.length === 0) return
+    const blob = `channels/${this.topology.log(this.at.stage.index, this.shard)}/${alignment.checkpoint}/${this.version}-${this.id}`
+    this.checkDeadline()
+    await this.ports.blobs.put(blob, pack(this.kept))
+    this.live.working.alignment = { ...alignment, channelState: [...alignment.channelState, blob] }
+  }
+
+  private headFields(): HeadFields {
+    const { working, chain, outputs } = this.live
+    return {
+      position: working.position,
+      source: working.source,
+      sourceDone: working.sourceDone,
+      accepted: [...working.accepted].map(([p, id]) => [p, ...id] as const),
+      watermarks: [...working.watermarks],
+      idle: [...working.idle],
+      watermark: working.watermark,
+      sent: outputs.flatMap(o => [...o.sent()]),
+      ...chain.firing(),
+      lastCut: working.lastCut,
+      alignment: working.alignment,
+      sinks: [...this.live.sinkStates],
+      counts: { ...working.counts },
+    }
+  }
+
+  private checkDeadline(): void {
+    const deadline = this.limits.deadline?.()
+    if (deadline !== undefined && this.ports.clock.now() > deadline) {
+      throw new DeadlineError(`the invocation of ${this.topology.log(this.at.stage.index, this.shard)} has no time left; its batch is delivered again`)
+    }
+  }
+
+  private get tag() {
+    return { run: this.topology.run, producer: this.topology.producer(this.at.stage.index, this.shard), version: this.version, attempt: this.id }
+  }
+
+  private get outputBytes(): number {
+    return this.live.outputs.reduce((n, o) => n + o.bytes, 0)
+  }
+
+  private get idleSent(): boolean {
+    return this.live.idleSent
+  }
+
+  private set idleSent(sent: boolean) {
+    this.live.idleSent = sent
+  }
+}

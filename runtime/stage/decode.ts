@@ -1,0 +1,39 @@
+import type { SourceSpec } from '../graph/graph.ts'
+import { MillraceError } from '../errors.ts'
+
+/** A raw record as user code will see it, or why it can't. */
+export type Decoded = { readonly ok: true; readonly value: any; readonly timestamp: number } | { readonly ok: false; readonly reason: string }
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** JSON, then the schema, then the timestamp: whatever fails says so, and the record goes to the dead letters. */
+export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
+  let json: unknown
+  try {
+    json = JSON.parse(typeof raw === 'string' ? raw : utf8.decode(raw))
+  } catch (error) {
+    return { ok: false, reason: `not JSON: ${(error as Error).message}` }
+  }
+  const result = source.schema['~standard'].validate(json)
+  if (result instanceof Promise) {
+    throw new MillraceError(`the schema of source ${source.name} validates asynchronously: a source needs a synchronous one`)
+  }
+  if (result.issues !== undefined) return { ok: false, reason: `invalid: ${result.issues.map(describe).join('; ')}` }
+  let timestamp: number
+  try {
+    timestamp = source.timestamp(result.value)
+  } catch (error) {
+    return { ok: false, reason: `no timestamp: ${(error as Error).message}` }
+  }
+  if (!Number.isFinite(timestamp)) return { ok: false, reason: `no timestamp: ${String(timestamp)} is no time in epoch ms` }
+  return { ok: true, value: result.value, timestamp }
+}
+
+function describe(issue: { readonly message: string; readonly path?: readonly unknown[] | undefined }): string {
+  const path = (issue.path ?? []).map(p => (typeof p === 'object' && p !== null && 'key' in p ? String(p.key) : String(p))).join('.')
+  return path === '' ? issue.message : `${path}: ${issue.message}`
+}
+
+export function rawBytes(raw: string | Uint8Array): Uint8Array {
+  return typeof raw === 'string' ? new TextEncoder().encode(raw) : raw
+}

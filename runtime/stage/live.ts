@@ -1,0 +1,128 @@
+import type { SinkState } from '../connectors/sink.ts'
+import type { Ports } from '../ports.ts'
+import { FrameWriter } from '../protocol/frame.ts'
+import type { CommitItem } from '../protocol/item.ts'
+import { type Head, loadHead } from '../protocol/log.ts'
+import { BaseLoader, loadTimers, StaleViewError } from '../state/base.ts'
+import type { StateSpace } from '../state/address.ts'
+import { applyChanges } from '../state/changelog.ts'
+import { subtaskOf } from '../graph/key.ts'
+import { readMarker } from '../checkpoint/marker.ts'
+import { Chain, type ChainContext } from './chain.ts'
+import { StageOutput } from './output.ts'
+import type { StageTopology, Topology } from './topology.ts'
+import { Working } from './working.ts'
+
+/** Everything a warm environment holds of one subtask: the head, and the operators with their state as of it. */
+export interface Live {
+  head: Head
+  working: Working
+  readonly chain: Chain
+  readonly outputs: readonly StageOutput[]
+  /** State up to here lies in the base. */
+  marker: number
+  /** When the view of the log was last known to be whole (C7), epoch ms. */
+  checkedAt: number
+  readonly chunkWriter: FrameWriter
+  /** Last state of each sink, by its index. */
+  readonly sinkStates: Map<number, SinkState>
+  /** Bytes of state changes written since the start, for the estimate of what a key takes. */
+  stateBytes: number
+  /** Consumers have been told that this subtask is idle. */
+  idleSent: boolean
+}
+
+const LOAD_TRIES = 10
+
+/** A cold start: the head from the log, state changes behind the materialised marker replayed, the rest left to be loaded on demand. */
+export async function loadLive(topology: Topology, at: StageTopology, shard: number, ports: Ports, context: ChainContext): Promise<Live> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await load(topology, at, shard, ports, context)
+    } catch (error) {
+      if (!(error instanceof StaleViewError) || tries === LOAD_TRIES) throw error
+    }
+  }
+}
+
+async function load(topology: Topology, at: StageTopology, shard: number, ports: Ports, context: ChainContext): Promise<Live> {
+  const { stage } = at
+  const name = topology.log(stage.index, shard)
+  const marker = await readMarker(ports.store, name)
+  const { head, commits } = await loadHead(ports.log, name, marker)
+  const options = topology.plan.options
+  const outputs = topology.consumersOf(stage.index).map(consumer => {
+    const edges = stage.outputs.filter(e => e.toStage === consumer)
+    return new StageOutput(consumer, edges, topology.stages[consumer]!.parallelism, options.keyGroups, options.watermarkStep)
+  })
+  for (const [consumer, channel, version, index] of head.fields.sent) {
+    outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])
+  }
+  const chain = new Chain(stage, outputs, shard)
+  const live: Live = {
+    head,
+    working: new Working(head.fields, topology.producersOf(stage.index)),
+    chain,
+    outputs,
+    marker,
+    checkedAt: ports.clock.now(),
+    chunkWriter: new FrameWriter(),
+    sinkStates: new Map(head.fields.sinks),
+    stateBytes: 0,
+    idleSent: false,
+  }
+  await restoreState(live, topology, at, shard, ports, commits)
+  for (const sink of chain.sinks) {
+    const identity = { run: topology.run, pipeline: topology.pipeline, operatorId: sink.operatorId, subtask: shard, parallelism: at.parallelism }
+    sink.operator.writer = await topology.sinkOf(sink.node).open(identity, live.sinkStates.get(sink.index))
+  }
+  await chain.open(context)
+  if (head.version > 0) chain.restoreWatermarks(head.fields.watermark, head.fields.operatorWatermarks, head.fields.firing)
+  return live
+}
+
+async function restoreState(
+  live: Live,
+  topology: Topology,
+  at: StageTopology,
+  shard: number,
+  ports: Ports,
+  commits: readonly { version: number; item: CommitItem }[],
+): Promise<void> {
+  const { keyGroups } = topology.plan.options
+  if (live.marker > 0) {
+    useBase(live, topology, shard, ports)
+    for (let i = 0; i < live.chain.keyed.length; i++) {
+      const operator = live.chain.keyed[i]!
+      const space = spaceOf(live, topology, shard, i)
+      for (let group = 0; group < keyGroups; group++) {
+        if (subtaskOf(group, keyGroups, at.parallelism) !== shard) continue
+        const timers = { event: operator.eventTimers, processing: operator.processingTimers }
+        await loadTimers(ports.store, space, group, live.head.version, timers)
+      }
+    }
+  }
+  for (const { version, item } of commits) {
+    const chunk = await readChunk(ports, item)
+    if (chunk !== undefined) applyChanges(live.chain.keyed, chunk, version)
+  }
+}
+
+export async function readChunk(ports: Ports, item: CommitItem): Promise<Uint8Array | undefined> {
+  if (item.chunk === undefined) return undefined
+  if ('inline' in item.chunk) return item.chunk.inline
+  const bytes = await ports.blobs.get(item.chunk.blob)
+  if (bytes === undefined) throw new Error(`chunk ${item.chunk.blob} is gone, though its commit is there`)
+  return bytes
+}
+
+/** From now on keys that are not in memory are looked for in the base. */
+export function useBase(live: Live, topology: Topology, shard: number, ports: Ports): void {
+  live.chain.keyed.forEach((operator, i) => {
+    operator.state.loader ??= new BaseLoader(ports.store, spaceOf(live, topology, shard, i), () => live.head.version)
+  })
+}
+
+function spaceOf(live: Live, topology: Topology, shard: number, keyedIndex: number): StateSpace {
+  return { run: topology.run, operatorId: live.chain.keyedIds[keyedIndex]!, subtask: shard }
+}

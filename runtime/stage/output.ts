@@ -1,0 +1,184 @@
+import type { Exchange } from '../graph/graph.ts'
+import { canonicalKey, keyGroup, type KeyPart, subtaskOf } from '../graph/key.ts'
+import type { StageEdge } from '../graph/plan.ts'
+import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
+import type { FrameId } from '../protocol/item.ts'
+import { FrameWriter } from '../protocol/frame.ts'
+
+/** Raw bytes at which a frame is closed and another one begun: well below Kinesis' 1 MB for a record. */
+const FRAME_BYTES = 256 * 1024
+
+export interface OutgoingFrame {
+  readonly stage: number
+  readonly shard: number
+  readonly data: Uint8Array
+}
+
+/** Identity of the attempt that frames are tagged with. */
+export interface AttemptTag {
+  readonly run: string
+  readonly producer: number
+  readonly version: number
+  readonly attempt: string
+}
+
+interface Channel {
+  readonly writer: FrameWriter
+  /** Last frame sent, and as of the last commit. */
+  sent: FrameId
+  watermark: number
+  closed: Uint8Array[]
+  index: number
+}
+
+/** All channels from one subtask to one consumer stage. */
+export class StageOutput {
+  readonly stage: number
+  readonly edges: readonly StageEdge[]
+  records = 0
+  bytes = 0
+  private readonly channels: Channel[]
+  private readonly groups: number
+  private readonly step: number
+  private readonly merge: WatermarkMerge
+  private tag: AttemptTag | undefined
+
+  constructor(stage: number, edges: readonly StageEdge[], shards: number, keyGroups: number, watermarkStep: number) {
+    this.stage = stage
+    this.edges = edges
+    this.groups = keyGroups
+    this.step = watermarkStep
+    this.merge = new WatermarkMerge(edges.length)
+    this.channels = Array.from({ length: shards }, () => ({
+      writer: new FrameWriter(),
+      sent: [0, 0] as const,
+      watermark: Number.NEGATIVE_INFINITY,
+      closed: [],
+      index: 0,
+    }))
+  }
+
+  /** The receiver for one edge; `shard` is the subtask's own, for edges that keep records where they are. */
+  receiver(edge: StageEdge, shard: number): Receiver {
+    const slot = this.edges.indexOf(edge)
+    const route = this.route(edge, edge.exchange, shard)
+    return { record: route, watermark: timestamp => void this.merge.update(slot, timestamp) }
+  }
+
+  begin(tag: AttemptTag): void {
+    this.tag = tag
+    this.records = 0
+    this.bytes = 0
+    for (const c of this.channels) c.index = 0
+  }
+
+  /** The watermark that consumers are told, -Infinity before the first. */
+  get watermark(): number {
+    return this.merge.current
+  }
+
+  restoreSent(shard: number, id: FrameId): void {
+    this.channels[shard]!.sent = id
+  }
+
+  /** What each edge had forwarded. Channels hear of it again: that does no harm. */
+  restoreWatermarks(forwarded: (edge: StageEdge) => number): void {
+    this.edges.forEach((edge, i) => {
+      this.merge.update(i, forwarded(edge))
+    })
+  }
+
+  /** Puts the watermark on every channel that has not heard of it. `force`: whatever the step (protocol.md, D2). */
+  sendWatermarks(force: boolean): void {
+    for (const c of this.channels) this.catchUp(c, force)
+  }
+
+  /** Marks this producer as idle: consumers leave it out until it sends again. */
+  sendIdle(): void {
+    for (const c of this.channels) {
+      c.writer.watermark(Number.NEGATIVE_INFINITY)
+      c.watermark = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  /** Barriers go to every shard, last in their version (D1). */
+  sendBarrier(checkpoint: number): void {
+    for (const c of this.channels) c.writer.barrier(checkpoint, this.merge.current)
+  }
+
+  /** Closes all frames of this attempt. */
+  take(): OutgoingFrame[] {
+    const frames: OutgoingFrame[] = []
+    this.channels.forEach((c, shard) => {
+      if (c.writer.count > 0) this.close(c)
+      for (const data of c.closed) frames.push({ stage: this.stage, shard, data })
+      c.closed = []
+    })
+    return frames
+  }
+
+  *sent(): Generator<readonly [stage: number, shard: number, ...FrameId]> {
+    for (let shard = 0; shard < this.channels.length; shard++) {
+      const [version, index] = this.channels[shard]!.sent
+      if (version > 0) yield [this.stage, shard, version, index]
+    }
+  }
+
+  private route(edge: StageEdge, exchange: Exchange, shard: number): Receiver['record'] {
+    const shape = projection(edge.fields)
+    if (exchange.kind === 'broadcast') {
+      return (value, timestamp, key) => {
+        const v = shape(value)
+        for (const c of this.channels) this.write(c, edge.id, v, timestamp, edge.carryKey ? key : undefined)
+      }
+    }
+    if (exchange.kind === 'forward') {
+      const channel = this.channels[shard % this.channels.length]!
+      return (value, timestamp, key) => this.write(channel, edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
+    }
+    const { of, label } = exchange.key
+    const { inherited } = exchange
+    return (value, timestamp, key: KeyPart) => {
+      const k = inherited ? key : canonicalKey(of(value), label)
+      const target = subtaskOf(keyGroup(k, this.groups), this.groups, this.channels.length)
+      this.write(this.channels[target]!, edge.id, shape(value), timestamp, edge.carryKey ? k : undefined)
+    }
+  }
+
+  private write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
+    this.catchUp(channel, false)
+    const before = channel.writer.approximateBytes
+    channel.writer.record(edge, value, timestamp, key)
+    const after = channel.writer.approximateBytes
+    this.bytes += after - before
+    this.records++
+    if (after >= FRAME_BYTES) this.close(channel)
+  }
+
+  /** The watermark in force travels in front of the record, so that its lateness is judged alike whatever the batch. */
+  private catchUp(channel: Channel, force: boolean): void {
+    const watermark = this.merge.current
+    if (watermark <= channel.watermark) return
+    if (!force && watermark !== Number.POSITIVE_INFINITY && watermark - channel.watermark < this.step) return
+    channel.writer.watermark(watermark)
+    channel.watermark = watermark
+  }
+
+  private close(channel: Channel): void {
+    const tag = this.tag!
+    channel.index++
+    const [predVersion, predIndex] = channel.sent
+    channel.closed.push(channel.writer.finish({ ...tag, index: channel.index, predVersion, predIndex }))
+    channel.sent = [tag.version, channel.index]
+  }
+}
+
+/** Only the fields that the consumers use (the planner knows them) travel. */
+function projection(fields: readonly string[] | undefined): (value: any) => any {
+  if (fields === undefined) return value => value
+  return value => {
+    const out: Record<string, unknown> = {}
+    for (const f of fields) if (f in value) out[f] = value[f]
+    return out
+  }
+}

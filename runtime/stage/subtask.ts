@@ -1,0 +1,353 @@
+import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
+import type { Ports, StreamRecord } from '../ports.ts'
+import { Decisions } from '../protocol/decisions.ts'
+import { GapError, LostRaceError } from '../protocol/errors.ts'
+import { ENTRY_BARRIER, ENTRY_RECORD, ENTRY_WATERMARK, type FrameCursor, readFrame } from '../protocol/frame.ts'
+import { follow } from '../protocol/log.ts'
+import type { WatermarkGenerator } from '../time/strategy.ts'
+import { Attempt, type AttemptLimits } from './attempt.ts'
+import { decode, rawBytes } from './decode.ts'
+import { type Live, loadLive, useBase } from './live.ts'
+import { type Arrived, arrived, classify, lookUp } from './read-committed.ts'
+import type { StageTopology, Topology } from './topology.ts'
+
+/** A frame whose fate nobody knows yet: the batch stops in front of it (protocol.md, B5). */
+export interface Undecided {
+  readonly log: string
+  readonly version: number
+  readonly arrivedAt: number
+}
+
+export interface DeliveryOutcome {
+  /** Everything up to here is covered by a committed position, or was duplicates and losers (A7). */
+  readonly covered: string
+  readonly undecided: Undecided | undefined
+}
+
+/** A view of the log that is older than this is refreshed before it is used (C7), ms. */
+const VIEW_AGE_MS = 60_000
+
+/**
+ * One environment of one subtask: what a Lambda of the stage is between two invocations, and what the embedded engine runs as a
+ * task. It may die at any await: everything that counts is in the log.
+ */
+export class Subtask {
+  readonly at: StageTopology
+  readonly shard: number
+  readonly log: string
+  private readonly topology: Topology
+  private readonly ports: Ports
+  private readonly limits: AttemptLimits
+  private readonly decisions: Decisions
+  private readonly onCommit: () => void
+  private live: Live | undefined
+  private attempt: Attempt | undefined
+  private generator: WatermarkGenerator | undefined
+
+  constructor(topology: Topology, at: StageTopology, shard: number, ports: Ports, limits: AttemptLimits, onCommit: (subtask: Subtask) => void = () => {}) {
+    this.onCommit = () => onCommit(this)
+    this.topology = topology
+    this.at = at
+    this.shard = shard
+    this.ports = ports
+    this.limits = limits
+    this.log = topology.log(at.stage.index, shard)
+    this.decisions = new Decisions(ports.log)
+  }
+
+  /** The state as of the last commit; loads it when this environment is cold. */
+  async ready(): Promise<Live> {
+    const now = this.ports.clock.now()
+    if (this.live !== undefined && now - this.live.checkedAt > VIEW_AGE_MS) await this.refresh(this.live)
+    if (this.live === undefined) {
+      const live = await loadLive(this.topology, this.at, this.shard, this.ports, {
+        subtask: this.shard,
+        parallelism: this.at.parallelism,
+        now: () => this.ports.clock.now(),
+        sleep: (ms, signal) => this.ports.clock.sleep(ms, signal),
+        random: () => this.ports.random.fraction(),
+        shouldYield: () => this.attempt?.shouldYield() ?? false,
+      })
+      this.live = live
+      if (live.head.fields.firing.length > 0) await this.guarded(() => this.finishFiring(live))
+    }
+    return this.live!
+  }
+
+  /** Records of the stage's stream, in order, from anywhere at or before the committed position. */
+  deliver(records: readonly StreamRecord[]): Promise<DeliveryOutcome> {
+    return this.guarded(async () => {
+      const live = await this.ready()
+      const frames = arrived(records, live.working.position.seq)
+      await lookUp(frames, this.topology, this.decisions)
+      this.begin(live)
+      await this.fireProcessingTimers(live)
+      let covered = records.at(-1)?.seq ?? ''
+      let undecided: Undecided | undefined
+      for (const frame of frames) {
+        const verdict = await classify(frame.header, live.working, this.topology, this.decisions)
+        if (verdict === 'undecided') {
+          undecided = { log: this.topology.logOfProducer(frame.header.producer), version: frame.header.version, arrivedAt: frame.record.arrivedAt }
+          covered = live.working.position.seq
+          break
+        }
+        if (verdict === 'gap') await this.gap(live, frame)
+        if (verdict === 'accept') await this.consume(live, frame)
+        else live.working.position = { seq: frame.record.seq, offset: 0 }
+      }
+      await this.finish(live)
+      return { covered, undecided }
+    })
+  }
+
+  /** Raw records of a source split, the next ones behind the committed position. */
+  deliverSource(batch: SourceBatch): Promise<void> {
+    return this.guarded(async () => {
+      const live = await this.ready()
+      this.begin(live)
+      await this.fireProcessingTimers(live)
+      const source = this.at.stage.source!.source!
+      this.generator ??= source.watermark.create()
+      const { working, chain } = live
+      for (let i = 0; i < batch.records.length; i++) {
+        const raw = batch.records[i]!
+        const decoded = decode(raw, source)
+        if (!decoded.ok) {
+          working.counts.deadLetters++
+          const letter = { source: source.name, position: batch.after(i), reason: decoded.reason, raw: rawBytes(raw) }
+          chain.sourceDeadLetters.record(letter, Math.max(0, working.watermark), undefined)
+        } else {
+          chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)
+          const watermark = this.generator.onRecord(decoded.timestamp, decoded.value)
+          if (watermark > working.watermark && this.mustFire(live, watermark)) await this.fireSource(live, watermark, batch.after(i))
+        }
+        this.attempt!.took(1)
+        if (this.attempt!.full) {
+          working.source = batch.after(i)
+          await this.commitAndGoOn(live)
+        }
+      }
+      working.source = batch.next
+      if (batch.done && !working.sourceDone) {
+        working.sourceDone = true
+        this.attempt!.touch()
+        await this.fireSource(live, Number.POSITIVE_INFINITY, batch.next)
+      }
+      await this.finish(live)
+    })
+  }
+
+  /** A source subtask's barrier: cut `n` at the position it stands at (protocol.md, D1). False: n is not above its last cut. */
+  cutSource(checkpoint: number): Promise<boolean> {
+    return this.guarded(async () => {
+      const live = await this.ready()
+      if (checkpoint <= live.working.lastCut) return false
+      this.begin(live)
+      live.working.cut(checkpoint, live.head.version + 1, [])
+      await this.attempt!.commit({ checkpoint })
+      return true
+    })
+  }
+
+  /** Nothing has come for a while: fires what is due by the clock, and tells consumers when the source is idle. */
+  tick(idle: boolean): Promise<void> {
+    return this.guarded(async () => {
+      const live = await this.ready()
+      this.begin(live)
+      await this.fireProcessingTimers(live)
+      if (idle) this.attempt!.markIdle()
+      await this.finish(live)
+    })
+  }
+
+  /** The base holds the state up to `version` (a commit of this subtask): what is older may leave the memory. */
+  materialised(version: number): void {
+    if (this.live === undefined || version <= this.live.marker) return
+    this.live.marker = version
+    useBase(this.live, this.topology, this.shard, this.ports)
+  }
+
+  get current(): Live | undefined {
+    return this.live
+  }
+
+  async close(): Promise<void> {
+    await this.live?.chain.close()
+    this.live = undefined
+  }
+
+  // ---- one delivery -------------------------------------------------------------------------------------------------
+
+  /** Whatever goes wrong, memory may no longer be what the log says: the next call starts from the log. */
+  private async guarded<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      const live = this.live
+      this.live = undefined
+      this.attempt = undefined
+      this.generator = undefined
+      await live?.chain.close()
+      throw error
+    }
+  }
+
+  private begin(live: Live): void {
+    this.attempt = new Attempt(this.topology, this.at, this.shard, this.ports, live, this.limits, this.onCommit)
+  }
+
+  /** The end of a delivery: what is under way is committed, if there is anything. */
+  private async finish(live: Live): Promise<void> {
+    await live.chain.drain()
+    if (live.working.allIdle) this.attempt!.markIdle()
+    if (this.attempt!.worthCommitting) await this.attempt!.commit(undefined)
+  }
+
+  private async commitAndGoOn(live: Live): Promise<void> {
+    await live.chain.drain()
+    await this.attempt!.commit(undefined)
+    this.begin(live)
+  }
+
+  private async consume(live: Live, frame: Arrived): Promise<void> {
+    const { header, record } = frame
+    const { working, chain } = live
+    const before = working.position
+    const cursor = readFrame(record.data).reader()
+    const from = before.offset
+    if (from > 0) cursor.skip(from)
+    const keep = working.pendingFrom(header.producer)
+    if (keep) this.attempt!.keepForAlignment(record.data, from)
+    this.attempt!.touch()
+    working.idle.delete(header.producer)
+    for (let type = cursor.next(); type >= 0; type = cursor.next()) {
+      if (type === ENTRY_RECORD) {
+        const entrance = chain.entrances.get(cursor.edge)!
+        const key = cursor.key === undefined && entrance.key !== undefined ? entrance.key(cursor.value) : cursor.key
+        entrance.receiver.record(cursor.value, cursor.timestamp, key)
+        this.attempt!.took(1)
+        if (this.attempt!.full) await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)
+      } else if (type === ENTRY_WATERMARK) {
+        const risen = working.onWatermark(header.producer, cursor.watermark)
+        if (risen !== undefined && this.mustFire(live, risen)) {
+          await this.fireInside(live, risen, before.seq, cursor, keep ? record.data : undefined)
+        }
+      } else if (type === ENTRY_BARRIER) {
+        await this.barrier(live, frame, cursor.checkpoint)
+        return
+      }
+    }
+    working.accepted.set(header.producer, [header.version, header.index])
+    working.position = { seq: record.seq, offset: 0 }
+  }
+
+  /** A commit in the middle of a frame: the position says how many of its entries are taken. */
+  private async commitInside(live: Live, seq: string, cursor: FrameCursor, kept: Uint8Array | undefined): Promise<void> {
+    live.working.position = { seq, offset: cursor.offset }
+    if (kept !== undefined) this.attempt!.endKept(cursor.offset)
+    await this.commitAndGoOn(live)
+    if (kept !== undefined) this.attempt!.keepForAlignment(kept, cursor.offset)
+  }
+
+  private async fireInside(live: Live, watermark: number, seq: string, cursor: FrameCursor, kept: Uint8Array | undefined): Promise<void> {
+    live.working.position = { seq, offset: cursor.offset }
+    await this.fire(live, watermark, () => {
+      if (kept !== undefined) this.attempt!.endKept(cursor.offset)
+    })
+    if (kept !== undefined && this.attempt!.keepsNothing) this.attempt!.keepForAlignment(kept, cursor.offset)
+  }
+
+  /** Passes a watermark on at once if no timer is due by it (true: it has timers to fire, which may take several commits). */
+  private mustFire(live: Live, watermark: number): boolean {
+    live.working.watermark = watermark
+    if (watermark >= live.chain.nextEventTimer || watermark === Number.POSITIVE_INFINITY) return true
+    live.chain.watermark(watermark)
+    return false
+  }
+
+  private async fireSource(live: Live, watermark: number, after: SourcePosition): Promise<void> {
+    live.working.watermark = watermark
+    live.working.source = after
+    await this.fire(live, watermark, () => {})
+  }
+
+  /** A watermark that has timers to fire: more than fit in one commit are committed in several. */
+  private async fire(live: Live, watermark: number, beforeCommit: () => void): Promise<void> {
+    await live.chain.drain()
+    if (watermark === Number.POSITIVE_INFINITY) await live.chain.fireProcessingTimers(Number.POSITIVE_INFINITY)
+    this.attempt!.mayYield = true
+    live.chain.watermark(watermark)
+    await live.chain.drain()
+    for (let yielded = live.chain.yielded; yielded.length > 0; yielded = live.chain.yielded) {
+      beforeCommit()
+      await this.attempt!.commit(undefined)
+      this.begin(live)
+      this.attempt!.mayYield = true
+      for (const operator of yielded) operator.resume()
+      await live.chain.drain()
+    }
+    this.attempt!.mayYield = false
+  }
+
+  /** After a restart in the middle of firing. */
+  private async finishFiring(live: Live): Promise<void> {
+    this.begin(live)
+    this.attempt!.mayYield = true
+    for (let yielded = live.chain.yielded; yielded.length > 0; yielded = live.chain.yielded) {
+      for (const operator of yielded) operator.resume()
+      await live.chain.drain()
+      await this.attempt!.commit(undefined)
+      this.begin(live)
+      this.attempt!.mayYield = true
+    }
+    this.attempt!.mayYield = false
+  }
+
+  private async fireProcessingTimers(live: Live): Promise<void> {
+    const now = this.ports.clock.now()
+    if (live.chain.nextProcessingTimer > now) return
+    await live.chain.fireProcessingTimers(now)
+    this.attempt!.touch()
+  }
+
+  /** A barrier is the last entry of its frame. At the first one of a checkpoint the commit ends just behind it (D1, D3). */
+  private async barrier(live: Live, frame: Arrived, checkpoint: number): Promise<void> {
+    const { working } = live
+    const { producer, version, index } = frame.header
+    const meaning = working.onBarrier(producer, checkpoint)
+    working.accepted.set(producer, [version, index])
+    working.position = { seq: frame.record.seq, offset: 0 }
+    if (meaning === 'cut') {
+      await live.chain.drain()
+      const pending = this.topology.producersOf(this.at.stage.index).filter(p => p !== producer)
+      working.cut(checkpoint, live.head.version + 1, pending)
+      await this.attempt!.commit({ checkpoint })
+      this.begin(live)
+    } else if (meaning === 'aligned') {
+      await live.chain.drain()
+      await this.attempt!.commit('aligned')
+      this.begin(live)
+    }
+  }
+
+  // ---- doubts about the own view ------------------------------------------------------------------------------------
+
+  /** B7: only an environment that is not behind its own log may call it a gap. */
+  private async gap(live: Live, frame: Arrived): Promise<never> {
+    const behind = (await this.ports.log.get(this.log, live.head.version + 1)) !== undefined
+    if (behind) throw new LostRaceError(`${this.log} went on elsewhere; its batch is done again`)
+    const { header } = frame
+    const [version, index] = live.working.lastAccepted(header.producer)
+    throw new GapError(
+      `${this.log} got frame ${header.version}.${header.index} of ${this.topology.logOfProducer(header.producer)}, whose predecessor is ${header.predVersion}.${header.predIndex}, but the last one accepted was ${version}.${index}: frames were lost on the stream`,
+    )
+  }
+
+  private async refresh(live: Live): Promise<void> {
+    const read = await follow(this.ports.log, this.log, live.head)
+    if (read === undefined || read.head.version !== live.head.version) {
+      await live.chain.close()
+      this.live = undefined
+    } else live.checkedAt = this.ports.clock.now()
+  }
+}

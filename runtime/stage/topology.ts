@@ -1,0 +1,74 @@
+import type { Sink } from '../connectors/sink.ts'
+import type { SourceConnector } from '../connectors/source.ts'
+import type { OperatorNode } from '../graph/graph.ts'
+import type { PhysicalPlan, PhysicalStage } from '../graph/plan.ts'
+
+/** A stage with its number of subtasks. Producers are numbered over all stages, so that a frame names one with one number. */
+export interface StageTopology {
+  readonly stage: PhysicalStage
+  readonly parallelism: number
+  readonly firstProducer: number
+}
+
+/** What the run puts in the place of the connectors that the pipeline names. */
+export interface Bindings {
+  readonly sources?: Readonly<Record<string, SourceConnector>>
+  readonly sinks?: Readonly<Record<string, Sink<any>>>
+}
+
+/** Who there is in one run of a plan, and what their streams and logs are called. */
+export class Topology {
+  readonly run: string
+  readonly pipeline: string
+  readonly plan: PhysicalPlan
+  readonly stages: readonly StageTopology[]
+
+  private readonly bindings: Bindings
+
+  /** `sourceSplits`: subtasks of each source stage, by its index. */
+  constructor(plan: PhysicalPlan, pipeline: string, run: string, sourceSplits: ReadonlyMap<number, number>, bindings: Bindings = {}) {
+    this.plan = plan
+    this.bindings = bindings
+    this.pipeline = pipeline
+    this.run = run
+    let next = 0
+    this.stages = plan.stages.map(stage => {
+      const parallelism = stage.source === undefined ? stage.parallelism : (sourceSplits.get(stage.index) ?? 1)
+      const firstProducer = next
+      next += parallelism
+      return { stage, parallelism, firstProducer }
+    })
+  }
+
+  sinkOf(node: OperatorNode): Sink<any> {
+    return this.bindings.sinks?.[node.sink!.name] ?? node.sink!.sink
+  }
+
+  stream(stage: number): string {
+    return `${this.run}/${this.stages[stage]!.stage.id}`
+  }
+
+  log(stage: number, shard: number): string {
+    return `${this.run}/${this.stages[stage]!.stage.id}/${shard}`
+  }
+
+  producer(stage: number, shard: number): number {
+    return this.stages[stage]!.firstProducer + shard
+  }
+
+  logOfProducer(producer: number): string {
+    const at = this.stages.findLast(s => s.firstProducer <= producer)!
+    return this.log(at.stage.index, producer - at.firstProducer)
+  }
+
+  /** All subtasks that may send to `stage`: its watermark is the minimum over them, and each sends every barrier. */
+  producersOf(stage: number): number[] {
+    const upstream = [...new Set(this.stages[stage]!.stage.inputs.map(e => e.fromStage))]
+    return upstream.flatMap(s => Array.from({ length: this.stages[s]!.parallelism }, (_, shard) => this.producer(s, shard)))
+  }
+
+  /** Stages that read from `stage`. */
+  consumersOf(stage: number): number[] {
+    return [...new Set(this.stages[stage]!.stage.outputs.map(e => e.toStage))]
+  }
+}

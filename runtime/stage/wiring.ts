@@ -1,0 +1,97 @@
+import type { Edge, OperatorNode } from '../graph/graph.ts'
+import { canonicalKey, type Key } from '../graph/key.ts'
+import type { StageEdge } from '../graph/plan.ts'
+import { MillraceError } from '../errors.ts'
+import { nowhere, type Receiver, WatermarkMerge } from '../operators/operator.ts'
+
+/** A keyBy that costs no shuffle because the records already run under that key found a record whose key had changed. */
+export class KeyChangedError extends MillraceError {
+  override readonly name = 'KeyChangedError'
+}
+
+/** Where records of a stage edge enter the chain. */
+export interface Entrance {
+  readonly edge: StageEdge
+  readonly receiver: Receiver
+  /** Computes the key where it does not travel. */
+  readonly key: ((value: any) => any) | undefined
+}
+
+/** An edge inside the chain: which operator's output feeds which input, and the merge slot it updates. */
+interface Link {
+  readonly from: OperatorNode | undefined
+  readonly slot: number
+}
+
+/** The watermark of one input of one operator: the minimum over the edges that feed it. */
+interface Input {
+  readonly merge: WatermarkMerge
+  readonly links: Link[]
+  readonly receiver: Receiver
+}
+
+/** Several receivers of one output. */
+export function fanOut(receivers: readonly Receiver[]): Receiver {
+  if (receivers.length === 0) return nowhere
+  if (receivers.length === 1) return receivers[0]!
+  return {
+    record(value, timestamp, key) {
+      for (const r of receivers) r.record(value, timestamp, key)
+    },
+    watermark(timestamp) {
+      for (const r of receivers) r.watermark(timestamp)
+    },
+  }
+}
+
+/** Builds the inputs of one operator: receivers by upstream edge, merging watermarks where an input has several. */
+export class Inputs {
+  private readonly inputs: Input[]
+
+  constructor(node: OperatorNode, receiverOf: (index: number) => Receiver, edgesOf: (index: number) => number) {
+    this.inputs = node.inputs.map((_, i) => ({ merge: new WatermarkMerge(Math.max(1, edgesOf(i))), links: [], receiver: receiverOf(i) }))
+  }
+
+  /** The receiver to push one upstream edge's records into. `from` undefined: the edge comes from another stage. */
+  connect(index: number, from: OperatorNode | undefined): Receiver {
+    const input = this.inputs[index]!
+    const slot = input.links.push({ from, slot: input.links.length }) - 1
+    const { merge, receiver } = input
+    return {
+      record: (value, timestamp, key) => receiver.record(value, timestamp, key),
+      watermark: timestamp => {
+        if (merge.update(slot, timestamp)) receiver.watermark(merge.current)
+      },
+    }
+  }
+
+  /** After a restart: what each upstream had forwarded, without passing anything on. Gives the input's own watermark. */
+  restore(index: number, forwarded: (from: OperatorNode | undefined) => number): number {
+    const input = this.inputs[index]!
+    for (const link of input.links) input.merge.update(link.slot, forwarded(link.from))
+    return input.merge.current
+  }
+
+  get count(): number {
+    return this.inputs.length
+  }
+}
+
+/** Changes the key of records on their way inside a stage. */
+export function rekey(edge: Edge, receiver: Receiver, verify: boolean): Receiver {
+  if (edge.exchange.kind !== 'key' || edge.exchange.inherited) return receiver
+  const { of, label } = edge.exchange.key
+  const record: Receiver['record'] = verify
+    ? (value, timestamp, key) => {
+        if (canonicalKey(of(value), label) !== key) throw keyChanged(label, of(value), key)
+        receiver.record(value, timestamp, key)
+      }
+    : (value, timestamp) => receiver.record(value, timestamp, canonicalKey(of(value), label))
+  return { record, watermark: timestamp => receiver.watermark(timestamp) }
+}
+
+function keyChanged(label: string, found: Key, key: unknown): KeyChangedError {
+  return new KeyChangedError(
+    `keyBy(${label}) was planned without a shuffle because its records already run under this key, but one with key ${JSON.stringify(found)} came from a record with key ${JSON.stringify(key)}: an operator in between changed the key. Key by a function of your own there, which always shuffles`,
+  )
+}

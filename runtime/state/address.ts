@@ -1,0 +1,65 @@
+import { type KeyPart, keyId } from '../graph/key.ts'
+import type { Address } from '../ports.ts'
+import type { StateDeclaration } from './declaration.ts'
+import { BROADCAST_KEY } from './broadcast.ts'
+
+/** Where the state of one operator lives behind the log. Keys carry their own address, so rescaling moves nothing. */
+export interface StateSpace {
+  readonly run: string
+  readonly operatorId: string
+  /** Broadcast state has one copy a subtask, so its address names it. */
+  readonly subtask: number
+}
+
+export function entryPk(space: StateSpace, key: KeyPart): string {
+  const id = key === BROADCAST_KEY ? `b${space.subtask}` : keyId(key)
+  return `${space.run}|${space.operatorId}|${id}`
+}
+
+export function valueAddress(space: StateSpace, key: KeyPart, declaration: StateDeclaration): Address {
+  return { pk: entryPk(space, key), sk: `v|${declaration.name}` }
+}
+
+export function mapAddress(space: StateSpace, key: KeyPart, declaration: StateDeclaration, subkey: KeyPart): Address {
+  return { pk: entryPk(space, key), sk: `${mapPrefix(declaration)}${sortable(subkey)}` }
+}
+
+export function mapPrefix(declaration: StateDeclaration): string {
+  return `m|${declaration.name}|`
+}
+
+/** Timers of one operator and key group, by domain and time. */
+export function timersPk(space: StateSpace, group: number): string {
+  return `${space.run}|${space.operatorId}|timers|${group}`
+}
+
+export function timerSk(domain: 'event' | 'processing', at: number, key: KeyPart, tag: KeyPart): string {
+  return `${domain[0]}|${sortable(at)}|${keyId(tag)}|${keyId(key)}`
+}
+
+const scratch = new DataView(new ArrayBuffer(8))
+
+/** A string whose order is that of `compareParts`: numbers by size, then strings. */
+export function sortable(part: KeyPart): string {
+  if (typeof part === 'string') return `s${part}`
+  scratch.setFloat64(0, part)
+  const high = scratch.getUint32(0)
+  const low = scratch.getUint32(4)
+  // IEEE doubles sort like integers once the sign bit is flipped, negative ones once all bits are.
+  const negative = high >>> 31 === 1
+  return `n${hex(negative ? ~high : high ^ 0x80000000)}${hex(negative ? ~low : low)}`
+}
+
+function hex(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, '0')
+}
+
+export function fromSortable(text: string): KeyPart {
+  if (text[0] === 's') return text.slice(1)
+  const high = Number.parseInt(text.slice(1, 9), 16)
+  const low = Number.parseInt(text.slice(9, 17), 16)
+  const negative = high >>> 31 === 0
+  scratch.setUint32(0, negative ? ~high : high ^ 0x80000000)
+  scratch.setUint32(4, negative ? ~low : low)
+  return scratch.getFloat64(0)
+}

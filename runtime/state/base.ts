@@ -1,0 +1,134 @@
+import type { KeyPart } from '../graph/key.ts'
+import { MillraceError } from '../errors.ts'
+import type { Address, BaseItem, KeyedStore } from '../ports.ts'
+import { entryPk, fromSortable, mapAddress, mapPrefix, type StateSpace, timersPk, valueAddress } from './address.ts'
+import { unpack } from './codec.ts'
+import type { StateDeclaration } from './declaration.ts'
+import { DELETED, type KeyEntry, type MapSlot, newMapSlot } from './entry.ts'
+import type { KeyedState, StateLoader } from './keyed-state.ts'
+import type { Timers } from './timers.ts'
+
+/** The base is ahead of the reader's view of the log: the view is stale, start over (protocol.md, E2). */
+export class StaleViewError extends MillraceError {
+  override readonly name = 'StaleViewError'
+  override readonly retryable = true
+}
+
+/** Maps with no more entries than this are loaded whole with their key, so that only large ones are read entry by entry. */
+const SMALL_MAP = 32
+const PAGE = 1000
+/** Behind every subkey: '|' is followed by 's' or 'n'. */
+const AFTER_ALL = '~'
+
+/** Reads the state of one operator from the base. `version` gives the reader's own head. */
+export class BaseLoader implements StateLoader {
+  private readonly store: KeyedStore
+  private readonly space: StateSpace
+  private readonly version: () => number
+
+  constructor(store: KeyedStore, space: StateSpace, version: () => number) {
+    this.store = store
+    this.space = space
+    this.version = version
+  }
+
+  async loadEntries(state: KeyedState, entries: readonly KeyEntry[]): Promise<void> {
+    await Promise.all([this.loadValues(state, entries), this.loadMaps(state, entries)])
+  }
+
+  async loadMap(state: KeyedState, entry: KeyEntry, index: number, subkeys: readonly KeyPart[] | 'all'): Promise<void> {
+    const declaration = state.declarations[index]!
+    const slot: MapSlot = (entry.values[index] ??= newMapSlot(false))
+    if (subkeys === 'all') {
+      await this.readMap(declaration, entry, slot, Number.POSITIVE_INFINITY)
+      return
+    }
+    const items = await this.store.batchGet(subkeys.map(s => mapAddress(this.space, entry.key, declaration, s)))
+    items.forEach((item, i) => {
+      if (!slot.entries.has(subkeys[i]!)) slot.entries.set(subkeys[i]!, this.decode(item, declaration) ?? DELETED)
+    })
+  }
+
+  private async loadValues(state: KeyedState, entries: readonly KeyEntry[]): Promise<void> {
+    const addresses: Address[] = []
+    const targets: { entry: KeyEntry; index: number }[] = []
+    state.declarations.forEach((declaration, index) => {
+      if (declaration.primitive !== 'value') return
+      for (const entry of entries) {
+        if ((entry.known >> index) & 1) continue
+        addresses.push(valueAddress(this.space, entry.key, declaration))
+        targets.push({ entry, index })
+      }
+    })
+    if (addresses.length === 0) return
+    const items = await this.store.batchGet(addresses)
+    items.forEach((item, i) => {
+      const { entry, index } = targets[i]!
+      entry.values[index] = this.decode(item, state.declarations[index]!)
+    })
+  }
+
+  private async loadMaps(state: KeyedState, entries: readonly KeyEntry[]): Promise<void> {
+    const reads: Promise<void>[] = []
+    state.declarations.forEach((declaration, index) => {
+      if (declaration.primitive !== 'map') return
+      const limit = declaration.load === 'all' ? Number.POSITIVE_INFINITY : SMALL_MAP
+      for (const entry of entries) {
+        const slot: MapSlot = (entry.values[index] ??= newMapSlot(false))
+        if (!slot.complete) reads.push(this.readMap(declaration, entry, slot, limit))
+      }
+    })
+    await Promise.all(reads)
+  }
+
+  /** Adds the entries that memory does not know; the slot is complete if there are no more than `limit`. */
+  private async readMap(declaration: StateDeclaration, entry: KeyEntry, slot: MapSlot, limit: number): Promise<void> {
+    const pk = entryPk(this.space, entry.key)
+    const prefix = mapPrefix(declaration)
+    const read: [KeyPart, unknown][] = []
+    let from = prefix
+    for (;;) {
+      const items = await this.store.range(pk, from, prefix + AFTER_ALL, Math.min(PAGE, limit + 1))
+      for (const item of items) read.push([fromSortable(item.sk.slice(prefix.length)), this.decode(item, declaration)])
+      if (read.length > limit) return
+      if (items.length < Math.min(PAGE, limit + 1)) break
+      from = `${items.at(-1)!.sk}\u0000`
+    }
+    for (const [subkey, value] of read) {
+      if (value !== undefined && !slot.entries.has(subkey)) slot.entries.set(subkey, value)
+    }
+    slot.complete = true
+  }
+
+  private decode(item: BaseItem | undefined, declaration: StateDeclaration): unknown {
+    if (item === undefined) return undefined
+    if (item.v > this.version()) {
+      throw new StaleViewError(`state of ${this.space.operatorId} is at version ${item.v}, the view of the log at ${this.version()}`)
+    }
+    if (item.value === undefined) return undefined
+    const value = unpack(item.value)
+    return declaration.ttl === undefined ? value : { value, expiry: item.expiry! }
+  }
+}
+
+/** All timers of one key group, into the operator's timers. */
+export async function loadTimers(
+  store: KeyedStore,
+  space: StateSpace,
+  group: number,
+  version: number,
+  timers: { event: Timers; processing: Timers },
+): Promise<void> {
+  let from = ''
+  for (;;) {
+    const items = await store.range(timersPk(space, group), from, AFTER_ALL, PAGE)
+    for (const item of items) {
+      if (item.v > version) throw new StaleViewError(`timers of ${space.operatorId} are at version ${item.v}, the view of the log at ${version}`)
+      if (item.value === undefined) continue
+      const [at, key, tag] = unpack<[number, KeyPart, KeyPart]>(item.value)
+      timers[item.sk[0] === 'e' ? 'event' : 'processing'].restore(true, at, key, tag)
+    }
+    if (items.length < PAGE) return
+    from = `${items.at(-1)!.sk}\u0000`
+  }
+}
