@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+// Plain JavaScript that old Nodes can read too: it finds a Node that runs TypeScript, and leaves the rest to runtime/cli.
+import { spawn } from 'node:child_process'
+import { existsSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const NODE_MIN = 24
+
+const here = dirname(realpathSync(fileURLToPath(import.meta.url)))
+if (Number(process.versions.node.split('.')[0]) >= NODE_MIN) await start()
+else restart(findNode(here) ?? findNode(process.cwd()))
+
+async function start() {
+  // The embedded engine's store; any other warning is shown.
+  const emitWarning = process.emitWarning
+  process.emitWarning = (warning, ...rest) => {
+    if (!/SQLite is an experimental feature/.test(String(warning))) emitWarning.call(process, warning, ...rest)
+  }
+  // Started by `restart`: a killed launcher must not leave a run behind that nobody sees.
+  if (process.env.MILLRACE_LAUNCHED && process.channel) {
+    process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+    process.channel.unref()
+  }
+  const { main } = await import('../runtime/cli/main.ts')
+  process.exit(await main(process.argv.slice(2)))
+}
+
+/** The Node of an `npm install` (the package `node`), in this directory or above. */
+function findNode(directory) {
+  const candidate = join(directory, 'node_modules', '.bin', 'node')
+  if (existsSync(candidate)) return candidate
+  return dirname(directory) === directory ? undefined : findNode(dirname(directory))
+}
+
+function restart(node) {
+  if (node === undefined || process.env.MILLRACE_LAUNCHED) {
+    console.error(
+      `millrace needs Node ${NODE_MIN} or later, and this is ${process.version}: install it, or run \`npm install node@${NODE_MIN}\` here.`,
+    )
+    process.exit(2)
+  }
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, MILLRACE_LAUNCHED: '1' },
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => {
+    if (signal !== null) {
+      process.removeAllListeners(signal)
+      process.kill(process.pid, signal)
+    } else process.exit(code ?? 1)
+  })
+}

@@ -1,0 +1,35 @@
+import type { Command } from './command.ts'
+import { bytes, columns, duration } from './format.ts'
+import { checkStateDirectory } from './state-directory.ts'
+
+export const checkpoints: Command = {
+  name: 'checkpoints',
+  summary: 'List the checkpoints of a state directory',
+  description: 'Lists the checkpoints that runs with --state DIR took, oldest first, with the reason why one failed.',
+  positionals: [{ name: 'DIR', help: 'the state directory of a run' }],
+  flags: { json: { help: 'Print the list as JSON' } },
+  examples: ['millrace checkpoints state', 'millrace checkpoints state --json'],
+  async run(args) {
+    const directory = checkStateDirectory(args.positionals[0]!)
+    const { listCheckpoints } = await import('../embedded/inspect.ts')
+    const found = await listCheckpoints(directory)
+    if (args.has('json')) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
+    else if (found.length === 0) process.stdout.write(`no checkpoints in ${directory}\n`)
+    else process.stdout.write(`${columns([['n', 'status', 'started', 'took', 'size', 'reason'], ...found.map(row)])}\n`)
+    return 0
+  },
+}
+
+interface Checkpoint {
+  readonly n: number
+  readonly status: string
+  readonly startedAt: number
+  readonly completedAt?: number
+  readonly bytes?: number
+  readonly reason?: string
+}
+
+function row({ n, status, startedAt, completedAt, bytes: size, reason }: Checkpoint): string[] {
+  const took = completedAt === undefined ? '' : duration(completedAt - startedAt)
+  return [`${n}`, status, new Date(startedAt).toISOString(), took, size === undefined ? '' : bytes(size), reason ?? '']
+}

@@ -1,0 +1,30 @@
+import { MillraceError } from '../errors.ts'
+
+/** What was typed, or the file that it names, is wrong: one sentence, exit code 2. */
+export class UsageError extends MillraceError {
+  override readonly name = 'UsageError'
+}
+
+/** An error on standard error: its message, what caused it, and the stacks when asked. */
+export function errorText(error: unknown, verbose: boolean): string {
+  if (verbose && error instanceof Error) return `millrace: ${withCauses(error)}`
+  const lines: string[] = []
+  for (let e: unknown = error; e !== undefined && e !== null && lines.length < 5; e = e instanceof Error ? e.cause : undefined) {
+    const text = messageOf(e)
+    // Most messages already end with their cause's.
+    if (!lines.some(line => line.includes(text))) lines.push(text)
+  }
+  return `millrace: ${lines.join('\n  caused by: ')}`
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const own = error instanceof MillraceError || error.name === 'Error' ? error.message : `${error.name}: ${error.message}`
+  const operator = (error as { operator?: unknown }).operator
+  return typeof operator === 'string' && !own.includes(operator) ? `${own} (in the operator ${operator})` : own
+}
+
+function withCauses(error: Error): string {
+  const cause = error.cause instanceof Error ? `\ncaused by: ${withCauses(error.cause)}` : ''
+  return `${error.stack ?? error.message}${cause}`
+}

@@ -1,0 +1,48 @@
+import { COMMON_FLAGS, type Command, type Flag } from './command.ts'
+
+/** `millrace --help` */
+export function overview(commands: readonly Command[]): string {
+  const rows = commands.map(c => [`${c.name} ${c.positionals.map(p => p.name).join(' ')}`, c.summary] as const)
+  return `millrace: Apache Flink's model for TypeScript, on serverless AWS or on one machine.
+
+Usage: millrace COMMAND [FLAGS]
+
+Commands:
+${table(rows)}
+
+millrace COMMAND --help tells more about one. millrace --version gives the version.
+Exit codes: 0 done (or stopped by Ctrl-C, with a last checkpoint), 1 failed while running, 2 wrong arguments, file or pipeline.
+`
+}
+
+/** `millrace COMMAND --help` */
+export function commandHelp(command: Command): string {
+  const usage = ['millrace', command.name, ...command.positionals.map(p => p.name), '[FLAGS]'].join(' ')
+  const flags = Object.entries({ ...command.flags, ...COMMON_FLAGS }).map(
+    ([name, flag]) => [flagUsage(name, flag), flag.help] as const,
+  )
+  return `${command.summary}
+
+Usage: ${usage}
+
+${command.description}
+
+Arguments:
+${table(command.positionals.map(p => [p.name, p.help]))}
+
+Flags:
+${table(flags)}
+
+Examples:
+${command.examples.map(e => `  ${e}`).join('\n')}
+`
+}
+
+function flagUsage(name: string, flag: Flag): string {
+  return `${flag.short ? `-${flag.short}, ` : ''}--${name}${flag.value ? ` ${flag.value}` : ''}${flag.repeats ? ' ...' : ''}`
+}
+
+function table(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([left]) => left.length)) + 3
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`).join('\n')
+}

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import { checkpoints } from './checkpoints.ts'
+import type { Command } from './command.ts'
+import { errorText, UsageError } from './error.ts'
+import { commandHelp, overview } from './help.ts'
+import { parseArguments } from './parse.ts'
+import { plan } from './plan.ts'
+import { run } from './run.ts'
+import { stateGet } from './state-get.ts'
+import { suggest } from './suggest.ts'
+
+const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints]
+
+/** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file or pipeline). */
+export async function main(words: readonly string[]): Promise<number> {
+  // `millrace plan FILE | head` is no failure.
+  process.stdout.on('error', error => process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1))
+  try {
+    return await dispatch(words)
+  } catch (error) {
+    process.stderr.write(`${errorText(error, words.includes('--verbose'))}\n`)
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+async function dispatch(words: readonly string[]): Promise<number> {
+  const [first, second] = words
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') return helpFor(words.slice(1))
+  if (first === '--version') {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+    process.stdout.write(`${version}\n`)
+    return 0
+  }
+  const command = find(first, second)
+  if (command === undefined) {
+    if (groupOf(first).length > 0 && (second === '--help' || second === '-h')) {
+      process.stdout.write(groupOf(first).map(commandHelp).join('\n'))
+      return 0
+    }
+    throw unknown(first, second)
+  }
+  const args = parseArguments(command, words.slice(command.name.split(' ').length))
+  if (args.has('help')) {
+    process.stdout.write(commandHelp(command))
+    return 0
+  }
+  return command.run(args)
+}
+
+/** `millrace help`, `millrace help run`. */
+function helpFor(words: readonly string[]): number {
+  const command = words[0] === undefined ? undefined : find(words[0], words[1])
+  if (words[0] !== undefined && command === undefined) throw unknown(words[0], words[1])
+  process.stdout.write(command === undefined ? overview(COMMANDS) : commandHelp(command))
+  return 0
+}
+
+function find(first: string, second: string | undefined): Command | undefined {
+  return COMMANDS.find(c => c.name === first || c.name === `${first} ${second}`)
+}
+
+function groupOf(first: string): Command[] {
+  return COMMANDS.filter(c => c.name.startsWith(`${first} `))
+}
+
+function unknown(first: string, second: string | undefined): UsageError {
+  const group = groupOf(first).map(c => c.name)
+  if (group.length > 0)
+    return new UsageError(
+      second === undefined
+        ? `millrace ${first} needs to be told what to do${suggest('', group)}`
+        : `there is no command '${first} ${second}'${suggest(`${first} ${second}`, group)}`,
+    )
+  const what = first.startsWith('-') ? `millrace has no flag ${first} before a command` : `there is no command '${first}'`
+  return new UsageError(
+    `${what}${suggest(
+      first,
+      COMMANDS.map(c => c.name),
+    )}`,
+  )
+}

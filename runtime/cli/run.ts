@@ -1,0 +1,107 @@
+import { mkdirSync } from 'node:fs'
+import { type Duration, positiveDuration } from '../api/duration.ts'
+import type { RunOptions, RunSummary } from '../embedded/run-options.ts'
+import { MillraceError } from '../errors.ts'
+import type { LogicalGraph } from '../graph/graph.ts'
+import { type Bindings, bind } from './bindings.ts'
+import type { Arguments, Command } from './command.ts'
+import { UsageError } from './error.ts'
+import { loadGraph } from './load.ts'
+import { positiveInteger } from './parse.ts'
+import { makePlan } from './plan.ts'
+import { progressView } from './progress.ts'
+import { stopSignal } from './signals.ts'
+import { summaryJson, summaryText } from './summary.ts'
+
+export const run: Command = {
+  name: 'run',
+  summary: 'Run a pipeline on this machine',
+  description: `Runs the pipeline that FILE exports, in this process. Sources and sinks go by the names that the pipeline gives them; --source, --sink and --out
+put NDJSON files in their place. A bounded input ends the run by itself: everything fires, a final checkpoint is taken, exit code 0.
+With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths.
+Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
+  positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
+  flags: {
+    source: {
+      value: 'NAME=PATH',
+      repeats: true,
+      help: "Read the source NAME from an NDJSON file, plain or gzip ('-': standard input); repeat for several files",
+    },
+    sink: {
+      value: 'NAME=PATH',
+      repeats: true,
+      help: "Write the sink NAME to an NDJSON file, exactly once ('-': standard output)",
+    },
+    out: { value: 'DIR', help: 'Write every sink without --sink to DIR/NAME.ndjson' },
+    state: { value: 'DIR', help: 'Keep state, logs and checkpoints in DIR and go on from there (default: in memory)' },
+    parallelism: { value: 'N', help: 'Subtasks of each stage whose operators set none' },
+    checkpoint: { value: 'TIME', help: 'Between the starts of two checkpoints, like 500ms, 10s or 1m (default: 10s)' },
+    batch: { value: 'N', help: 'Source records in one batch (default: 1000)' },
+    json: { help: 'Print the summary as JSON' },
+  },
+  examples: [
+    'millrace run trending.ts --source clicks=data/clicks.ndjson.gz --out results',
+    'millrace run trending.ts --source clicks=monday.ndjson --source clicks=tuesday.ndjson --sink trending=- --json',
+    'millrace run trending.ts --state state --checkpoint 5s --parallelism 4',
+  ],
+  run: runPipeline,
+}
+
+async function runPipeline(args: Arguments): Promise<number> {
+  const [file] = args.positionals as [string]
+  const options = engineOptions(args)
+  const graph = await loadGraph(file)
+  const bindings = await bind(graph, { sources: args.texts('source'), sinks: args.texts('sink'), out: args.text('out') })
+  await makePlan(graph, file, options.parallelism)
+  const summary = await runWithProgress(graph, { ...options, sources: bindings.sources, sinks: bindings.sinks })
+  report(summary, bindings, args.has('json'))
+  return 0
+}
+
+function engineOptions(args: Arguments): RunOptions {
+  const parallelism = positiveInteger(args, 'parallelism')
+  const batchSize = positiveInteger(args, 'batch')
+  const state = args.text('state')
+  if (state !== undefined) makeDirectory(state)
+  return { parallelism, batchSize, state, checkpointMs: checkpointMs(args.text('checkpoint')) }
+}
+
+function checkpointMs(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  try {
+    return positiveDuration((/^\d+$/.test(text) ? Number(text) : text) as Duration, '--checkpoint')
+  } catch (error) {
+    if (error instanceof MillraceError) throw new UsageError(error.message, { cause: error })
+    throw error
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+  } catch (error) {
+    throw new UsageError(`--state ${path} can't be made a directory: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function runWithProgress(graph: LogicalGraph, options: RunOptions): Promise<RunSummary> {
+  const { runEmbedded } = await import('../embedded/engine.ts')
+  const view = progressView(process.stderr)
+  const stop = stopSignal(() => {
+    view.clear()
+    process.stderr.write('millrace: stopping after a last checkpoint (Ctrl-C again: at once)\n')
+  })
+  try {
+    return await runEmbedded(graph, { ...options, signal: stop.signal, onProgress: view.update })
+  } finally {
+    view.clear()
+    stop.dispose()
+  }
+}
+
+function report(summary: RunSummary, { targets }: Bindings, json: boolean): void {
+  // With a sink on standard output, only the results belong there.
+  const printed = Object.values(targets).includes('-') && !json
+  const out = printed ? process.stderr : process.stdout
+  out.write(json ? summaryJson(summary) : summaryText(summary, targets))
+}

@@ -1,0 +1,54 @@
+import type { Key } from '../graph/key.ts'
+import type { Command } from './command.ts'
+import { checkStateDirectory } from './state-directory.ts'
+
+export const stateGet: Command = {
+  name: 'state get',
+  summary: "Show an operator's state for a key",
+  description: `Shows what the operator keeps for KEY, as of the last commit, one line of JSON for each of its states. OPERATOR is its id, as millrace plan prints it.
+A KEY that reads as a number or as a tuple in JSON is looked up as that first, then as a string; '"42"', quotes included, is always a string.
+Exit code 1 if nothing is kept for that key.`,
+  positionals: [
+    { name: 'DIR', help: 'the state directory of a run' },
+    { name: 'OPERATOR', help: "the operator's id" },
+    { name: 'KEY', help: 'the key: a string, a number, or a tuple such as \'["u1",7]\'' },
+  ],
+  flags: {
+    state: { value: 'NAME', help: 'Only this state of the operator' },
+    json: { help: 'Print one JSON array instead of lines' },
+  },
+  examples: ['millrace state get state trending u42', 'millrace state get state sessions \'["u42","shop"]\' --state last'],
+  async run(args) {
+    const [directory, operator, text] = args.positionals as [string, string, string]
+    checkStateDirectory(directory)
+    const { getState } = await import('../embedded/inspect.ts')
+    const state = args.text('state')
+    for (const key of keysOf(text)) {
+      const found = await getState(directory, { operator, key, ...(state !== undefined && { state }) })
+      if (found.length === 0) continue
+      process.stdout.write(
+        args.has('json') ? `${JSON.stringify(found)}\n` : found.map(entry => `${JSON.stringify(entry)}\n`).join(''),
+      )
+      return 0
+    }
+    process.stderr.write(`millrace: ${operator} keeps nothing for the key ${text}\n`)
+    return 1
+  },
+}
+
+/** What a word on the command line may mean as a key, likeliest first. */
+export function keysOf(text: string): Key[] {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return [text]
+  }
+  if (typeof parsed === 'string') return [parsed]
+  if (typeof parsed === 'number' || isTuple(parsed)) return [parsed, text]
+  return [text]
+}
+
+function isTuple(value: unknown): value is (string | number)[] {
+  return Array.isArray(value) && value.every(part => typeof part === 'string' || typeof part === 'number')
+}
