@@ -1,8 +1,8 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import type { Operator } from '../operators/operator.ts'
-import type { StateDeclaration } from '../state/declaration.ts'
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector } from '../connectors/source.ts'
+import type { Operator } from '../operators/operator.ts'
+import type { StateDeclaration } from '../state/declaration.ts'
 import type { WatermarkStrategy } from '../time/strategy.ts'
 import type { Key } from './key.ts'
 

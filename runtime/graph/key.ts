@@ -32,7 +32,13 @@ function keyPart(part: unknown, label: string): KeyPart {
 }
 
 function describe(value: unknown): string {
-  return value === null ? 'null' : value instanceof Promise ? 'a Promise' : typeof value === 'number' ? String(value) : typeof value
+  return value === null
+    ? 'null'
+    : value instanceof Promise
+      ? 'a Promise'
+      : typeof value === 'number'
+        ? String(value)
+        : typeof value
 }
 
 /** The key as the user gave it, from its canonical form. */
@@ -51,7 +57,9 @@ export function keyFromId(id: string): KeyPart {
 
 /** Stable across processes, runs and versions: it decides where state lives. */
 export function keyGroup(key: KeyPart, groups: number): number {
-  return (typeof key === 'number' && (key | 0) === key ? mix(key) : hashString(typeof key === 'number' ? `n${key}` : key)) % groups
+  return (
+    (typeof key === 'number' && (key | 0) === key ? mix(key) : hashString(typeof key === 'number' ? `n${key}` : key)) % groups
+  )
 }
 
 function hashString(text: string): number {

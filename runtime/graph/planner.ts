@@ -1,0 +1,96 @@
+import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
+import { neededFields } from './fields.ts'
+import { operatorIds } from './operator-ids.ts'
+import type { PhysicalPlan, PhysicalStage, StageEdge } from './plan.ts'
+import { type Draft, place, type Placement } from './placement.ts'
+import { sameKey } from './same-key.ts'
+
+export interface PlanOptions {
+  /** Default parallelism, before the pipeline's own. */
+  readonly parallelism?: number
+  /** False: each operator in a stage of its own. */
+  readonly chaining?: boolean
+}
+
+const KEY_GROUPS = 128
+
+/** Stages and the edges between them, linked to the operators: what the runtime builds from. */
+export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): PhysicalPlan {
+  const parallelism = options.parallelism ?? graph.options.parallelism ?? 1
+  const placement = place(graph, { parallelism, chaining: options.chaining ?? true })
+  const drafts = topological(placement)
+  const ids = operatorIds(graph)
+  const edges = stageEdges(drafts, placement, neededFields(graph))
+  const stages = drafts.map((draft, index): PhysicalStage => {
+    const nodes = [...draft.nodes].sort((a, b) => a.index - b.index)
+    return {
+      index,
+      id: ids.get(nodes[0]!)!,
+      nodes,
+      ids: new Map(nodes.map(n => [n, ids.get(n)!])),
+      parallelism: draft.parallelism,
+      source: draft.source,
+      inputs: edges.filter(e => e.toStage === index),
+      outputs: edges.filter(e => e.fromStage === index),
+      verified: new Set(nodes.flatMap(n => n.inputs.flat().filter(e => draft.nodes.has(e.from) && isVerified(e)))),
+    }
+  })
+  return { stages, options: { keyGroups: graph.options.keyGroups ?? KEY_GROUPS, watermarkStep: graph.options.watermarkStep ?? 0 } }
+}
+
+/** A keyBy that costs nothing because the records already run under that key: the runtime checks that they do. */
+export function isVerified(edge: Edge): boolean {
+  return edge.exchange.kind === 'key' && !edge.exchange.inherited && edge.from.key !== undefined && sameKey(edge.from.key, edge.exchange.key)
+}
+
+function topological(placement: Placement): Draft[] {
+  const order: Draft[] = []
+  const visit = (draft: Draft) => {
+    if (order.includes(draft)) return
+    for (const node of draft.nodes) {
+      if (placement.of.get(node)!.length > 1) continue
+      for (const edge of node.inputs.flat()) for (const up of placement.of.get(edge.from)!) if (up !== draft) visit(up)
+    }
+    order.push(draft)
+  }
+  for (const d of placement.drafts) visit(d)
+  return order
+}
+
+function stageEdges(drafts: readonly Draft[], placement: Placement, fields: (edge: Edge) => readonly string[] | undefined): StageEdge[] {
+  const edges: StageEdge[] = []
+  drafts.forEach((draft, toStage) => {
+    for (const toNode of draft.nodes) {
+      if (placement.of.get(toNode)!.length > 1) continue
+      toNode.inputs.forEach((list, input) => {
+        for (const edge of list) {
+          for (const from of placement.of.get(edge.from)!) {
+            if (from === draft) continue
+            const exchange = crossing(edge)
+            edges.push({
+              id: edges.length,
+              fromStage: drafts.indexOf(from),
+              fromNode: edge.from,
+              output: edge.output,
+              toStage,
+              toNode,
+              input,
+              exchange,
+              fields: fields(edge),
+              carryKey: exchange.kind === 'key' || (exchange.kind === 'forward' && edge.from.key !== undefined),
+            })
+          }
+        }
+      })
+    }
+  })
+  return edges
+}
+
+/** Records that run under a key stay with it when they cross to another stage. */
+function crossing(edge: Edge): Exchange {
+  const { key } = edge.from
+  return edge.exchange.kind === 'forward' && key !== undefined ? { kind: 'key', key, inherited: true } : edge.exchange
+}
+
+export type { OperatorNode }
