@@ -31,9 +31,9 @@ Nothing is run and no source is opened.`,
 
 /** The planner's refusals are mistakes in the pipeline file. */
 export async function makePlan(graph: LogicalGraph, file: string, parallelism: number | undefined) {
-  const { planGraph } = await import('../graph/planner.ts')
+  const { planPhysical } = await import('../graph/planner.ts')
   try {
-    return planGraph(graph, { parallelism })
+    return planPhysical(graph, { parallelism, chaining: true })
   } catch (error) {
     if (error instanceof MillraceError) throw new UsageError(`${file}: ${error.message}`, { cause: error })
     throw error
