@@ -74,7 +74,7 @@ export abstract class AsyncOperator<T, R> extends Operator implements Emit {
   }
 
   /** @internal A record's turn to leave. */
-  item(item: AsyncItem): void {
+  emitItem(item: AsyncItem): void {
     const outcome = item.outcome!
     if (outcome.ok) {
       this.ctx.output.record(outcome.result, item.timestamp, item.key)
@@ -88,6 +88,11 @@ export abstract class AsyncOperator<T, R> extends Operator implements Emit {
     }
     const failure: AsyncFailure<T> = { value: item.value, error: plainError(outcome.error) }
     this.ctx.side(onFailure.sideOutput.id).record(failure, item.timestamp, item.key)
+  }
+
+  /** @internal A watermark's turn to leave. */
+  emitWatermark(timestamp: number): void {
+    this.ctx.forwardWatermark(timestamp)
   }
 
   protected get freeCalls(): number {

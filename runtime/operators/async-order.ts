@@ -7,7 +7,11 @@ export interface AsyncItem {
   outcome: { readonly ok: true; readonly result: any } | { readonly ok: false; readonly error: unknown } | undefined
 }
 
-export type Emit = { item(item: AsyncItem): void; watermark(timestamp: number): void }
+/** What an order lets go of. */
+export interface Emit {
+  emitItem(item: AsyncItem): void
+  emitWatermark(timestamp: number): void
+}
 
 /** Holds records and watermarks until it is their turn to leave an async operator. */
 export interface AsyncOrder {
@@ -49,8 +53,8 @@ class InputOrder implements AsyncOrder {
       const next = this.queue[this.head]!
       if (typeof next !== 'number' && next.outcome === undefined) break
       this.head++
-      if (typeof next === 'number') emit.watermark(next)
-      else emit.item(next)
+      if (typeof next === 'number') emit.emitWatermark(next)
+      else emit.emitItem(next)
     }
     if (this.head > 1024 || this.empty) {
       this.queue = this.queue.slice(this.head)
@@ -107,10 +111,10 @@ class CompletionOrder implements AsyncOrder {
       const segment = this.segments[passed]!
       const { done } = segment
       segment.done = []
-      for (const item of done) emit.item(item)
+      for (const item of done) emit.emitItem(item)
       if (segment.open > 0 || segment.watermark === undefined) break
       passed++
-      emit.watermark(segment.watermark)
+      emit.emitWatermark(segment.watermark)
     }
     this.segments.splice(0, passed)
   }

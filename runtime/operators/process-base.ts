@@ -1,5 +1,6 @@
 import { type Key, type KeyPart, userKey } from '../graph/key.ts'
 import { bindHandles } from '../state/bind.ts'
+import { snapshot } from '../state/guard.ts'
 import type { HandlesOf, StateSpecs } from '../state/spec.ts'
 import type { Timers } from '../state/timers.ts'
 import type { OperatorContext, Receiver } from './operator.ts'
@@ -37,8 +38,12 @@ export abstract class ProcessBase<O, S extends StateSpecs> extends UserKeyedOper
   /** @internal */
   send(receiver: Receiver, value: unknown, timestamp: number): void {
     const { key } = this
-    if (this.access.guard === undefined) receiver.record(value, timestamp, key)
-    else this.effect(() => receiver.record(value, timestamp, key))
+    if (this.access.guard === undefined) {
+      receiver.record(value, timestamp, key)
+      return
+    }
+    const emitted = snapshot(value)
+    this.access.guard.defer(() => receiver.record(emitted, timestamp, key))
   }
 
   /** @internal */
@@ -56,7 +61,7 @@ export abstract class ProcessBase<O, S extends StateSpecs> extends UserKeyedOper
     const timers = domain === 'event' ? this.eventTimers : this.processingTimers
     const { key } = this
     if (this.access.guard === undefined) change(timers, set, at, key)
-    else this.effect(() => change(timers, set, at, key))
+    else this.access.guard.defer(() => change(timers, set, at, key))
   }
 }
 

@@ -61,12 +61,6 @@ export abstract class UserKeyedOperator extends KeyedOperator {
     return this.access.entry.key
   }
 
-  /** Does it now, or when the guarded invocation has succeeded. */
-  protected effect(effect: () => void): void {
-    if (this.access.guard === undefined) effect()
-    else this.access.guard.defer(effect)
-  }
-
   private enter(entry: KeyEntry, timestamp: number, eventTime: number): void {
     this.access.entry = entry
     this.access.eventTime = eventTime

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { DEDUP_STATES, DedupOperator } from '../../runtime/operators/dedup.ts'
+import { INTERVAL_JOIN_STATES, IntervalJoinOperator } from '../../runtime/operators/interval-join.ts'
+import { JOIN_WITH_STATES, JoinWithOperator } from '../../runtime/operators/join-with.ts'
+import type { Operator } from '../../runtime/operators/operator.ts'
+import { REDUCE_STATES, ReduceOperator } from '../../runtime/operators/reduce.ts'
+import { TOP_N_STATES, TopNOperator } from '../../runtime/operators/top-n.ts'
+import type { StateDeclaration } from '../../runtime/state/declaration.ts'
+import { Harness } from './harness.ts'
+
+/** Disordered records of two inputs, watermarks (which rise by `advance`) and commits. */
+const step = fc.record({
+  kind: fc.constantFrom('record', 'record', 'record', 'watermark', 'commit'),
+  input: fc.constantFrom(0, 1),
+  key: fc.constantFrom('x', 'y'),
+  at: fc.integer({ min: 0, max: 60 }),
+  n: fc.integer({ min: 0, max: 5 }),
+  advance: fc.integer({ min: 0, max: 12 }),
+})
+type Step = { kind: string; input: number; key: string; at: number; n: number; advance: number }
+const steps = fc.array(step, { maxLength: 60, size: 'max' })
+interface Value {
+  id: number
+  n: number
+}
+/** A record as a naive model sees it: with the watermark when it came. */
+interface Seen extends Step {
+  value: Value
+  watermark: number
+}
+
+/** Runs the steps warm or cold, to the end of the input. */
+async function run(operator: Operator, states: readonly StateDeclaration[], steps: Step[], inputs: number, cold: boolean) {
+  const harness = await Harness.open(operator, states)
+  const seen: Seen[] = []
+  let watermark = Number.NEGATIVE_INFINITY
+  const move = (to: number) => {
+    watermark = to
+    for (let input = 0; input < inputs; input++) harness.watermark(to, input)
+  }
+  for (const [id, s] of steps.entries()) {
+    if (s.kind === 'commit') {
+      if (cold) await harness.commit(key => s.n > 2 || key === s.key)
+    } else if (s.kind === 'watermark') move(Math.max(0, watermark) + s.advance)
+    else {
+      const value = { id, n: s.n }
+      seen.push({ ...s, value, watermark })
+      harness.record(value, s.at, s.key, inputs === 1 ? 0 : s.input)
+    }
+  }
+  move(Number.POSITIVE_INFINITY)
+  await harness.commit()
+  return { harness, seen }
+}
+
+/** Warm and cold runs give the same, in the same order; returns what they gave and what came in. */
+async function both(make: () => Operator, states: readonly StateDeclaration[], steps: Step[], inputs: number) {
+  const warm = await run(make(), states, steps, inputs, false)
+  const cold = await run(make(), states, steps, inputs, true)
+  assert.deepEqual(cold.harness.log, warm.harness.log)
+  assert.deepEqual(cold.harness.sides, warm.harness.sides)
+  return cold
+}
+
+const byId = (a: any, b: any) => JSON.stringify(a).localeCompare(JSON.stringify(b))
+
+test('reduce emits the accumulated value of each key after each record', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async steps => {
+      const make = () => new ReduceOperator<Value>((a, b) => ({ id: b.id, n: a.n + b.n }))
+      const { harness, seen } = await both(make, REDUCE_STATES, steps, 1)
+      const sums: Record<string, number> = {}
+      const expected = seen.map(s => {
+        sums[s.key] = (sums[s.key] ?? 0) + s.n
+        return { value: { id: s.value.id, n: sums[s.key] }, timestamp: s.at, key: s.key }
+      })
+      assert.deepEqual(harness.out, expected)
+    }),
+  )
+})
+
+test('dedup drops what lies less than the TTL from the first of its id, and keeps no state for ever', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, fc.integer({ min: 1, max: 30 }), async (steps, ttlMs) => {
+      // Records at or below the watermark may find their id forgotten: those are not for this model.
+      const make = () => new DedupOperator<Value>({ id: v => (v.n === 0 ? undefined : v.n), ttlMs })
+      let low = Number.NEGATIVE_INFINITY
+      const punctual = steps.map(s => {
+        if (s.kind === 'watermark') low = Math.max(0, low) + s.advance
+        return s.kind === 'record' ? { ...s, at: Math.max(s.at, low + 1) } : s
+      })
+      const { harness, seen } = await both(make, DEDUP_STATES, punctual, 1)
+      const first = new Map<string, number>()
+      const kept = seen.filter(s => {
+        if (s.n === 0) return true
+        const id = `${s.key} ${s.n}`
+        const t0 = first.get(id)
+        if (t0 !== undefined && Math.abs(s.at - t0) < ttlMs) return false
+        first.set(id, Math.max(s.at, t0 ?? s.at))
+        return true
+      })
+      assert.deepEqual(
+        harness.values,
+        kept.map(s => s.value),
+      )
+      assert.equal(harness.base.size, 0)
+    }),
+  )
+})
+
+test('dedup has its edges where it says: less than the TTL, from the first one, in both directions', async () => {
+  const harness = await Harness.open(new DedupOperator<string>({ id: v => v, ttlMs: 10 }), DEDUP_STATES)
+  for (const at of [100, 109, 110, 119, 101, 100]) harness.record('id', at)
+  assert.deepEqual(
+    harness.out.map(out => out.timestamp),
+    [100, 110, 100],
+  )
+})
+
+test('a dedup id of another type is refused', async () => {
+  const harness = await Harness.open(new DedupOperator<any>({ id: v => v, ttlMs: 10 }), DEDUP_STATES)
+  assert.throws(() => harness.record({}, 0), /the id function of dedup gave object/)
+})
+
+test('topN ranks the records of one time when the watermark reaches it', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, fc.integer({ min: 1, max: 3 }), async (steps, n) => {
+      const grouped = steps.map(s => ({ ...s, at: s.at - (s.at % 10) }))
+      const late = { id: 'late' }
+      const make = () => new TopNOperator<Value>({ n, compare: (a, b) => b.n - a.n || a.id - b.id, lateTag: late })
+      const { harness, seen } = await both(make, TOP_N_STATES, grouped, 1)
+      const expected: unknown[] = []
+      const groups = new Set(seen.map(s => `${String(s.at).padStart(2, '0')} ${s.key}`))
+      for (const group of [...groups].sort()) {
+        const members = seen.filter(s => `${String(s.at).padStart(2, '0')} ${s.key}` === group && s.at > s.watermark)
+        const best = members.map(m => m.value).sort((a, b) => b.n - a.n || a.id - b.id)
+        for (const [i, value] of best.slice(0, n).entries()) expected.push({ rank: i + 1, value })
+      }
+      assert.deepEqual(harness.values, expected)
+      const dropped = seen.filter(s => s.at <= s.watermark).map(s => s.value)
+      assert.deepEqual(harness.side('late'), dropped)
+      assert.equal(harness.base.size, 0)
+    }),
+  )
+})
+
+test('joinWith by event time gives each left record the right value of its time', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async steps => {
+      const late = { id: 'late' }
+      const make = () =>
+        new JoinWithOperator<Value, Value, [Value, Value | undefined]>({ join: (l, r) => [l, r], time: 'event', lateTag: late })
+      const { harness, seen } = await both(make, JOIN_WITH_STATES, steps, 2)
+      const expected = seen
+        .filter(s => s.input === 0 && s.at > s.watermark)
+        .map(left => {
+          // What came before the watermark passed the left record: the highest time, then the last to arrive.
+          const passed = seen.findIndex(s => s.watermark >= left.at)
+          const rights = seen
+            .filter((s, i) => s.input === 1 && s.key === left.key && s.at <= left.at && (passed < 0 || i < passed))
+            .sort((a, b) => a.at - b.at)
+          return [left.value, rights.at(-1)?.value]
+        })
+      assert.deepEqual([...harness.values].sort(byId), expected.sort(byId))
+      assert.deepEqual(
+        harness.side('late'),
+        seen.filter(s => s.input === 0 && s.at <= s.watermark).map(s => s.value),
+      )
+      const rightKeys = new Set(seen.filter(s => s.input === 1).map(s => s.key))
+      assert.equal(harness.base.size, rightKeys.size, 'one value a key is kept')
+    }),
+  )
+})
+
+test('joinWith by arrival gives what came last', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async steps => {
+      const make = () => new JoinWithOperator<Value, Value, any>({ join: (l, r) => [l, r], time: 'arrival' })
+      const { harness, seen } = await both(make, JOIN_WITH_STATES, steps, 2)
+      const last = new Map<string, Value>()
+      const expected: unknown[] = []
+      for (const s of seen) {
+        if (s.input === 1) last.set(s.key, s.value)
+        else expected.push([s.value, last.get(s.key)])
+      }
+      assert.deepEqual(harness.values, expected)
+    }),
+  )
+})
+
+test('an interval join gives each pair within the bounds once, and forgets what nothing can meet', async () => {
+  const bounds = fc.tuple(fc.integer({ min: -15, max: 15 }), fc.integer({ min: 0, max: 15 }))
+  await fc.assert(
+    fc.asyncProperty(steps, bounds, async (steps, [lowerMs, width]) => {
+      const upperMs = lowerMs + width
+      const late = { id: 'late' }
+      const make = () => new IntervalJoinOperator<Value, Value, any>({ lowerMs, upperMs, join: (l, r) => [l, r], lateTag: late })
+      const { harness, seen } = await both(make, INTERVAL_JOIN_STATES, steps, 2)
+      const live = seen.filter(s => s.at >= s.watermark)
+      const expected: unknown[] = []
+      for (const left of live.filter(s => s.input === 0)) {
+        for (const right of live.filter(s => s.input === 1 && s.key === left.key)) {
+          const distance = right.at - left.at
+          if (distance < lowerMs || distance > upperMs) continue
+          expected.push({ value: [left.value, right.value], timestamp: Math.max(left.at, right.at), key: left.key })
+        }
+      }
+      assert.deepEqual([...harness.out].sort(byId), expected.sort(byId))
+      assert.equal(harness.side('late').length, seen.length - live.length)
+      assert.equal(harness.base.size, 0)
+    }),
+  )
+})
