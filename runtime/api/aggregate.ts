@@ -5,17 +5,16 @@ import { PipelineError } from './error.ts'
  * it was given and return it.
  */
 export interface Aggregate<I, A, O> {
-  createAccumulator(): A
-  add(accumulator: A, value: I): A
-  /** Of two accumulators. Without it, sliding windows can't share panes and session windows can't be used. */
-  merge?(a: A, b: A): A
-  getResult(accumulator: A): O
+  readonly createAccumulator: () => A
+  readonly add: (accumulator: A, value: I) => A
+  /**
+   * Of two accumulators: may change `a` and return it, never `b`. Without it, sliding windows can't share panes and session windows can't be used.
+   */
+  readonly merge?: (a: A, b: A) => A
+  readonly getResult: (accumulator: A) => O
   /** The fields of the input that it reads, where that is known; others need not travel. */
   readonly fields?: readonly string[]
 }
-
-/** Names of `T`'s fields that hold numbers. */
-export type NumericField<T> = { [N in keyof T]-?: T[N] extends number ? N : never }[keyof T] & string
 
 /**
  * An aggregate of your own.
@@ -64,51 +63,49 @@ export function sum<F extends string>(field: F): Aggregate<{ readonly [N in F]: 
 }
 
 /**
- * The smallest value of a field; undefined of nothing.
+ * The smallest value of a field.
  *
  * @example
  * sales.keyBy('shop').window(tumbling('1h')).aggregate(min('price'))
  */
-export function min<F extends string>(
-  field: F,
-): Aggregate<{ readonly [N in F]: number }, number | undefined, number | undefined> {
-  return extreme(field, 'min', (a, b) => a < b)
+export function min<F extends string>(field: F): Aggregate<{ readonly [N in F]: number }, number, number> {
+  return extreme(field, 'min', Math.min, Number.POSITIVE_INFINITY)
 }
 
 /**
- * The largest value of a field; undefined of nothing.
+ * The largest value of a field.
  *
  * @example
  * sales.keyBy('shop').window(tumbling('1h')).aggregate(max('price'))
  */
-export function max<F extends string>(
-  field: F,
-): Aggregate<{ readonly [N in F]: number }, number | undefined, number | undefined> {
-  return extreme(field, 'max', (a, b) => a > b)
+export function max<F extends string>(field: F): Aggregate<{ readonly [N in F]: number }, number, number> {
+  return extreme(field, 'max', Math.max, Number.NEGATIVE_INFINITY)
 }
 
-function extreme<F extends string>(field: F, what: string, better: (a: number, b: number) => boolean) {
-  type Extreme = number | undefined
-  const pick = (a: Extreme, b: Extreme): Extreme => (a === undefined || (b !== undefined && better(b, a)) ? b : a)
-  const built: Aggregate<{ readonly [N in F]: number }, Extreme, Extreme> = {
-    createAccumulator: () => undefined,
+function extreme<F extends string>(
+  field: F,
+  what: string,
+  pick: (a: number, b: number) => number,
+  none: number,
+): Aggregate<{ readonly [N in F]: number }, number, number> {
+  return {
+    createAccumulator: () => none,
     add: (best, value) => pick(best, value[field]),
     merge: pick,
     getResult: best => best,
     fields: [named(field, what)],
   }
-  return built
 }
 
 /**
- * The mean of a field; undefined of nothing.
+ * The mean of a field.
  *
  * @example
  * sales.keyBy('shop').window(tumbling('1h')).aggregate(avg('price'))
  */
 export function avg<F extends string>(
   field: F,
-): Aggregate<{ readonly [N in F]: number }, { sum: number; count: number }, number | undefined> {
+): Aggregate<{ readonly [N in F]: number }, { sum: number; count: number }, number> {
   return {
     createAccumulator: () => ({ sum: 0, count: 0 }),
     add: (acc, value) => {
@@ -117,7 +114,7 @@ export function avg<F extends string>(
       return acc
     },
     merge: (a, b) => ({ sum: a.sum + b.sum, count: a.count + b.count }),
-    getResult: acc => (acc.count === 0 ? undefined : acc.sum / acc.count),
+    getResult: acc => acc.sum / acc.count,
     fields: [named(field, 'avg')],
   }
 }

@@ -1,9 +1,8 @@
 import type { KeyPart } from '../graph/key.ts'
-import type { StateDeclaration, Ttl } from '../state/declaration.ts'
-import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/handles.ts'
+import type { Ttl } from '../state/declaration.ts'
+import type { AggregatingSpec, ListSpec, MapSpec, ReducingSpec, ValueSpec } from '../state/spec.ts'
 import type { Aggregate } from './aggregate.ts'
 import { type Duration, positiveDuration } from './duration.ts'
-import { PipelineError } from './error.ts'
 
 /** How long state lives. A bare duration ages in event time from the last write. */
 export type TtlOption = Duration | { after: Duration; time?: 'event' | 'processing'; refresh?: 'write' | 'read' }
@@ -15,31 +14,11 @@ export interface StateOptions {
 
 export interface MapStateOptions extends StateOptions {
   /**
-   * `all` (default): a key's entries are loaded together with it. `entry`: each is loaded when it is first asked for; better where one key has
-   * thousands of them.
+   * `entry` (default): each entry is loaded when it is first asked for, so a key may have any number of them. `all`: a key's entries are loaded
+   * together with it; better where they are few and always used together.
    */
   load?: 'all' | 'entry'
 }
-
-declare const handle: unique symbol
-
-/** A declared state; `H` is the handle that the function gets at `ctx.state.NAME`. */
-export interface StateSpec<H = unknown> {
-  readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
-  readonly ttl?: Ttl
-  readonly load?: 'all' | 'entry'
-  /** Of reducing state. */
-  readonly reduce?: (a: any, b: any) => any
-  /** Of aggregating state. */
-  readonly aggregate?: Aggregate<any, any, any>
-  readonly [handle]?: H
-}
-
-/** Declared states by name. */
-export type StateSpecs = { readonly [name: string]: StateSpec<any> }
-
-/** The handles of declared states. */
-export type Handles<S extends StateSpecs> = { readonly [N in keyof S]: S[N] extends StateSpec<infer H> ? H : never }
 
 /**
  * One value per key.
@@ -52,7 +31,7 @@ export type Handles<S extends StateSpecs> = { readonly [N in keyof S]: S[N] exte
  *   },
  * })
  */
-export function value<T>(options: StateOptions = {}): StateSpec<ValueState<T>> {
+export function value<T>(options: StateOptions = {}): ValueSpec<T> {
   return { kind: 'value', ttl: ttlOf(options.ttl) }
 }
 
@@ -62,18 +41,18 @@ export function value<T>(options: StateOptions = {}): StateSpec<ValueState<T>> {
  * @example
  * const state = { clicks: list<Click>({ ttl: '30m' }) }
  */
-export function list<T>(options: StateOptions = {}): StateSpec<ListState<T>> {
-  return { kind: 'list', ttl: ttlOf(options.ttl), load: 'all' }
+export function list<T>(options: StateOptions = {}): ListSpec<T> {
+  return { kind: 'list', ttl: ttlOf(options.ttl) }
 }
 
 /**
  * A map per key. Each entry is stored, and ages, by itself.
  *
  * @example
- * const state = { carts: map<string, Cart>({ ttl: '1 day', load: 'entry' }) }
+ * const state = { carts: map<string, Cart>({ ttl: '1 day' }) }
  */
-export function map<K extends KeyPart, V>(options: MapStateOptions = {}): StateSpec<MapState<K, V>> {
-  return { kind: 'map', ttl: ttlOf(options.ttl), load: options.load ?? 'all' }
+export function map<K extends KeyPart, V>(options: MapStateOptions = {}): MapSpec<K, V> {
+  return { kind: 'map', ttl: ttlOf(options.ttl), load: options.load ?? 'entry' }
 }
 
 /**
@@ -82,7 +61,7 @@ export function map<K extends KeyPart, V>(options: MapStateOptions = {}): StateS
  * @example
  * const state = { total: reducing<number>((a, b) => a + b) }
  */
-export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {}): StateSpec<ReducingState<T>> {
+export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {}): ReducingSpec<T> {
   return { kind: 'reducing', ttl: ttlOf(options.ttl), reduce }
 }
 
@@ -92,11 +71,16 @@ export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {
  * @example
  * const state = { mean: aggregating(avg<Sale>('price')) }
  */
-export function aggregating<I, A, O>(
-  aggregate: Aggregate<I, A, O>,
-  options: StateOptions = {},
-): StateSpec<AggregatingState<I, O>> {
-  return { kind: 'aggregating', ttl: ttlOf(options.ttl), aggregate }
+export function aggregating<I, A, O>(aggregate: Aggregate<I, A, O>, options: StateOptions = {}): AggregatingSpec<I, A, O> {
+  return {
+    kind: 'aggregating',
+    ttl: ttlOf(options.ttl),
+    aggregate: {
+      createAccumulator: () => aggregate.createAccumulator(),
+      add: (value, accumulator) => aggregate.add(accumulator, value),
+      getResult: accumulator => aggregate.getResult(accumulator),
+    },
+  }
 }
 
 function ttlOf(option: TtlOption | undefined): Ttl | undefined {
@@ -107,19 +91,4 @@ function ttlOf(option: TtlOption | undefined): Ttl | undefined {
     time: option.time ?? 'event',
     refresh: option.refresh ?? 'write',
   }
-}
-
-/** What the engine stores for these, in their order. Map and list state lie in entries of their own. */
-export function declarations(specs: StateSpecs, operator: string): StateDeclaration[] {
-  return Object.entries(specs).map(([name, spec]) => {
-    if (spec === null || typeof spec !== 'object' || !('kind' in spec)) {
-      throw new PipelineError(
-        operator,
-        `state '${name}' is not a state declaration`,
-        'Declare it with value(), list(), map(), reducing() or aggregating()',
-      )
-    }
-    const primitive = spec.kind === 'map' || spec.kind === 'list' ? 'map' : 'value'
-    return { name, primitive, ttl: spec.ttl, ...(primitive === 'map' ? { load: spec.load } : {}) }
-  })
 }
