@@ -12,6 +12,9 @@ export const INTERVAL_JOIN_STATES: readonly StateDeclaration[] = [
   { name: 'right', primitive: 'map', load: 'all' },
 ]
 
+/** The buffers are swept this many times in the time that an interval is long: more keep less, and cost more timers. */
+const SWEEPS_PER_INTERVAL = 8
+
 export interface IntervalJoinOptions<L, R, O> {
   /** A left record of time t meets the right ones of t + lowerMs <= time <= t + upperMs. Either may be negative. */
   readonly lowerMs: number
@@ -32,12 +35,14 @@ export class IntervalJoinOperator<L, R, O> extends KeyedOperator {
   /** How far behind the watermark a record of this side can still be met: its buffer is kept so long. */
   private readonly leftMs: number
   private readonly rightMs: number
+  private readonly sweepMs: number
 
   constructor(options: IntervalJoinOptions<L, R, O>) {
     super(2)
     this.options = options
     this.leftMs = Math.max(0, options.upperMs)
     this.rightMs = Math.max(0, -options.lowerMs)
+    this.sweepMs = Math.max(1, Math.floor((options.upperMs - options.lowerMs) / SWEEPS_PER_INTERVAL))
   }
 
   override open(ctx: OperatorContext): void {
@@ -52,26 +57,30 @@ export class IntervalJoinOperator<L, R, O> extends KeyedOperator {
       if (lateTag !== undefined) this.ctx.side(lateTag.id).record(value, timestamp, entry.key)
       return
     }
-    // A record that is exactly at the watermark is not late: what it may meet goes one millisecond later.
     if (input === 0) {
       this.left.add(entry, timestamp, value)
-      this.eventTimers.set(timestamp + this.leftMs + 1, entry.key, 0)
+      this.sweepAfter(entry, timestamp + this.leftMs, 0)
       this.right.range(entry, timestamp + lowerMs, timestamp + upperMs, (right, at) => {
         this.emit(entry, value, right, Math.max(timestamp, at))
       })
     } else {
       this.right.add(entry, timestamp, value)
-      this.eventTimers.set(timestamp + this.rightMs + 1, entry.key, 1)
+      this.sweepAfter(entry, timestamp + this.rightMs, 1)
       this.left.range(entry, timestamp - upperMs, timestamp - lowerMs, (left, at) => {
         this.emit(entry, left, value, Math.max(timestamp, at))
       })
     }
   }
 
-  /** `tag`: the side whose values of one time nothing can meet any more. */
+  /** `tag`: the side to sweep. */
   protected override onTimer(entry: KeyEntry, at: number, tag: KeyPart): void {
-    if (tag === 0) this.left.remove(entry, at - this.leftMs - 1)
-    else this.right.remove(entry, at - this.rightMs - 1)
+    if (tag === 0) this.left.removeThrough(entry, at - this.leftMs - 1)
+    else this.right.removeThrough(entry, at - this.rightMs - 1)
+  }
+
+  /** `last`: a record of this time may still meet it. One at the watermark is not late yet, so it goes a millisecond later at the earliest. */
+  private sweepAfter(entry: KeyEntry, last: number, side: 0 | 1): void {
+    this.eventTimers.set(Math.ceil((last + 1) / this.sweepMs) * this.sweepMs, entry.key, side)
   }
 
   private emit(entry: KeyEntry, left: L, right: R, timestamp: number): void {

@@ -32,12 +32,12 @@ export class TimeBuffer<T> {
     }
   }
 
-  remove(entry: KeyEntry, timestamp: number): void {
+  /** Forgets everything up to this time. */
+  removeThrough(entry: KeyEntry, timestamp: number): void {
     const order = this.order(entry)
-    const i = lowerBound(order, timestamp)
-    if (order[i] !== timestamp) return
-    order.splice(i, 1)
-    this.state.mapDelete(entry, this.index, timestamp)
+    let gone = 0
+    while (gone < order.length && order[gone]! <= timestamp) this.state.mapDelete(entry, this.index, order[gone++]!)
+    order.splice(0, gone)
   }
 
   private order(entry: KeyEntry): number[] {
