@@ -8,11 +8,12 @@ export class UsageError extends MillraceError {
 /** An error on standard error: its message, what caused it, and the stacks when asked. */
 export function errorText(error: unknown, verbose: boolean): string {
   if (verbose && error instanceof Error) return `millrace: ${withCauses(error)}`
+  if (error instanceof UsageError) return `millrace: ${error.message}`
   const lines: string[] = []
   for (let e: unknown = error; e !== undefined && e !== null && lines.length < 5; e = e instanceof Error ? e.cause : undefined) {
-    const text = messageOf(e)
     // Most messages already end with their cause's.
-    if (!lines.some(line => line.includes(text))) lines.push(text)
+    const message = e instanceof Error ? e.message : String(e)
+    if (!lines.some(line => line.includes(message))) lines.push(messageOf(e))
   }
   return `millrace: ${lines.join('\n  caused by: ')}`
 }

@@ -12,7 +12,7 @@ export async function loadGraph(file: string): Promise<LogicalGraph> {
   checkFile(path, file)
   resolveOwnName()
   const module = await importFile(path, file)
-  const graph = graphOf(module.default)
+  const graph = graphOf(module.default, file)
   if (graph === undefined)
     throw new UsageError(`${file} doesn't export a pipeline: end it with \`export default app\`, where app = pipeline('...')`)
   return graph
@@ -74,9 +74,13 @@ function lineOf(error: Error, path: string): string {
 }
 
 /** Told by what it can do, not by instanceof: the file may have imported another copy of this package. */
-function graphOf(app: unknown): LogicalGraph | undefined {
+function graphOf(app: unknown, shown: string): LogicalGraph | undefined {
   const make = (app as { graph?: unknown } | null | undefined)?.graph
   if (typeof make !== 'function') return undefined
-  const graph = make.call(app) as LogicalGraph | undefined
-  return Array.isArray(graph?.nodes) ? graph : undefined
+  try {
+    const graph = make.call(app) as LogicalGraph | undefined
+    return Array.isArray(graph?.nodes) ? graph : undefined
+  } catch (error) {
+    throw new UsageError(`${shown}: ${(error as Error).message}`, { cause: error })
+  }
 }
