@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { bind } from '../../runtime/cli/bindings.ts'
+import { fileSource } from '../../runtime/connectors/file-source.ts'
+import { print } from '../../runtime/connectors/print.ts'
+import type { LogicalGraph, OperatorNode } from '../../runtime/graph/graph.ts'
+import { directoryWith } from './cli.ts'
+
+const directory = directoryWith({ 'a.ndjson': '', 'b.ndjson': '' })
+const a = join(directory, 'a.ndjson')
+const b = join(directory, 'b.ndjson')
+
+function graph(connector?: ReturnType<typeof fileSource>): LogicalGraph {
+  const node = { index: 0, type: 'x', name: 'x', inputs: [], stateless: true, states: [] } satisfies OperatorNode
+  const source = { schema: {} as never, timestamp: () => 0, watermark: {} as never }
+  return {
+    name: 'shop',
+    options: {},
+    nodes: [
+      { ...node, source: { ...source, name: 'clicks', connector } },
+      { ...node, source: { ...source, name: 'searches', connector: fileSource([a]) } },
+      { ...node, sink: { name: 'trending', sink: print() } },
+      { ...node, sink: { name: 'rankings', sink: print() } },
+    ],
+  }
+}
+
+const bound = (given: Partial<Parameters<typeof bind>[1]>, of = graph(fileSource([a]))) =>
+  bind(of, { sources: [], sinks: [], out: undefined, ...given })
+
+test('files take the place of named sources and sinks', async () => {
+  const { sources, sinks, targets } = await bound({
+    sources: [`clicks=${a}`, `clicks=${b}`],
+    sinks: ['trending=t=1.ndjson'],
+    out: 'results',
+  })
+  assert.deepEqual(await sources.clicks!.splits(), [a, b])
+  assert.deepEqual(Object.keys(sources), ['clicks'])
+  assert.deepEqual(targets, { trending: 't=1.ndjson', rankings: join('results', 'rankings.ndjson') })
+  assert.deepEqual([sinks.trending!.kind, sinks.rankings!.kind], ['file', 'file'])
+  assert.equal((await bound({ sinks: ['rankings=-'] })).sinks.rankings!.kind, 'print')
+  assert.deepEqual((await bound({})).targets, {})
+})
+
+test('names and files that can not be are refused in one sentence', async () => {
+  const refused: [() => Promise<unknown>, RegExp][] = [
+    [() => bound({ sources: [`click=${a}`] }), /^shop has no source 'click': did you mean clicks\?$/],
+    [() => bound({ sinks: ['trendign=x'] }), /^shop has no sink 'trendign': did you mean trending\?$/],
+    [
+      () => bound({ sources: ['clicks'] }),
+      /^--source clicks: NAME=PATH is needed, where NAME is one of the pipeline's sources \(clicks and searches\)$/,
+    ],
+    [() => bound({ sinks: ['trending='] }), /^--sink trending=: NAME=PATH is needed/],
+    [() => bound({ sources: ['clicks=none'] }), /^the source clicks: can't read none: there is no such file$/],
+    [() => bound({ sources: [`clicks=${a}`, `clicks=${a}`] }), /was given .*a.ndjson twice/],
+    [() => bound({ sinks: ['trending=x', 'trending=y'] }), /^the sink trending was given two files, x and y/],
+    [() => bound({ sinks: ['trending=x', 'rankings=./x'] }), /^the sinks trending and rankings can't both write to/],
+    [() => bound({ sinks: ['trending=x.gz'] }), /write to x and compress that/],
+    [() => bound({}, graph()), /^the source clicks has no connector: give it files with --source clicks=PATH$/],
+  ]
+  for (const [attempt, message] of refused) await assert.rejects(attempt(), { name: 'UsageError', message })
+})
