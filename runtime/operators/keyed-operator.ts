@@ -159,11 +159,13 @@ export abstract class KeyedOperator extends Operator {
       if (this.pinned !== undefined && this.state.lookup(this.pinned) === undefined) return
       for (const { key, tag } of due) {
         if (!this.eventTimers.delete(at, key, tag)) continue // deleted by one that fired just before
+        this.eventTimers.earliestSet = Number.POSITIVE_INFINITY
         if (this.fire(key, at, tag, 'event') === false) return
         if (this.ctx.shouldYield()) {
           this.yielded = true
           return
         }
+        if (this.eventTimers.earliestSet <= at) break // one that comes before the rest, as it would after a restart
       }
     }
     this.firing = undefined

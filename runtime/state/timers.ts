@@ -16,6 +16,8 @@ export interface TimerChange {
 export class Timers {
   /** Since the last commit. */
   changes: TimerChange[] = []
+  /** The earliest time that was set since somebody put this to Infinity: tells who fires timers that its list of due ones is out of date. */
+  earliestSet = Number.POSITIVE_INFINITY
   private readonly buckets = new Map<number, Map<KeyPart, KeyPart | Set<KeyPart>>>()
   /** Binary min-heap of the buckets' times; a time whose bucket is gone is skipped when it comes up. */
   private readonly heap: number[] = []
@@ -38,6 +40,7 @@ export class Timers {
   set(at: number, key: KeyPart, tag: KeyPart = ''): boolean {
     if (!this.insert(at, key, tag)) return false
     this.changes.push({ set: true, at, key, tag })
+    if (at < this.earliestSet) this.earliestSet = at
     return true
   }
 
