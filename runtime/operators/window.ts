@@ -215,7 +215,7 @@ export class WindowOperator extends KeyedOperator {
     const purge = result !== 'FIRE'
     if (result !== 'PURGE') {
       // once one firing of a record waits, those after it do too: results keep their order
-      if (this.parked !== undefined || !this.inMemory(entry, window)) {
+      if (!this.inMemory(entry, window) || this.parked !== undefined) {
         this.parked ??= new ParkedFirings()
         this.parked.list.push({ id, purge })
         return

@@ -1,4 +1,4 @@
-import { type Duration, parseDuration } from '../api/duration.ts'
+import { type Duration, formatDuration, parseDuration, positiveDuration } from '../api/duration.ts'
 import { MillraceError } from '../errors.ts'
 import { countEvictor, type Evictor } from './evictors.ts'
 import { never, onCount, onEventTime, onProcessingTime, purging, type Trigger } from './triggers.ts'
@@ -36,20 +36,21 @@ export type WindowAssigner<T = any> = SlidingAssigner | SessionAssigner<T> | Glo
 
 /** Settings that windows of a fixed size share. */
 export interface FixedWindowOptions {
-  /** Moves the windows from their alignment to the epoch (UTC): `-8 h` in ms for days of UTC+8. Less than a slide. */
+  /** Moves the windows from their alignment to the epoch (UTC): `'-8h'` for days of UTC+8. Smaller than a slide. */
   readonly offset?: Duration
   /** Default `event`. */
   readonly time?: WindowTime
 }
 
 /**
- * Windows of one size, one after the other, aligned to the epoch. Throws MillraceError for a size that is no whole positive number of ms.
+ * Windows of one size, one after the other, aligned to the epoch. Throws DurationError for a size of 0 or less,
+ * MillraceError for an offset that is not smaller than the size.
  *
  * @example tumbling('5m')
- * @example tumbling('1 d', { offset: -8 * 3_600_000 })
+ * @example tumbling('1d', { offset: '-8h' }) // days of UTC+8
  */
 export function tumbling(size: Duration, options: FixedWindowOptions = {}): WindowAssigner<unknown> {
-  const ms = positive(size, 'the size of a tumbling window')
+  const ms = positiveDuration(size, 'tumbling window size')
   return { kind: 'sliding', time: timeOf(options.time), size: ms, slide: ms, offset: offsetOf(options.offset, ms, 'size') }
 }
 
@@ -59,11 +60,11 @@ export function tumbling(size: Duration, options: FixedWindowOptions = {}): Wind
  * @example sliding('30m', '1m')
  */
 export function sliding(size: Duration, slide: Duration, options: FixedWindowOptions = {}): WindowAssigner<unknown> {
-  const every = positive(slide, 'the slide of a sliding window')
+  const every = positiveDuration(slide, 'sliding window slide')
   return {
     kind: 'sliding',
     time: timeOf(options.time),
-    size: positive(size, 'the size of a sliding window'),
+    size: positiveDuration(size, 'sliding window size'),
     slide: every,
     offset: offsetOf(options.offset, every, 'slide'),
   }
@@ -82,13 +83,13 @@ export function session<T = unknown>(
   return {
     kind: 'session',
     time: timeOf(options.time),
-    gap: typeof gap === 'function' ? gap : positive(gap, 'the gap of a session window'),
+    gap: typeof gap === 'function' ? gap : positiveDuration(gap, 'session gap'),
   }
 }
 
 /**
  * One window for all records of a key. It fires by its trigger only; without one, never. Results carry the greatest timestamp of
- * the records in it, since the window itself has no end.
+ * the records that came since it was last purged: the window itself has no end.
  */
 export function globalWindow(): WindowAssigner<unknown> {
   return { kind: 'global', time: 'event', trigger: never() }
@@ -111,35 +112,23 @@ export function defaultTrigger(assigner: WindowAssigner): Trigger {
   return assigner.time === 'event' ? onEventTime() : onProcessingTime()
 }
 
-/** For plans: `sliding 1800000 ms every 60000 ms`. */
+/** For plans: `sliding 30m every 1m`. */
 export function describeAssigner(assigner: WindowAssigner): string {
   const clock = assigner.time === 'processing' ? ', processing time' : ''
   if (assigner.kind === 'global') return 'global'
   if (assigner.kind === 'session') {
-    return `session, gap ${typeof assigner.gap === 'number' ? `${assigner.gap} ms` : 'of the record'}${clock}`
+    return `session, gap ${typeof assigner.gap === 'number' ? formatDuration(assigner.gap) : 'of the record'}${clock}`
   }
   const { size, slide, offset } = assigner
-  const shift = offset === 0 ? '' : `, offset ${offset} ms`
-  return `${size === slide ? `tumbling ${size} ms` : `sliding ${size} ms every ${slide} ms`}${shift}${clock}`
-}
-
-function positive(duration: Duration, what: string): number {
-  const ms = parseDuration(duration)
-  if (!Number.isInteger(ms) || ms <= 0) {
-    throw new MillraceError(`${what} is ${duration}: it must be a whole number of milliseconds above 0`)
-  }
-  return ms
+  const shift = offset === 0 ? '' : `, offset ${formatDuration(offset)}`
+  return `${size === slide ? `tumbling ${formatDuration(size)}` : `sliding ${formatDuration(size)} every ${formatDuration(slide)}`}${shift}${clock}`
 }
 
 function offsetOf(offset: Duration | undefined, slide: number, limit: string): number {
   if (offset === undefined) return 0
-  const ms = typeof offset === 'number' ? offset : parseDuration(offset)
-  if (!Number.isInteger(ms) || Math.abs(ms) >= slide) {
-    throw new MillraceError(
-      `the offset ${offset} of a window must be a whole number of milliseconds smaller than its ${limit} (${slide} ms)`,
-    )
-  }
-  return ms
+  const ms = parseDuration(offset, 'window offset')
+  if (Math.abs(ms) < slide) return ms
+  throw new MillraceError(`window offset '${offset}' must be smaller than the window's ${limit}, ${formatDuration(slide)}`)
 }
 
 function timeOf(time: WindowTime | undefined): WindowTime {

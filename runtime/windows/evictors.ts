@@ -1,4 +1,4 @@
-import { type Duration, parseDuration } from '../api/duration.ts'
+import { type Duration, positiveDuration } from '../api/duration.ts'
 import { MillraceError } from '../errors.ts'
 import type { TimeWindow } from './window.ts'
 
@@ -35,8 +35,7 @@ export function countEvictor(n: number, options: EvictorOptions = {}): Evictor<a
 
 /** Keeps the records that are less than `span` older than the newest. */
 export function timeEvictor(span: Duration, options: EvictorOptions = {}): Evictor<any> {
-  const ms = parseDuration(span)
-  if (!(ms > 0)) throw new MillraceError(`timeEvictor(${span}): the time must be above 0`)
+  const ms = positiveDuration(span, 'timeEvictor span')
   return evictor(elements => {
     let newest = Number.NEGATIVE_INFINITY
     for (const e of elements) if (e.timestamp > newest) newest = e.timestamp

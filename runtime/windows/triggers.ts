@@ -1,4 +1,4 @@
-import { type Duration, parseDuration } from '../api/duration.ts'
+import { type Duration, positiveDuration } from '../api/duration.ts'
 import { MillraceError } from '../errors.ts'
 import { maxTimestamp, type TimeWindow } from './window.ts'
 
@@ -87,12 +87,12 @@ export function onCount(n: number): Trigger {
 
 /** Fires every `interval` of event time, on multiples of it, while the window lasts, and at its end. */
 export function continuousEventTime(interval: Duration): Trigger {
-  return continuous('event', intervalOf(interval, 'continuousEventTime'))
+  return continuous('event', positiveDuration(interval, 'continuousEventTime interval'))
 }
 
 /** Fires every `interval` of processing time, on multiples of it, while the window lasts. */
 export function continuousProcessingTime(interval: Duration): Trigger {
-  return continuous('processing', intervalOf(interval, 'continuousProcessingTime'))
+  return continuous('processing', positiveDuration(interval, 'continuousProcessingTime interval'))
 }
 
 /** The same trigger, but what has been fired is forgotten: each result holds only what came since the last. */
@@ -154,7 +154,7 @@ function continuous(domain: 'event' | 'processing', interval: number): Trigger {
     const next = after - mod(after, interval) + interval
     const last = maxTimestamp(window)
     // processing time may be past an event-time window's end long before the window is over
-    const at = after < last && next > last ? last : next
+    const at = after <= last && next > last ? last : next
     ctx.set('next', at)
     register(at, ctx)
   }
@@ -190,14 +190,6 @@ function continuous(domain: 'event' | 'processing', interval: number): Trigger {
       ctx.set('next', undefined)
     },
   }
-}
-
-function intervalOf(interval: Duration, name: string): number {
-  const ms = parseDuration(interval)
-  if (!Number.isInteger(ms) || ms <= 0) {
-    throw new MillraceError(`${name}(${interval}): the interval must be a whole number of milliseconds above 0`)
-  }
-  return ms
 }
 
 function mod(a: number, b: number): number {
