@@ -10,7 +10,8 @@ export function operatorIds(graph: LogicalGraph): Map<OperatorNode, string> {
   const taken = new Set<string>()
   for (const node of graph.nodes) {
     if (node.uid === undefined) continue
-    if (taken.has(node.uid)) throw new MillraceError(`two operators have the uid '${node.uid}': give each its own, state is found by it`)
+    if (taken.has(node.uid))
+      throw new MillraceError(`two operators have the uid '${node.uid}': give each its own, state is found by it`)
     taken.add(node.uid)
   }
   for (const node of graph.nodes) {
@@ -39,7 +40,12 @@ function unique(id: string, taken: ReadonlySet<string>): string {
 }
 
 function slug(text: string): string {
-  return text.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '').toLowerCase() || 'x'
+  return (
+    text
+      .replace(/[^A-Za-z0-9]+/g, '-')
+      .replace(/^-|-$/g, '')
+      .toLowerCase() || 'x'
+  )
 }
 
 /** FNV-1a, six characters: enough to tell the operators of one pipeline apart; equal ones get an ordinal. */

@@ -39,7 +39,8 @@ function placeNode(node: OperatorNode, placement: Placement, options: PlacementO
     put(node, homes, placement)
     return
   }
-  const home = homes.find(d => d.source === undefined && mayRead(d, links.map(l => l.draft), placement)) ?? shared(node, links, placement, options)
+  const home =
+    homes.find(d => d.source === undefined && mayHost(d, links, local, placement)) ?? shared(node, links, placement, options)
   if (home === undefined) open(node, placement, options)
   else {
     put(node, [home], placement)
@@ -60,36 +61,44 @@ function staysLocal(edge: Edge, draft: Draft, node: OperatorNode): boolean {
 }
 
 /** An existing stage that reads the same records by the same key. */
-function shared(
-  node: OperatorNode,
-  links: readonly { edge: Edge; draft: Draft }[],
-  placement: Placement,
-  options: PlacementOptions,
-): Draft | undefined {
+function shared(node: OperatorNode, links: readonly Link[], placement: Placement, options: PlacementOptions): Draft | undefined {
   const parallelism = node.parallelism ?? options.parallelism
   const first = links[0]?.edge.exchange
   if (first?.kind !== 'key') return undefined
   if (!links.every(l => l.edge.exchange.kind === 'key' && sameKey(l.edge.exchange.key, first.key))) return undefined
+  const sharesInput = (d: Draft) =>
+    [...d.nodes].some(n =>
+      n.inputs.flat().some(e => {
+        if (e.exchange.kind !== 'key' || !sameKey(e.exchange.key, first.key)) return false
+        return placement.of.get(e.from)!.some(u => u !== d && links.some(l => l.draft === u))
+      }),
+    )
   return placement.drafts.find(
-    d =>
-      d.source === undefined &&
-      d.parallelism === parallelism &&
-      mayRead(d, links.map(l => l.draft), placement) &&
-      [...d.nodes].some(n =>
-        n.inputs
-          .flat()
-          .some(
-            e =>
-              e.exchange.kind === 'key' &&
-              sameKey(e.exchange.key, first.key) &&
-              placement.of.get(e.from)!.some(u => u !== d && links.some(l => l.draft === u)),
-          ),
-      ),
+    d => d.source === undefined && d.parallelism === parallelism && mayHost(d, links, [], placement) && sharesInput(d),
   )
 }
 
+interface Link {
+  readonly edge: Edge
+  readonly draft: Draft
+}
+
+/**
+ * Whether an operator with these inputs may go into `draft`: what comes from the draft itself must be `local` there (a repartition
+ * can't lead back into the stage that it leaves), and the rest must not close a cycle.
+ */
+function mayHost(draft: Draft, links: readonly Link[], local: readonly Link[], placement: Placement): boolean {
+  if (!links.every(l => l.draft !== draft || local.includes(l))) return false
+  const upstream = links.map(l => l.draft)
+  return mayRead(draft, upstream, placement)
+}
+
 function open(node: OperatorNode, placement: Placement, options: PlacementOptions): void {
-  const draft: Draft = { nodes: new Set([node]), source: node.source === undefined ? undefined : node, parallelism: node.parallelism ?? options.parallelism }
+  const draft: Draft = {
+    nodes: new Set([node]),
+    source: node.source === undefined ? undefined : node,
+    parallelism: node.parallelism ?? options.parallelism,
+  }
   placement.drafts.push(draft)
   placement.of.set(node, [draft])
 }
@@ -104,12 +113,18 @@ function mergeInto(home: Draft, others: readonly Draft[], placement: Placement):
   for (const other of others) {
     if (other === home || other.source !== undefined || other.parallelism !== home.parallelism) continue
     if (between(home, other, placement) || between(other, home, placement)) continue
+    if (repartitions(home, other) || repartitions(other, home)) continue
     for (const node of other.nodes) {
       home.nodes.add(node)
       placement.of.set(node, [...new Set(placement.of.get(node)!.map(d => (d === other ? home : d)))])
     }
     placement.drafts.splice(placement.drafts.indexOf(other), 1)
   }
+}
+
+/** Records go from one to the other by another key than they run under, so that the two can't be one stage. */
+function repartitions(from: Draft, to: Draft): boolean {
+  return [...to.nodes].some(node => node.inputs.flat().some(e => from.nodes.has(e.from) && !staysLocal(e, from, node)))
 }
 
 /** A way from one stage to another through a third: merging the two would close a cycle. */
@@ -152,11 +167,23 @@ function pullDown(graph: LogicalGraph, placement: Placement): void {
     const readers = graph.nodes.flatMap(n => n.inputs.flat().flatMap(edge => (edge.from === node ? [{ n, edge }] : [])))
     const targets = new Set(readers.flatMap(r => placement.of.get(r.n)!))
     const [target] = targets
-    if (targets.size !== 1 || target === home || target!.source !== undefined || target!.parallelism !== home!.parallelism) continue
-    const underOneKey = readers.every(({ edge }) => edge.exchange.kind === 'key' && node.key !== undefined && sameKey(edge.exchange.key, node.key))
+    if (targets.size !== 1 || target === home || target!.source !== undefined || target!.parallelism !== home!.parallelism)
+      continue
+    const underOneKey = readers.every(
+      ({ edge }) => edge.exchange.kind === 'key' && node.key !== undefined && sameKey(edge.exchange.key, node.key),
+    )
     // A keyed operator that moves to a stage of its own key; its own input then crosses the cut under that key.
     const movable = node.inputs.flat().every(e => e.exchange.kind === 'key' || e.from.key !== undefined) && home!.nodes.size > 1
-    if (!underOneKey || !movable || !mayRead(target!, node.inputs.flat().flatMap(e => placement.of.get(e.from)!), placement)) continue
+    if (
+      !underOneKey ||
+      !movable ||
+      !mayRead(
+        target!,
+        node.inputs.flat().flatMap(e => placement.of.get(e.from)!),
+        placement,
+      )
+    )
+      continue
     home!.nodes.delete(node)
     put(node, [target!], placement)
   }

@@ -1,4 +1,4 @@
-import type { Edge, Exchange, OperatorNode } from './graph.ts'
+import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
 
 /** An edge between two stages: records of it are packed into frames on the consumer's stream. */
 export interface StageEdge {
@@ -39,6 +39,7 @@ export interface PhysicalStage {
 
 /** What the runtime builds from. */
 export interface PhysicalPlan {
+  readonly graph: LogicalGraph
   readonly stages: readonly PhysicalStage[]
   readonly options: { readonly keyGroups: number; readonly watermarkStep: number }
 }

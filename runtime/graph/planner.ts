@@ -1,8 +1,8 @@
+import { keyTravels, neededFields } from './fields.ts'
 import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
-import { neededFields } from './fields.ts'
 import { operatorIds } from './operator-ids.ts'
+import { type Draft, type Placement, place } from './placement.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from './plan.ts'
-import { type Draft, place, type Placement } from './placement.ts'
 import { sameKey } from './same-key.ts'
 
 export interface PlanOptions {
@@ -35,12 +35,21 @@ export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): Ph
       verified: new Set(nodes.flatMap(n => n.inputs.flat().filter(e => draft.nodes.has(e.from) && isVerified(e)))),
     }
   })
-  return { stages, options: { keyGroups: graph.options.keyGroups ?? KEY_GROUPS, watermarkStep: graph.options.watermarkStep ?? 0 } }
+  return {
+    graph,
+    stages,
+    options: { keyGroups: graph.options.keyGroups ?? KEY_GROUPS, watermarkStep: graph.options.watermarkStep ?? 0 },
+  }
 }
 
 /** A keyBy that costs nothing because the records already run under that key: the runtime checks that they do. */
 export function isVerified(edge: Edge): boolean {
-  return edge.exchange.kind === 'key' && !edge.exchange.inherited && edge.from.key !== undefined && sameKey(edge.from.key, edge.exchange.key)
+  return (
+    edge.exchange.kind === 'key' &&
+    !edge.exchange.inherited &&
+    edge.from.key !== undefined &&
+    sameKey(edge.from.key, edge.exchange.key)
+  )
 }
 
 function topological(placement: Placement): Draft[] {
@@ -57,7 +66,11 @@ function topological(placement: Placement): Draft[] {
   return order
 }
 
-function stageEdges(drafts: readonly Draft[], placement: Placement, fields: (edge: Edge) => readonly string[] | undefined): StageEdge[] {
+function stageEdges(
+  drafts: readonly Draft[],
+  placement: Placement,
+  fields: (edge: Edge, reader: OperatorNode) => readonly string[] | undefined,
+): StageEdge[] {
   const edges: StageEdge[] = []
   drafts.forEach((draft, toStage) => {
     for (const toNode of draft.nodes) {
@@ -67,6 +80,7 @@ function stageEdges(drafts: readonly Draft[], placement: Placement, fields: (edg
           for (const from of placement.of.get(edge.from)!) {
             if (from === draft) continue
             const exchange = crossing(edge)
+            const crossed = { ...edge, exchange }
             edges.push({
               id: edges.length,
               fromStage: drafts.indexOf(from),
@@ -76,8 +90,8 @@ function stageEdges(drafts: readonly Draft[], placement: Placement, fields: (edg
               toNode,
               input,
               exchange,
-              fields: fields(edge),
-              carryKey: exchange.kind === 'key' || (exchange.kind === 'forward' && edge.from.key !== undefined),
+              fields: fields(crossed, toNode),
+              carryKey: keyTravels(crossed),
             })
           }
         }
@@ -92,5 +106,3 @@ function crossing(edge: Edge): Exchange {
   const { key } = edge.from
   return edge.exchange.kind === 'forward' && key !== undefined ? { kind: 'key', key, inherited: true } : edge.exchange
 }
-
-export type { OperatorNode }
