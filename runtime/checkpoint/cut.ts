@@ -18,7 +18,13 @@ export interface Part {
 /**
  * Whether a subtask is through with checkpoint n: acks are hints, the logs decide (protocol.md, D5). Undefined: not yet.
  */
-export async function partOf(log: CommitLog, topology: Topology, stage: number, shard: number, checkpoint: number): Promise<Part | undefined> {
+export async function partOf(
+  log: CommitLog,
+  topology: Topology,
+  stage: number,
+  shard: number,
+  checkpoint: number,
+): Promise<Part | undefined> {
   const name = topology.log(stage, shard)
   const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY)
   const alignment = head.fields.alignment
@@ -30,9 +36,18 @@ export async function partOf(log: CommitLog, topology: Topology, stage: number, 
 }
 
 /** Every subtask of the run, with its part or without. */
-export async function partsOf(log: CommitLog, topology: Topology, checkpoint: number): Promise<{ name: string; part: Part | undefined }[]> {
-  const all = topology.stages.flatMap(at => Array.from({ length: at.parallelism }, (_, shard) => ({ stage: at.stage.index, shard })))
+export async function partsOf(
+  log: CommitLog,
+  topology: Topology,
+  checkpoint: number,
+): Promise<{ name: string; part: Part | undefined }[]> {
+  const all = topology.stages.flatMap(at =>
+    Array.from({ length: at.parallelism }, (_, shard) => ({ stage: at.stage.index, shard })),
+  )
   return Promise.all(
-    all.map(async ({ stage, shard }) => ({ name: topology.log(stage, shard), part: await partOf(log, topology, stage, shard, checkpoint) })),
+    all.map(async ({ stage, shard }) => ({
+      name: topology.log(stage, shard),
+      part: await partOf(log, topology, stage, shard, checkpoint),
+    })),
   )
 }

@@ -2,12 +2,12 @@ import { keyGroup } from '../graph/key.ts'
 import type { BaseItem, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
 import { decodeItem } from '../protocol/item.ts'
-import { mapAddress, type StateSpace, timerSk, timersPk, valueAddress } from '../state/address.ts'
-import { type Change, forEachChange } from '../state/changelog.ts'
-import { pack } from '../state/codec.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import { readChunk } from '../stage/live.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
+import { mapAddress, type StateSpace, timerSk, timersPk, valueAddress } from '../state/address.ts'
+import { type Change, forEachChange } from '../state/changelog.ts'
+import { pack } from '../state/codec.ts'
 import { readMarker, writeMarker } from './marker.ts'
 
 const PAGE = 200
@@ -25,7 +25,13 @@ export interface Materialised {
  * Folds a subtask's log from the materialised marker to `cut` into base items, away from the processing path (protocol.md, E3).
  * Idempotent: items carry their version, and the marker is written last.
  */
-export async function materialise(topology: Topology, at: StageTopology, shard: number, cut: number, ports: Ports): Promise<Materialised> {
+export async function materialise(
+  topology: Topology,
+  at: StageTopology,
+  shard: number,
+  cut: number,
+  ports: Ports,
+): Promise<Materialised> {
   const log = topology.log(at.stage.index, shard)
   const from = await readMarker(ports.store, log)
   const fold = new Fold(topology, at, shard)
@@ -40,7 +46,8 @@ export async function materialise(topology: Topology, at: StageTopology, shard: 
   for (let version = from; version < cut; ) {
     const slots = await ports.log.range(log, version + 1, Math.min(PAGE, cut - version))
     for (const slot of slots) {
-      if (slot.version !== version + 1) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though it was never materialised`)
+      if (slot.version !== version + 1)
+        throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though it was never materialised`)
       version = slot.version
       const item = decodeItem(slot.item)
       const chunk = item.kind === 'commit' ? await readChunk(ports, item) : undefined

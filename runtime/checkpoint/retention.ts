@@ -1,9 +1,9 @@
 import type { Ports } from '../ports.ts'
 import { decodeItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
-import { manifestKey } from './steps.ts'
 import type { Part } from './cut.ts'
 import { readMarker } from './marker.ts'
+import { manifestKey } from './steps.ts'
 
 /** Manifests that stay. */
 const MANIFESTS_KEPT = 3

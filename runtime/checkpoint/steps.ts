@@ -1,8 +1,8 @@
 import type { Ports } from '../ports.ts'
-import { pack } from '../state/codec.ts'
 import type { Topology } from '../stage/topology.ts'
-import { type Decision, decide, decisionOf, decisions } from './decision.ts'
+import { pack } from '../state/codec.ts'
 import { type Part, partsOf } from './cut.ts'
+import { type Decision, decide, decisionOf, decisions } from './decision.ts'
 import { materialise } from './materialise.ts'
 import { retain } from './retention.ts'
 
@@ -22,7 +22,11 @@ export async function startCheckpoint(topology: Topology, ports: Ports): Promise
 }
 
 /** All parts if every subtask is through, else the names of those that are not. */
-export async function collectParts(topology: Topology, checkpoint: number, ports: Ports): Promise<{ parts: Part[]; missing: string[] }> {
+export async function collectParts(
+  topology: Topology,
+  checkpoint: number,
+  ports: Ports,
+): Promise<{ parts: Part[]; missing: string[] }> {
   const found = await partsOf(ports.log, topology, checkpoint)
   return { parts: found.flatMap(f => f.part ?? []), missing: found.filter(f => f.part === undefined).map(f => f.name) }
 }
@@ -68,7 +72,12 @@ export async function completeCheckpoint(
     subtasks: parts.map(p => ({ log: p.log, version: p.version, attempt: p.item.attempt, channelState: p.channelState })),
   }
   await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), pack(manifest))
-  const decision = await decide(ports.log, topology.run, checkpoint, { outcome: 'complete', startedAt, decidedAt: ports.clock.now(), bytes })
+  const decision = await decide(ports.log, topology.run, checkpoint, {
+    outcome: 'complete',
+    startedAt,
+    decidedAt: ports.clock.now(),
+    bytes,
+  })
   if (decision.outcome === 'complete') {
     await commitSinks(topology, checkpoint, parts)
     await retain(topology, checkpoint, parts, ports)
@@ -76,7 +85,12 @@ export async function completeCheckpoint(
   return decision
 }
 
-export async function failCheckpoint(topology: Topology, start: CheckpointStart, missing: readonly string[], ports: Ports): Promise<Decision> {
+export async function failCheckpoint(
+  topology: Topology,
+  start: CheckpointStart,
+  missing: readonly string[],
+  ports: Ports,
+): Promise<Decision> {
   const reason = `no ack in time from ${missing.join(', ')}`
   return decide(ports.log, topology.run, start.checkpoint, {
     outcome: 'failed',

@@ -1,5 +1,12 @@
-import { type CheckpointStart, collectParts, completeCheckpoint, failCheckpoint, materialisePart, startCheckpoint } from '../checkpoint/steps.ts'
 import { decisions } from '../checkpoint/decision.ts'
+import {
+  type CheckpointStart,
+  collectParts,
+  completeCheckpoint,
+  failCheckpoint,
+  materialisePart,
+  startCheckpoint,
+} from '../checkpoint/steps.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { breathe, Signal } from './signal.ts'
@@ -42,7 +49,8 @@ export class Checkpointer {
   /** A checkpoint that an earlier process began and did not decide has failed: sources refuse its number now (D3). */
   async forget(): Promise<void> {
     const decided = (await decisions(this.ports.log, this.topology.run)).findLast(() => true)
-    this.last = (await decisions(this.ports.log, this.topology.run)).findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
+    this.last =
+      (await decisions(this.ports.log, this.topology.run)).findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
     const begun = Math.max(0, ...this.workers.map(w => w.subtask.current?.working.lastCut ?? 0))
     for (let n = (decided?.checkpoint ?? 0) + 1; n <= begun; n++) {
       const start = { checkpoint: n, startedAt: this.ports.clock.now() }

@@ -1,9 +1,9 @@
+import { recommitSinks } from '../checkpoint/steps.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
-import { planPhysical } from '../graph/planner.ts'
 import type { PhysicalPlan } from '../graph/plan.ts'
-import { recommitSinks } from '../checkpoint/steps.ts'
+import { planPhysical } from '../graph/planner.ts'
 import { defaultLimits } from '../stage/attempt.ts'
 import { Subtask } from '../stage/subtask.ts'
 import { Topology } from '../stage/topology.ts'
@@ -37,9 +37,19 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
   const splits = await listSplits(connectors)
   const ports = await openEmbedded({ directory: options.state })
   try {
-    const { meta, resumed } = await openRun(ports, { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits) })
-    const sourceSplits = new Map(plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])))
-    const topology = new Topology(plan, graph.name, meta.run, sourceSplits, { sources: options.sources, sinks: options.sinks })
+    const { meta, resumed } = await openRun(ports, {
+      pipeline: graph.name,
+      shape: shapeOf(plan),
+      splits: Object.fromEntries(splits),
+    })
+    const sourceSplits = new Map(
+      plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
+    )
+    const topology = new Topology(plan, graph.name, meta.run, sourceSplits, {
+      sources: options.sources,
+      sinks: options.sinks,
+      splits,
+    })
     if (resumed) await recommitSinks(topology, ports)
     return await new Run(topology, connectors, splits, ports, options, resumed).run()
   } finally {
@@ -58,7 +68,9 @@ function bindSources(plan: PhysicalPlan, options: RunOptions): Map<string, Sourc
     specs.map(spec => {
       const connector = options.sources?.[spec.name] ?? spec.connector
       if (connector === undefined) {
-        throw new MillraceError(`source '${spec.name}' has nothing to read from: give it a connector in the pipeline, or bind it with --source ${spec.name}=PATH`)
+        throw new MillraceError(
+          `source '${spec.name}' has nothing to read from: give it a connector in the pipeline, or bind it with --source ${spec.name}=PATH`,
+        )
       }
       return [spec.name, connector]
     }),
@@ -105,7 +117,8 @@ class Run {
       startedAt: ports.clock.now(),
       stopping: () => this.stopping,
       ended: () => this.ending || this.failure !== undefined,
-      congested: () => streams.backlogBytes > BACKLOG_BYTES || this.stateMemory > CONGESTED * (options.stateMemory ?? STATE_MEMORY),
+      congested: () =>
+        streams.backlogBytes > BACKLOG_BYTES || this.stateMemory > CONGESTED * (options.stateMemory ?? STATE_MEMORY),
     }
     const limits = { ...defaultLimits, recordsMax: options.batchSize ?? defaultLimits.recordsMax }
     for (const at of topology.stages) {
@@ -115,7 +128,12 @@ class Run {
         this.workers.push(
           source === undefined
             ? stageWorker(subtask, topology.stream(at.stage.index), this.shared)
-            : sourceWorker(subtask, lazyReader(connectors.get(source.name)!, splits.get(source.name)![shard]!), source.watermark.idleAfter, this.shared),
+            : sourceWorker(
+                subtask,
+                lazyReader(connectors.get(source.name)!, splits.get(source.name)![shard]!),
+                source.watermark.idleAfter,
+                this.shared,
+              ),
         )
       }
     }
@@ -192,7 +210,10 @@ class Run {
   }
 
   private measureState(): void {
-    this.stateMemory = this.workers.reduce((sum, w) => sum + (w.subtask.current === undefined ? 0 : estimateBytes(w.subtask.current.chain.keyed)), 0)
+    this.stateMemory = this.workers.reduce(
+      (sum, w) => sum + (w.subtask.current === undefined ? 0 : estimateBytes(w.subtask.current.chain.keyed)),
+      0,
+    )
   }
 
   private fail(error: unknown): void {

@@ -1,10 +1,10 @@
 import { decisions } from '../checkpoint/decision.ts'
 import { MillraceError } from '../errors.ts'
-import { type Key, canonicalKey, type KeyPart } from '../graph/key.ts'
+import { canonicalKey, type Key, type KeyPart } from '../graph/key.ts'
 import type { Ports } from '../ports.ts'
 import { entryPk, fromSortable } from '../state/address.ts'
 import { unpack } from '../state/codec.ts'
-import { readRun, type RunMeta } from './meta.ts'
+import { type RunMeta, readRun } from './meta.ts'
 import { openEmbedded } from './ports.ts'
 
 export interface CheckpointInfo {
@@ -71,7 +71,8 @@ async function mapEntries(ports: Ports, pk: string, name: string): Promise<[KeyP
   const prefix = `m|${name}|`
   for (let from = prefix; ; ) {
     const items = await ports.store.range(pk, from, `${prefix}~`, 1000)
-    for (const item of items) if (item.value !== undefined) entries.push([fromSortable(item.sk.slice(prefix.length)), unpack(item.value)])
+    for (const item of items)
+      if (item.value !== undefined) entries.push([fromSortable(item.sk.slice(prefix.length)), unpack(item.value)])
     if (items.length < 1000) return entries
     from = `${items.at(-1)!.sk}\u0000`
   }
@@ -82,12 +83,16 @@ function statesOf(meta: RunMeta, query: StateQuery): { name: string; primitive: 
   const operators = shape.stages.flatMap(s => s.operators).filter(o => o.states.length > 0)
   const operator = operators.find(o => o.id === query.operator)
   if (operator === undefined) {
-    throw new MillraceError(`there is no operator '${query.operator}' with state; there is ${operators.map(o => o.id).join(', ') || 'none'}`)
+    throw new MillraceError(
+      `there is no operator '${query.operator}' with state; there is ${operators.map(o => o.id).join(', ') || 'none'}`,
+    )
   }
   const states = operator.states.map(s => ({ name: s.slice(0, s.lastIndexOf(':')), primitive: s.slice(s.lastIndexOf(':') + 1) }))
   const chosen = query.state === undefined ? states : states.filter(s => s.name === query.state)
   if (chosen.length === 0) {
-    throw new MillraceError(`operator '${query.operator}' has no state '${query.state}'; it has ${states.map(s => s.name).join(', ')}`)
+    throw new MillraceError(
+      `operator '${query.operator}' has no state '${query.state}'; it has ${states.map(s => s.name).join(', ')}`,
+    )
   }
   return chosen
 }

@@ -19,7 +19,10 @@ export class StateMismatchError extends MillraceError {
 }
 
 /** The run of this directory: made now, or the one to go on with, if it fits. */
-export async function openRun(ports: Ports, wanted: Omit<RunMeta, 'run' | 'createdAt'>): Promise<{ meta: RunMeta; resumed: boolean }> {
+export async function openRun(
+  ports: Ports,
+  wanted: Omit<RunMeta, 'run' | 'createdAt'>,
+): Promise<{ meta: RunMeta; resumed: boolean }> {
   const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now() }
   if (await ports.log.putIfAbsent('meta', 1, pack(fresh))) return { meta: fresh, resumed: false }
   const meta = (await readRun(ports))!
@@ -35,10 +38,14 @@ export async function readRun(ports: Ports): Promise<RunMeta | undefined> {
 function check(found: RunMeta, wanted: Omit<RunMeta, 'run' | 'createdAt'>): void {
   const remedy = 'start with an empty state directory, or run what it was made by'
   if (found.pipeline !== wanted.pipeline) {
-    throw new StateMismatchError(`the state directory belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`)
+    throw new StateMismatchError(
+      `the state directory belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`,
+    )
   }
   if (found.shape !== wanted.shape) {
-    throw new StateMismatchError(`the state directory was written by another plan of '${wanted.pipeline}' (operators, keys or parallelism differ): ${remedy}`)
+    throw new StateMismatchError(
+      `the state directory was written by another plan of '${wanted.pipeline}' (operators, keys or parallelism differ): ${remedy}`,
+    )
   }
   if (JSON.stringify(found.splits) !== JSON.stringify(wanted.splits)) {
     const names = Object.keys({ ...found.splits, ...wanted.splits })

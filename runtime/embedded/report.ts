@@ -21,7 +21,14 @@ export class Report {
   private readonly before = new Map<Worker, Counts>()
   private readonly lastSeen = new Map<Worker, Counts>()
 
-  constructor(topology: Topology, workers: readonly Worker[], checkpointer: Checkpointer, streams: MeteredStreams, clock: Clock, resumed: boolean) {
+  constructor(
+    topology: Topology,
+    workers: readonly Worker[],
+    checkpointer: Checkpointer,
+    streams: MeteredStreams,
+    clock: Clock,
+    resumed: boolean,
+  ) {
     this.topology = topology
     this.workers = workers
     this.checkpointer = checkpointer
@@ -46,14 +53,26 @@ export class Report {
       watermark = Math.min(watermark, w.subtask.current?.head.fields.watermark ?? Number.NEGATIVE_INFINITY)
     }
     const { completed, failed, last } = this.checkpointer
-    return { ...sum, watermark, backlogBytes: this.streams.backlogBytes, checkpoints: { completed, failed, last }, elapsedMs: this.clock.now() - this.startedAt }
+    return {
+      ...sum,
+      watermark,
+      backlogBytes: this.streams.backlogBytes,
+      checkpoints: { completed, failed, last },
+      elapsedMs: this.clock.now() - this.startedAt,
+    }
   }
 
   summary(outcome: RunSummary['outcome']): RunSummary {
     const stages = this.topology.stages.map(at => {
       const mine = this.workers.filter(w => w.subtask.at === at).map(w => this.since(w))
       const total = (field: keyof Counts) => mine.reduce((n, c) => n + c[field], 0)
-      return { id: at.stage.id, subtasks: at.parallelism, commits: total('commits'), recordsIn: total('recordsIn'), recordsOut: total('recordsOut') }
+      return {
+        id: at.stage.id,
+        subtasks: at.parallelism,
+        commits: total('commits'),
+        recordsIn: total('recordsIn'),
+        recordsOut: total('recordsOut'),
+      }
     })
     const sinks: Record<string, number> = {}
     for (const w of this.workers) {
@@ -71,6 +90,12 @@ export class Report {
     this.lastSeen.set(worker, now)
     const before = this.before.get(worker) ?? emptyHead.counts
     const diff = (field: keyof Counts) => now[field] - before[field]
-    return { recordsIn: diff('recordsIn'), recordsOut: diff('recordsOut'), deadLetters: diff('deadLetters'), results: diff('results'), commits: diff('commits') }
+    return {
+      recordsIn: diff('recordsIn'),
+      recordsOut: diff('recordsOut'),
+      deadLetters: diff('deadLetters'),
+      results: diff('results'),
+      commits: diff('commits'),
+    }
   }
 }

@@ -8,7 +8,13 @@ export function shapeOf(plan: PhysicalPlan): string {
       id: s.id,
       parallelism: s.source === undefined ? s.parallelism : undefined,
       operators: s.nodes.map(n => ({ id: s.ids.get(n), type: n.type, states: n.states.map(d => `${d.name}:${d.primitive}`) })),
-      inputs: s.inputs.map(e => [e.fromStage, e.exchange.kind, e.exchange.kind === 'key' ? e.exchange.key.label : '', e.carryKey, e.fields]),
+      inputs: s.inputs.map(e => [
+        e.fromStage,
+        e.exchange.kind,
+        e.exchange.kind === 'key' ? e.exchange.key.label : '',
+        e.carryKey,
+        e.fields,
+      ]),
     })),
   })
 }

@@ -53,7 +53,11 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
   }
   const wait = async () => {
     const live = await subtask.ready()
-    const idle = idleAfter !== undefined && !live.working.sourceDone && shared.ports.clock.now() - lastRecordAt >= idleAfter && !live.idleSent
+    const idle =
+      idleAfter !== undefined &&
+      !live.working.sourceDone &&
+      shared.ports.clock.now() - lastRecordAt >= idleAfter &&
+      !live.idleSent
     if (idle || live.chain.nextProcessingTimer <= shared.ports.clock.now()) await subtask.tick(idle)
     else await signal.wait(live.working.sourceDone ? IDLE_WAIT_MS : 20)
   }

@@ -28,7 +28,12 @@ export async function help(log: CommitLog, random: Random, producer: string, ver
 }
 
 /** The first undecided slot at or below `version`, and the attempt before it. */
-async function lastDecided(log: CommitLog, producer: string, version: number, floor: number): Promise<{ first: number; prev: string }> {
+async function lastDecided(
+  log: CommitLog,
+  producer: string,
+  version: number,
+  floor: number,
+): Promise<{ first: number; prev: string }> {
   for (let v = version; v > Math.max(floor, 0); v--) {
     const bytes = await log.get(producer, v)
     if (bytes !== undefined) return { first: v + 1, prev: decodeItem(bytes).attempt }

@@ -27,7 +27,11 @@ export interface ReadCommit {
  * Follows the log from `base` to the end of its contiguous prefix. Slots have to be consecutive and chained by `prev` (C7). Undefined:
  * the log below has expired, so `base` is too old and has to be thrown away (C2).
  */
-export async function follow(log: CommitLog, name: string, base: Head): Promise<{ head: Head; commits: ReadCommit[] } | undefined> {
+export async function follow(
+  log: CommitLog,
+  name: string,
+  base: Head,
+): Promise<{ head: Head; commits: ReadCommit[] } | undefined> {
   const commits: ReadCommit[] = []
   let head = base
   for (;;) {
@@ -36,7 +40,9 @@ export async function follow(log: CommitLog, name: string, base: Head): Promise<
       if (version !== head.version + 1) return end(log, name, base, head, commits)
       const item = decodeItem(bytes)
       if (item.prev !== head.slotAttempt) {
-        throw new BrokenLogError(`slot ${version} of ${name} names ${item.prev || 'nothing'} as its predecessor, the log has ${head.slotAttempt || 'nothing'}`)
+        throw new BrokenLogError(
+          `slot ${version} of ${name} names ${item.prev || 'nothing'} as its predecessor, the log has ${head.slotAttempt || 'nothing'}`,
+        )
       }
       head = step(head, version, item)
       if (item.kind === 'commit') commits.push({ version, item })
@@ -65,7 +71,8 @@ export async function loadHead(log: CommitLog, name: string, marker: number): Pr
     const floor = await log.floor(name)
     const base = floor === 0 ? genesis : await headAt(log, name, floor)
     const read = base === undefined ? undefined : await follow(log, name, base)
-    if (read !== undefined && base !== undefined) return { head: read.head, commits: read.commits.filter(c => c.version > marker) }
+    if (read !== undefined && base !== undefined)
+      return { head: read.head, commits: read.commits.filter(c => c.version > marker) }
   }
   throw new BrokenLogError(`the floor of ${name} keeps moving while it is read`)
 }
@@ -74,7 +81,8 @@ export async function loadHead(log: CommitLog, name: string, marker: number): Pr
 async function headAt(log: CommitLog, name: string, version: number): Promise<Head | undefined> {
   const bytes = await log.get(name, version)
   if (bytes === undefined) {
-    if ((await log.floor(name)) === version) throw new BrokenLogError(`slot ${version} of ${name} is missing, though it is the floor`)
+    if ((await log.floor(name)) === version)
+      throw new BrokenLogError(`slot ${version} of ${name} is missing, though it is the floor`)
     return undefined
   }
   return step(genesis, version, decodeItem(bytes))

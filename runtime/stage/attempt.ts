@@ -2,8 +2,8 @@ import type { Ports } from '../ports.ts'
 import { DeadlineError, LostRaceError } from '../protocol/errors.ts'
 import type { ChunkRef, CommitItem, HeadFields } from '../protocol/item.ts'
 import { putSlot, step } from '../protocol/log.ts'
-import { pack } from '../state/codec.ts'
 import { encodeChanges, markCommitted } from '../state/changelog.ts'
+import { pack } from '../state/codec.ts'
 import type { Live } from './live.ts'
 import type { OutgoingFrame } from './output.ts'
 import type { StageTopology, Topology } from './topology.ts'
@@ -46,7 +46,15 @@ export class Attempt {
   private idle = false
   private kept: { readonly data: Uint8Array; readonly from: number; to: number }[] = []
 
-  constructor(topology: Topology, at: StageTopology, shard: number, ports: Ports, live: Live, limits: AttemptLimits, onCommit: () => void) {
+  constructor(
+    topology: Topology,
+    at: StageTopology,
+    shard: number,
+    ports: Ports,
+    live: Live,
+    limits: AttemptLimits,
+    onCommit: () => void,
+  ) {
     this.onCommit = onCommit
     this.topology = topology
     this.at = at
@@ -133,7 +141,9 @@ export class Attempt {
     }
     // C2: a slot that expired counts as free, so a put may have won where nobody will ever look.
     if (this.version <= (await this.ports.log.floor(log))) {
-      throw new LostRaceError(`version ${this.version} of ${log} lies below the log's floor: this environment was frozen for too long`)
+      throw new LostRaceError(
+        `version ${this.version} of ${log} lies below the log's floor: this environment was frozen for too long`,
+      )
     }
     live.head = step(live.head, this.version, item)
     live.checkedAt = this.ports.clock.now()
@@ -153,7 +163,14 @@ export class Attempt {
 
   private async flushSinks(occasion: CommitOccasion): Promise<void> {
     const cut = typeof occasion === 'object' ? occasion : undefined
-    const commit = { run: this.topology.run, pipeline: this.topology.pipeline, subtask: this.shard, parallelism: this.at.parallelism, version: this.version, attempt: this.id }
+    const commit = {
+      run: this.topology.run,
+      pipeline: this.topology.pipeline,
+      subtask: this.shard,
+      parallelism: this.at.parallelism,
+      version: this.version,
+      attempt: this.id,
+    }
     await Promise.all(
       this.live.chain.sinks.map(async sink => {
         if (sink.operator.written === 0 && cut === undefined) return
@@ -227,12 +244,19 @@ export class Attempt {
   private checkDeadline(): void {
     const deadline = this.limits.deadline?.()
     if (deadline !== undefined && this.ports.clock.now() > deadline) {
-      throw new DeadlineError(`the invocation of ${this.topology.log(this.at.stage.index, this.shard)} has no time left; its batch is delivered again`)
+      throw new DeadlineError(
+        `the invocation of ${this.topology.log(this.at.stage.index, this.shard)} has no time left; its batch is delivered again`,
+      )
     }
   }
 
   private get tag() {
-    return { run: this.topology.run, producer: this.topology.producer(this.at.stage.index, this.shard), version: this.version, attempt: this.id }
+    return {
+      run: this.topology.run,
+      producer: this.topology.producer(this.at.stage.index, this.shard),
+      version: this.version,
+      attempt: this.id,
+    }
   }
 
   private get outputBytes(): number {

@@ -30,7 +30,12 @@ export class Chain {
   readonly keyed: KeyedOperator[] = []
   /** Operator ids of `keyed`, in the same order: chunks number operators by it. */
   readonly keyedIds: string[] = []
-  readonly sinks: { readonly index: number; readonly operatorId: string; readonly node: OperatorNode; readonly operator: SinkOperator }[] = []
+  readonly sinks: {
+    readonly index: number
+    readonly operatorId: string
+    readonly node: OperatorNode
+    readonly operator: SinkOperator
+  }[] = []
   /** The source's main output and its dead letters. */
   sourceOutput: Receiver = nowhere
   sourceDeadLetters: Receiver = nowhere
@@ -140,7 +145,8 @@ export class Chain {
 
   private member(node: OperatorNode): Member {
     const operatorId = this.stage.ids.get(node)!
-    if (node.source !== undefined) return { node, operatorId, operator: undefined, inputs: undefined, forwarded: Number.NEGATIVE_INFINITY }
+    if (node.source !== undefined)
+      return { node, operatorId, operator: undefined, inputs: undefined, forwarded: Number.NEGATIVE_INFINITY }
     const operator = node.sink === undefined ? node.create!() : new SinkOperator()
     if (operator instanceof KeyedOperator) {
       operator.state = new KeyedState(node.states)
@@ -151,7 +157,13 @@ export class Chain {
     }
     if (operator instanceof SinkOperator) this.sinks.push({ index: this.sinks.length, operatorId, node, operator })
     const edges = (i: number) => node.inputs[i]!.filter(e => this.isLocal(e.from)).length + this.boundary(node, i).length
-    return { node, operatorId, operator, inputs: new Inputs(node, i => operator.input(i), edges), forwarded: Number.NEGATIVE_INFINITY }
+    return {
+      node,
+      operatorId,
+      operator,
+      inputs: new Inputs(node, i => operator.input(i), edges),
+      forwarded: Number.NEGATIVE_INFINITY,
+    }
   }
 
   private isLocal(node: OperatorNode): boolean {
@@ -173,11 +185,15 @@ export class Chain {
     for (const m of this.members) {
       m.node.inputs.forEach((edges, i) => {
         for (const edge of edges) {
-          if (this.isLocal(edge.from)) add(edge.from, edge.output, rekey(edge, m.inputs!.connect(i, edge.from), this.stage.verified.has(edge)))
+          if (this.isLocal(edge.from))
+            add(edge.from, edge.output, rekey(edge, m.inputs!.connect(i, edge.from), this.stage.verified.has(edge)))
         }
         for (const edge of this.boundary(m.node, i)) {
           const { exchange } = edge
-          const key = edge.carryKey || exchange.kind !== 'key' ? undefined : (v: any) => canonicalKey(exchange.key.of(v), exchange.key.label)
+          const key =
+            edge.carryKey || exchange.kind !== 'key'
+              ? undefined
+              : (v: any) => canonicalKey(exchange.key.of(v), exchange.key.label)
           this.entrances.set(edge.id, { edge, receiver: m.inputs!.connect(i, undefined), key })
         }
       })

@@ -1,8 +1,11 @@
-import type { SourceSpec } from '../graph/graph.ts'
+import type { SourcePosition } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
+import type { SourceSpec } from '../graph/graph.ts'
 
 /** A raw record as user code will see it, or why it can't. */
-export type Decoded = { readonly ok: true; readonly value: any; readonly timestamp: number } | { readonly ok: false; readonly reason: string }
+export type Decoded =
+  | { readonly ok: true; readonly value: any; readonly timestamp: number }
+  | { readonly ok: false; readonly reason: string }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -30,8 +33,16 @@ export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
 }
 
 function describe(issue: { readonly message: string; readonly path?: readonly unknown[] | undefined }): string {
-  const path = (issue.path ?? []).map(p => (typeof p === 'object' && p !== null && 'key' in p ? String(p.key) : String(p))).join('.')
+  const path = (issue.path ?? [])
+    .map(p => (typeof p === 'object' && p !== null && 'key' in p ? String(p.key) : String(p)))
+    .join('.')
   return path === '' ? issue.message : `${path}: ${issue.message}`
+}
+
+/** Where a record lies, for people: the split, and what its connector knows of the place. */
+export function describePosition(split: string, after: SourcePosition): string {
+  const place = Object.entries(after).map(([field, value]) => `${field} ${value}`)
+  return `${split}, up to ${place.join(', ')}`
 }
 
 export function rawBytes(raw: string | Uint8Array): Uint8Array {

@@ -1,13 +1,13 @@
+import { readMarker } from '../checkpoint/marker.ts'
 import type { SinkState } from '../connectors/sink.ts'
+import { subtaskOf } from '../graph/key.ts'
 import type { Ports } from '../ports.ts'
 import { FrameWriter } from '../protocol/frame.ts'
 import type { CommitItem } from '../protocol/item.ts'
 import { type Head, loadHead } from '../protocol/log.ts'
-import { BaseLoader, loadTimers, StaleViewError } from '../state/base.ts'
 import type { StateSpace } from '../state/address.ts'
+import { BaseLoader, loadTimers, StaleViewError } from '../state/base.ts'
 import { applyChanges } from '../state/changelog.ts'
-import { subtaskOf } from '../graph/key.ts'
-import { readMarker } from '../checkpoint/marker.ts'
 import { Chain, type ChainContext } from './chain.ts'
 import { StageOutput } from './output.ts'
 import type { StageTopology, Topology } from './topology.ts'
@@ -35,7 +35,13 @@ export interface Live {
 const LOAD_TRIES = 10
 
 /** A cold start: the head from the log, state changes behind the materialised marker replayed, the rest left to be loaded on demand. */
-export async function loadLive(topology: Topology, at: StageTopology, shard: number, ports: Ports, context: ChainContext): Promise<Live> {
+export async function loadLive(
+  topology: Topology,
+  at: StageTopology,
+  shard: number,
+  ports: Ports,
+  context: ChainContext,
+): Promise<Live> {
   for (let tries = 1; ; tries++) {
     try {
       return await load(topology, at, shard, ports, context)
@@ -73,7 +79,13 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
   }
   await restoreState(live, topology, at, shard, ports, commits)
   for (const sink of chain.sinks) {
-    const identity = { run: topology.run, pipeline: topology.pipeline, operatorId: sink.operatorId, subtask: shard, parallelism: at.parallelism }
+    const identity = {
+      run: topology.run,
+      pipeline: topology.pipeline,
+      operatorId: sink.operatorId,
+      subtask: shard,
+      parallelism: at.parallelism,
+    }
     sink.operator.writer = await topology.sinkOf(sink.node).open(identity, live.sinkStates.get(sink.index))
   }
   await chain.open(context)

@@ -1,9 +1,9 @@
 import type { Exchange } from '../graph/graph.ts'
-import { canonicalKey, keyGroup, type KeyPart, subtaskOf } from '../graph/key.ts'
+import { canonicalKey, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
 import type { StageEdge } from '../graph/plan.ts'
 import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
-import type { FrameId } from '../protocol/item.ts'
 import { FrameWriter } from '../protocol/frame.ts'
+import type { FrameId } from '../protocol/item.ts'
 
 /** Raw bytes at which a frame is closed and another one begun: well below Kinesis' 1 MB for a record. */
 const FRAME_BYTES = 256 * 1024

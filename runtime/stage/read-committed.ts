@@ -20,7 +20,9 @@ export function arrived(records: readonly StreamRecord[], after: string): Arrive
 /** Asks for the fate of every frame of a delivery with one read. */
 export async function lookUp(frames: readonly Arrived[], topology: Topology, decisions: Decisions): Promise<void> {
   await decisions.lookUp(
-    frames.filter(f => f.header.run === topology.run).map(f => ({ log: topology.logOfProducer(f.header.producer), version: f.header.version })),
+    frames
+      .filter(f => f.header.run === topology.run)
+      .map(f => ({ log: topology.logOfProducer(f.header.producer), version: f.header.version })),
   )
 }
 

@@ -6,7 +6,7 @@ import { ENTRY_BARRIER, ENTRY_RECORD, ENTRY_WATERMARK, type FrameCursor, readFra
 import { follow } from '../protocol/log.ts'
 import type { WatermarkGenerator } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
-import { decode, rawBytes } from './decode.ts'
+import { decode, describePosition, rawBytes } from './decode.ts'
 import { type Live, loadLive, useBase } from './live.ts'
 import { type Arrived, arrived, classify, lookUp } from './read-committed.ts'
 import type { StageTopology, Topology } from './topology.ts'
@@ -44,7 +44,14 @@ export class Subtask {
   private attempt: Attempt | undefined
   private generator: WatermarkGenerator | undefined
 
-  constructor(topology: Topology, at: StageTopology, shard: number, ports: Ports, limits: AttemptLimits, onCommit: (subtask: Subtask) => void = () => {}) {
+  constructor(
+    topology: Topology,
+    at: StageTopology,
+    shard: number,
+    ports: Ports,
+    limits: AttemptLimits,
+    onCommit: (subtask: Subtask) => void = () => {},
+  ) {
     this.onCommit = () => onCommit(this)
     this.topology = topology
     this.at = at
@@ -87,7 +94,11 @@ export class Subtask {
       for (const frame of frames) {
         const verdict = await classify(frame.header, live.working, this.topology, this.decisions)
         if (verdict === 'undecided') {
-          undecided = { log: this.topology.logOfProducer(frame.header.producer), version: frame.header.version, arrivedAt: frame.record.arrivedAt }
+          undecided = {
+            log: this.topology.logOfProducer(frame.header.producer),
+            version: frame.header.version,
+            arrivedAt: frame.record.arrivedAt,
+          }
           covered = live.working.position.seq
           break
         }
@@ -109,17 +120,24 @@ export class Subtask {
       const source = this.at.stage.source!.source!
       this.generator ??= source.watermark.create()
       const { working, chain } = live
+      const split = this.topology.splitOf(source.name, this.shard)
       for (let i = 0; i < batch.records.length; i++) {
         const raw = batch.records[i]!
         const decoded = decode(raw, source)
         if (!decoded.ok) {
           working.counts.deadLetters++
-          const letter = { source: source.name, position: batch.after(i), reason: decoded.reason, raw: rawBytes(raw) }
+          const letter = {
+            source: source.name,
+            position: describePosition(split, batch.after(i)),
+            reason: decoded.reason,
+            raw: rawBytes(raw),
+          }
           chain.sourceDeadLetters.record(letter, Math.max(0, working.watermark), undefined)
         } else {
           chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)
           const watermark = this.generator.onRecord(decoded.timestamp, decoded.value)
-          if (watermark > working.watermark && this.mustFire(live, watermark)) await this.fireSource(live, watermark, batch.after(i))
+          if (watermark > working.watermark && this.mustFire(live, watermark))
+            await this.fireSource(live, watermark, batch.after(i))
         }
         this.attempt!.took(1)
         if (this.attempt!.full) {
@@ -249,7 +267,13 @@ export class Subtask {
     if (kept !== undefined) this.attempt!.keepForAlignment(kept, cursor.offset)
   }
 
-  private async fireInside(live: Live, watermark: number, seq: string, cursor: FrameCursor, kept: Uint8Array | undefined): Promise<void> {
+  private async fireInside(
+    live: Live,
+    watermark: number,
+    seq: string,
+    cursor: FrameCursor,
+    kept: Uint8Array | undefined,
+  ): Promise<void> {
     live.working.position = { seq, offset: cursor.offset }
     await this.fire(live, watermark, () => {
       if (kept !== undefined) this.attempt!.endKept(cursor.offset)

@@ -14,6 +14,8 @@ export interface StageTopology {
 export interface Bindings {
   readonly sources?: Readonly<Record<string, SourceConnector>>
   readonly sinks?: Readonly<Record<string, Sink<any>>>
+  /** Names of each source's splits, by subtask: for people who look for a dead letter. */
+  readonly splits?: ReadonlyMap<string, readonly string[]>
 }
 
 /** Who there is in one run of a plan, and what their streams and logs are called. */
@@ -26,7 +28,13 @@ export class Topology {
   private readonly bindings: Bindings
 
   /** `sourceSplits`: subtasks of each source stage, by its index. */
-  constructor(plan: PhysicalPlan, pipeline: string, run: string, sourceSplits: ReadonlyMap<number, number>, bindings: Bindings = {}) {
+  constructor(
+    plan: PhysicalPlan,
+    pipeline: string,
+    run: string,
+    sourceSplits: ReadonlyMap<number, number>,
+    bindings: Bindings = {},
+  ) {
     this.plan = plan
     this.bindings = bindings
     this.pipeline = pipeline
@@ -42,6 +50,10 @@ export class Topology {
 
   sinkOf(node: OperatorNode): Sink<any> {
     return this.bindings.sinks?.[node.sink!.name] ?? node.sink!.sink
+  }
+
+  splitOf(source: string, shard: number): string {
+    return this.bindings.splits?.get(source)?.[shard] ?? `split ${shard}`
   }
 
   stream(stage: number): string {

@@ -1,7 +1,7 @@
+import { MillraceError } from '../errors.ts'
 import type { Edge, OperatorNode } from '../graph/graph.ts'
 import { canonicalKey, type Key } from '../graph/key.ts'
 import type { StageEdge } from '../graph/plan.ts'
-import { MillraceError } from '../errors.ts'
 import { nowhere, type Receiver, WatermarkMerge } from '../operators/operator.ts'
 
 /** A keyBy that costs no shuffle because the records already run under that key found a record whose key had changed. */
@@ -49,7 +49,11 @@ export class Inputs {
   private readonly inputs: Input[]
 
   constructor(node: OperatorNode, receiverOf: (index: number) => Receiver, edgesOf: (index: number) => number) {
-    this.inputs = node.inputs.map((_, i) => ({ merge: new WatermarkMerge(Math.max(1, edgesOf(i))), links: [], receiver: receiverOf(i) }))
+    this.inputs = node.inputs.map((_, i) => ({
+      merge: new WatermarkMerge(Math.max(1, edgesOf(i))),
+      links: [],
+      receiver: receiverOf(i),
+    }))
   }
 
   /** The receiver to push one upstream edge's records into. `from` undefined: the edge comes from another stage. */

@@ -1,5 +1,5 @@
 import type { SourcePosition } from '../connectors/source.ts'
-import { type Alignment, type Counts, type FrameId, type HeadFields, type Position } from '../protocol/item.ts'
+import type { Alignment, Counts, FrameId, HeadFields, Position } from '../protocol/item.ts'
 
 /** The part of the head that changes while an attempt runs; a lost attempt throws it away. */
 export class Working {

@@ -1,7 +1,7 @@
 import { type KeyPart, keyId } from '../graph/key.ts'
 import type { Address } from '../ports.ts'
-import type { StateDeclaration } from './declaration.ts'
 import { BROADCAST_KEY } from './broadcast.ts'
+import type { StateDeclaration } from './declaration.ts'
 
 /** Where the state of one operator lives behind the log. Keys carry their own address, so rescaling moves nothing. */
 export interface StateSpace {

@@ -1,5 +1,5 @@
-import type { KeyPart } from '../graph/key.ts'
 import { MillraceError } from '../errors.ts'
+import type { KeyPart } from '../graph/key.ts'
 import type { Address, BaseItem, KeyedStore } from '../ports.ts'
 import { entryPk, fromSortable, mapAddress, mapPrefix, type StateSpace, timersPk, valueAddress } from './address.ts'
 import { unpack } from './codec.ts'
@@ -103,7 +103,9 @@ export class BaseLoader implements StateLoader {
   private decode(item: BaseItem | undefined, declaration: StateDeclaration): unknown {
     if (item === undefined) return undefined
     if (item.v > this.version()) {
-      throw new StaleViewError(`state of ${this.space.operatorId} is at version ${item.v}, the view of the log at ${this.version()}`)
+      throw new StaleViewError(
+        `state of ${this.space.operatorId} is at version ${item.v}, the view of the log at ${this.version()}`,
+      )
     }
     if (item.value === undefined) return undefined
     const value = unpack(item.value)
@@ -123,7 +125,8 @@ export async function loadTimers(
   for (;;) {
     const items = await store.range(timersPk(space, group), from, AFTER_ALL, PAGE)
     for (const item of items) {
-      if (item.v > version) throw new StaleViewError(`timers of ${space.operatorId} are at version ${item.v}, the view of the log at ${version}`)
+      if (item.v > version)
+        throw new StaleViewError(`timers of ${space.operatorId} are at version ${item.v}, the view of the log at ${version}`)
       if (item.value === undefined) continue
       const [at, key, tag] = unpack<[number, KeyPart, KeyPart]>(item.value)
       timers[item.sk[0] === 'e' ? 'event' : 'processing'].restore(true, at, key, tag)

@@ -1,6 +1,6 @@
-import type { KeyedOperator } from '../operators/keyed-operator.ts'
 import type { KeyPart } from '../graph/key.ts'
-import { ENTRY_RECORD, type FrameHeader, FrameWriter, readFrame } from '../protocol/frame.ts'
+import type { KeyedOperator } from '../operators/keyed-operator.ts'
+import { ENTRY_RECORD, type FrameHeader, type FrameWriter, readFrame } from '../protocol/frame.ts'
 import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
 
 /**
@@ -30,7 +30,11 @@ export interface Change {
 }
 
 /** Everything that the operators changed since the last commit, undefined when nothing did. Leaves the dirty marks as they are. */
-export function encodeChanges(writer: FrameWriter, operators: readonly KeyedOperator[], header: FrameHeader): Uint8Array | undefined {
+export function encodeChanges(
+  writer: FrameWriter,
+  operators: readonly KeyedOperator[],
+  header: FrameHeader,
+): Uint8Array | undefined {
   operators.forEach((operator, index) => {
     const base = index * TABLES
     for (const entry of operator.state.dirty) {
@@ -38,7 +42,8 @@ export function encodeChanges(writer: FrameWriter, operators: readonly KeyedOper
         if (bits & 1) writeState(writer, operator, entry, base, i)
       }
     }
-    for (const c of operator.eventTimers.changes) writer.record(base + EVENT_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
+    for (const c of operator.eventTimers.changes)
+      writer.record(base + EVENT_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
     for (const c of operator.processingTimers.changes) {
       writer.record(base + PROCESSING_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
     }
@@ -61,7 +66,8 @@ function writeState(writer: FrameWriter, operator: KeyedOperator, entry: KeyEntr
   for (const subkey of slot.dirty) {
     const value = slot.entries.get(subkey)
     if (value === undefined || value === DELETED) writer.record(table, { k: subkey }, 0, entry.key, DELETED_KIND)
-    else if (expires) writer.record(table, { k: subkey, v: (value as TtlCell).value }, (value as TtlCell).expiry, entry.key, WRITTEN)
+    else if (expires)
+      writer.record(table, { k: subkey, v: (value as TtlCell).value }, (value as TtlCell).expiry, entry.key, WRITTEN)
     else writer.record(table, { k: subkey, v: value }, 0, entry.key, WRITTEN)
   }
 }
@@ -113,7 +119,8 @@ export function applyChanges(operators: readonly KeyedOperator[], chunk: Uint8Ar
   forEachChange(chunk, change => {
     const operator = operators[change.operator]!
     if (change.state === 'event') operator.eventTimers.restore(change.written, change.timestamp, change.key, change.value)
-    else if (change.state === 'processing') operator.processingTimers.restore(change.written, change.timestamp, change.key, change.value)
+    else if (change.state === 'processing')
+      operator.processingTimers.restore(change.written, change.timestamp, change.key, change.value)
     else applyState(operator, change.state, change, version)
   })
 }

@@ -12,7 +12,10 @@ const SAMPLE = 64
 
 /** About how many bytes the keyed state of these operators takes in memory: a sample of the entries, scaled up. */
 export function estimateBytes(operators: readonly KeyedOperator[]): number {
-  return operators.reduce((sum, o) => sum + o.state.entries.size * sampleBytes(o) + (o.eventTimers.size + o.processingTimers.size) * 100, 0)
+  return operators.reduce(
+    (sum, o) => sum + o.state.entries.size * sampleBytes(o) + (o.eventTimers.size + o.processingTimers.size) * 100,
+    0,
+  )
 }
 
 function sampleBytes(operator: KeyedOperator): number {

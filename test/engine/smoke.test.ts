@@ -24,7 +24,11 @@ function views() {
 
 test('a windowed count runs from file to file, in memory and in a directory', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-'))
-  const events = Array.from({ length: 5000 }, (_, i) => ({ user: `u${i % 7}`, item: `i${i % 13}`, at: 1_700_000_000_000 + i * 10 }))
+  const events = Array.from({ length: 5000 }, (_, i) => ({
+    user: `u${i % 7}`,
+    item: `i${i % 13}`,
+    at: 1_700_000_000_000 + i * 10,
+  }))
   writeFileSync(join(dir, 'in.ndjson'), `${events.map(e => JSON.stringify(e)).join('\n')}\n`)
   const expected = new Map<string, number>()
   for (const e of events) {
@@ -47,7 +51,10 @@ test('a windowed count runs from file to file, in memory and in a directory', as
     })
     assert.equal(summary.outcome, 'finished')
     assert.equal(summary.events, 5000)
-    const rows = readFileSync(out, 'utf8').trim().split('\n').map(l => JSON.parse(l))
+    const rows = readFileSync(out, 'utf8')
+      .trim()
+      .split('\n')
+      .map(l => JSON.parse(l))
     const found = new Map(rows.map(r => [`${r.start}/${r.item}`, r.n]))
     assert.equal(rows.length, found.size)
     assert.deepEqual(new Map([...found].sort()), new Map([...expected].sort()))
