@@ -117,7 +117,8 @@ export abstract class KeyedOperator extends Operator {
       await this.state.load(this.withPinned(due.map(d => d.key)))
       for (const { key, tag } of due) {
         if (!this.processingTimers.delete(at, key, tag)) continue
-        this.fire(key, at, tag, 'processing')
+        // one that missed state goes first when it is there: the order may not depend on what is cold
+        if (!this.fire(key, at, tag, 'processing')) break
         if (this.pending) await this.drain()
       }
     }

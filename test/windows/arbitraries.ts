@@ -29,22 +29,24 @@ export function events(time: 'event' | 'processing', end = Number.POSITIVE_INFIN
     at: fc.integer({ min: -8, max: 12 }),
   })
   const passing = fc.record({ kind: fc.constant('time' as const), by: fc.integer({ min: 0, max: time === 'event' ? 9 : 14 }) })
-  return fc.array(fc.oneof({ weight: 3, arbitrary: record }, { weight: 2, arbitrary: passing }), { maxLength: 60, size: 'max' }).map(steps => {
-    let now = -20
-    const list: Event[] = [{ kind: 'time', to: now }]
-    let id = 0
-    for (const step of steps) {
-      // values are unique, so that nothing is mistaken for something else
-      if (step.kind === 'record')
-        list.push({ kind: 'record', key: step.key, value: step.value + 10 * id++, timestamp: now + step.at })
-      else {
-        now += step.by
-        list.push({ kind: 'time', to: now })
+  return fc
+    .array(fc.oneof({ weight: 3, arbitrary: record }, { weight: 2, arbitrary: passing }), { maxLength: 60, size: 'max' })
+    .map(steps => {
+      let now = -20
+      const list: Event[] = [{ kind: 'time', to: now }]
+      let id = 0
+      for (const step of steps) {
+        // values are unique, so that nothing is mistaken for something else
+        if (step.kind === 'record')
+          list.push({ kind: 'record', key: step.key, value: step.value + 10 * id++, timestamp: now + step.at })
+        else {
+          now += step.by
+          list.push({ kind: 'time', to: now })
+        }
       }
-    }
-    list.push({ kind: 'time', to: end })
-    return list
-  })
+      list.push({ kind: 'time', to: end })
+      return list
+    })
 }
 
 export function fixed(): fc.Arbitrary<{ size: number; slide: number; offset: number }> {
