@@ -1,7 +1,8 @@
+import type { Draft, Placement } from './draft.ts'
 import { keyTravels, neededFields } from './fields.ts'
 import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
 import { operatorIds } from './operator-ids.ts'
-import { type Draft, type Placement, place } from './placement.ts'
+import { place } from './placement.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from './plan.ts'
 import { sameKey } from './same-key.ts'
 

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { describePlan } from '../../runtime/graph/description.ts'
+import { planPhysical } from '../../runtime/graph/planner.ts'
+import { count, fileSource, ndjson, pipeline, print, sum, tumbling } from '../../runtime/index.ts'
+import { checkPlan } from './check.ts'
+import { anything, type Event, recommendations, TIME } from './pipelines.ts'
+
+const stagesOf = (app: { graph(): any }, options = {}) => {
+  const plan = planPhysical(app.graph(), options)
+  checkPlan(app.graph(), plan)
+  return plan.stages.map(stage => stage.nodes.map(node => node.name))
+}
+
+test('the recommendation pipeline has three shuffles: users, trending, users again behind the broadcast', () => {
+  assert.deepEqual(stagesOf(recommendations(), { parallelism: 4 }), [
+    ['events'],
+    ['dedup', 'bot filter'],
+    ['window', 'topN', 'trending'],
+    ['window', 'user tower', 'ann', 'connect broadcast', 'window', 'joinWith', 'mapAsyncBatch', 'rankings'],
+  ])
+})
+
+test('with one subtask everywhere nothing needs repartitioning', () => {
+  assert.equal(stagesOf(recommendations(), { parallelism: 1 }).length, 2)
+})
+
+test('what a stage boundary cuts under an unchanged key is still sent by key', () => {
+  const plan = describePlan(planPhysical(recommendations().graph(), { parallelism: 4 }))
+  assert.equal(plan.shuffles, 3)
+  const cut = plan.edges.find(e => e.reason.startsWith('still by'))!
+  assert.deepEqual([cut.exchange, cut.key, cut.carryKey], ['key', 'user_id', true])
+})
+
+test('unchained, each operator is a stage', () => {
+  const app = recommendations()
+  const plan = planPhysical(app.graph(), { chaining: false, parallelism: 2 })
+  checkPlan(app.graph(), plan)
+  assert.equal(plan.stages.length, app.graph().nodes.length)
+})
+
+function events() {
+  const app = pipeline('p')
+  return { app, events: app.source('events', ndjson(anything<Event>()), TIME) }
+}
+
+test('a keyBy by the key that records run under costs nothing, and is verified', () => {
+  const { app, events: e } = events()
+  e.keyBy('user_id')
+    .dedup('event_id', { ttl: '1h' })
+    .keyBy('user_id')
+    .reduce(a => a)
+    .sink('out', print())
+  assert.deepEqual(stagesOf(app, { parallelism: 4 }), [['events'], ['dedup', 'reduce', 'out']])
+  const plan = describePlan(planPhysical(app.graph(), { parallelism: 4 }))
+  assert.deepEqual(
+    plan.elided.map(x => [x.key, x.reason]),
+    [['user_id', 'the records already run under this key']],
+  )
+})
+
+test('a keyBy by the same function costs nothing; by another one it is a shuffle', () => {
+  const { app, events: e } = events()
+  const user = (x: Event) => x.user_id
+  e.keyBy(user)
+    .reduce(a => a)
+    .keyBy(user)
+    .reduce(a => a)
+    .keyBy(x => x.user_id)
+    .reduce(a => a)
+  assert.equal(stagesOf(app, { parallelism: 4 }).length, 3)
+})
+
+test('branches of one stream under one key share a stage', () => {
+  const { app, events: e } = events()
+  e.keyBy('user_id').dedup('event_id', { ttl: '1h' }).sink('a', print())
+  e.keyBy('user_id').window(tumbling('1m')).aggregate(count()).sink('b', print())
+  assert.deepEqual(stagesOf(app, { parallelism: 4 }), [['events'], ['dedup', 'a', 'window', 'b']])
+})
+
+test('the two sides of a join keyed alike share a stage', () => {
+  const app = pipeline('p')
+  const a = app
+    .source('a', ndjson(anything<Event>()), TIME)
+    .keyBy('user_id')
+    .reduce(x => x)
+  const b = app
+    .source('b', ndjson(anything<Event>()), TIME)
+    .keyBy('user_id')
+    .reduce(x => x)
+  a.joinWith(b, left => left).sink('out', print())
+  assert.deepEqual(stagesOf(app, { parallelism: 4 }), [['a'], ['b'], ['reduce', 'reduce', 'joinWith', 'out']])
+})
+
+test('a stateless operator behind a union is copied to its inputs', () => {
+  const app = pipeline('p')
+  const a = app.source('a', ndjson(anything<Event>()), TIME)
+  const b = app.source('b', ndjson(anything<Event>()), TIME)
+  a.union(b)
+    .map(e => e)
+    .filter(() => true)
+    .keyBy('user_id')
+    .reduce(x => x)
+  assert.deepEqual(stagesOf(app, { parallelism: 4 }), [['a', 'map', 'filter'], ['b', 'map', 'filter'], ['reduce']])
+})
+
+test('a stream joined with itself under another key is repartitioned, never re-keyed in place', () => {
+  // If the join were chained to its left input's stage, its right input would find its key in the wrong subtask.
+  const { app, events: e } = events()
+  const left = e.keyBy('user_id').reduce(a => a)
+  left.joinWith(left.keyBy('item_id'), a => a).sink('out', print())
+  stagesOf(app, { parallelism: 4 })
+  const other = left.keyBy('item_id').reduce(a => a)
+  left.joinWith(other, a => a).sink('out2', print())
+  stagesOf(app, { parallelism: 4 })
+})
+
+test('a stream connected with its own broadcast is no cycle', () => {
+  const { app, events: e } = events()
+  const users = e.keyBy('user_id').reduce(a => a)
+  users.connect(users.broadcast()).process({ broadcast: {}, onRecord: a => [a], onBroadcast() {} })
+  assert.equal(stagesOf(app, { parallelism: 4 }).length, 3)
+})
+
+test('another parallelism breaks the chain; one subtask before and after re-keys in place', () => {
+  const { app, events: e } = events()
+  e.keyBy('item_id')
+    .reduce(a => a)
+    .parallelism(1)
+    .keyBy('user_id')
+    .reduce(a => a)
+    .parallelism(1)
+    .map(x => x)
+    .parallelism(2)
+  assert.deepEqual(stagesOf(app, { parallelism: 4 }), [['events'], ['reduce', 'reduce'], ['map']])
+})
+
+test('only the fields that are read travel, for each reader its own', () => {
+  const app = pipeline('p')
+  const sales = app.source('sales', ndjson(anything<{ shop: string; price: number; tax: number; timestamp: number }>()), TIME)
+  const keyed = sales.keyBy('shop')
+  keyed.window(tumbling('1m')).aggregate(sum('price')).parallelism(2).sink('a', print())
+  keyed.window(tumbling('1m')).aggregate(sum('tax')).parallelism(3).sink('b', print())
+  keyed.reduce(a => a).parallelism(5)
+  sales
+    .keyBy(s => s.shop)
+    .window(tumbling('1m'))
+    .aggregate(count())
+    .parallelism(7)
+  const edges = planPhysical(app.graph()).stages.flatMap(s => s.inputs)
+  assert.deepEqual(
+    edges.map(e => [e.fields, e.carryKey]),
+    [
+      [['price', 'shop'], false],
+      [['shop', 'tax'], false],
+      [undefined, false],
+      [[], true],
+    ],
+  )
+})
+
+test('operator ids stay when something else is added, and follow their own inputs', () => {
+  const build = (extra: boolean) => {
+    const { app, events: e } = events()
+    if (extra)
+      e.filter(() => true)
+        .map(x => x)
+        .sink('extra', print())
+    e.keyBy('user_id')
+      .dedup('event_id', { ttl: '1h' })
+      .window(tumbling('1m'))
+      .aggregate(count())
+      .uid('counts')
+      .sink('out', print())
+    return new Map(planPhysical(app.graph()).stages.flatMap(s => s.nodes.map(n => [`${n.type}/${n.name}`, s.ids.get(n)])))
+  }
+  const before = build(false)
+  const after = build(true)
+  for (const [operator, id] of before) assert.equal(after.get(operator), id)
+  assert.equal(before.get('window/window'), 'counts')
+})
+
+test('the plan is plain data', () => {
+  const app = recommendations()
+  app.source('more', { schema: anything<Event>(), connector: fileSource(['x.ndjson']) }, { ...TIME, idleAfter: '30s' })
+  const plan = describePlan(planPhysical(app.graph()))
+  assert.deepEqual(JSON.parse(JSON.stringify(plan)), plan)
+  assert.deepEqual(plan.sources[1], {
+    name: 'more',
+    operator: 'source-more',
+    connector: 'file x.ndjson',
+    watermark: 'monotonous',
+    idleAfterMs: 30000,
+    schema: { vendor: 'test' },
+  })
+})
