@@ -7,7 +7,7 @@ import { alignDown } from '../windows/window.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import { userError } from './user-code.ts'
 
-/** The only state: pane start → accumulator. */
+/** The only state: number of the pane, from the offset on → accumulator. (Numbers are small where times are not: less to hash and to log.) */
 const PANES = 0
 
 /**
@@ -26,10 +26,14 @@ export class PaneWindowOperator extends KeyedOperator {
   private readonly size: number
   private readonly slide: number
   private readonly offset: number
+  /** Width of a pane, ms. */
   private readonly pane: number
+  /** Panes in a window. */
+  private readonly panes: number
   private readonly eventTime: boolean
-  /** For sorting the panes of a firing; empty in between. */
-  private readonly starts: number[] = []
+  /** The panes of a firing, in order of time. */
+  private readonly numbers: number[] = []
+  private readonly accs: any[] = []
 
   constructor(options: WindowOptions) {
     super()
@@ -40,6 +44,7 @@ export class PaneWindowOperator extends KeyedOperator {
     this.slide = assigner.slide
     this.offset = assigner.offset
     this.pane = gcd(assigner.size, assigner.slide)
+    this.panes = this.size / this.pane
     this.eventTime = assigner.time === 'event'
   }
 
@@ -55,8 +60,8 @@ export class PaneWindowOperator extends KeyedOperator {
       this.onLate(entry, value, timestamp)
       return
     }
-    const start = alignDown(time, this.pane, this.offset)
-    const stored = this.state.slot(entry, PANES).entries.get(start)
+    const number = Math.floor((time - this.offset) / this.pane)
+    const stored = this.state.slot(entry, PANES).entries.get(number)
     const acc = stored === DELETED ? undefined : stored
     // a pane that is there has its timer
     if (acc === undefined) (this.eventTime ? this.eventTimers : this.processingTimers).set(end - 1, entry.key)
@@ -66,21 +71,22 @@ export class PaneWindowOperator extends KeyedOperator {
     } catch (error) {
       throw userError(this.ctx, timestamp, this.options.reduce === undefined ? 'the aggregate' : 'reduce', error)
     }
-    this.state.mapSet(entry, PANES, start, added, 0)
+    this.state.mapSet(entry, PANES, number, added, 0)
   }
 
   protected override onTimer(entry: KeyEntry, at: number, _tag: KeyPart, domain: 'event' | 'processing'): void {
     const end = at + 1
     const start = end - this.size
-    const acc = this.mergePanes(entry, start, end)
+    const first = (start - this.offset) / this.pane
+    const acc = this.mergePanes(entry, first)
     // panes from here on are also in the next window
-    const shared = start + this.slide
+    const shared = first + this.slide / this.pane
     let more = false
-    for (const pane of this.starts) {
-      if (pane >= shared) more = true
-      else this.state.mapDelete(entry, PANES, pane)
+    for (const number of this.numbers) {
+      if (number >= shared) more = true
+      else this.state.mapDelete(entry, PANES, number)
     }
-    this.starts.length = 0
+    this.accs.length = 0
     if (more) (domain === 'event' ? this.eventTimers : this.processingTimers).set(at + this.slide, entry.key)
     if (acc !== undefined) this.emit(entry, acc, start, end)
   }
@@ -92,26 +98,44 @@ export class PaneWindowOperator extends KeyedOperator {
     return alignDown(after - this.size, this.slide, this.offset) + this.slide + this.size
   }
 
-  /** Merges the panes of a window in order of time, and leaves their starts in `starts`. */
-  private mergePanes(entry: KeyEntry, start: number, end: number): any {
+  /** Merges the panes of a window in order of time, and leaves their numbers in `numbers`. */
+  private mergePanes(entry: KeyEntry, first: number): any {
     const entries = this.state.slot(entry, PANES).entries
-    const starts = this.starts
-    starts.length = 0
-    if (entries.size * this.pane < this.size) {
-      for (const [pane, acc] of entries)
-        if (acc !== DELETED && (pane as number) >= start && (pane as number) < end) starts.push(pane as number)
-      if (starts.length > 1) starts.sort(compareNumbers)
+    const numbers = this.numbers
+    const accs = this.accs
+    const end = first + this.panes
+    let ordered = true
+    let count = 0
+    if (entries.size < this.panes) {
+      for (const [number, acc] of entries as Map<number, any>) {
+        if (acc === DELETED || number < first || number >= end) continue
+        if (count > 0 && number < numbers[count - 1]!) ordered = false
+        numbers[count] = number
+        accs[count++] = acc
+      }
     } else {
-      for (let pane = start; pane < end; pane += this.pane) {
-        const acc = entries.get(pane)
-        if (acc !== undefined && acc !== DELETED) starts.push(pane)
+      for (let number = first; number < end; number++) {
+        const acc = entries.get(number)
+        if (acc === undefined || acc === DELETED) continue
+        numbers[count] = number
+        accs[count++] = acc
       }
     }
+    numbers.length = count
+    accs.length = count
+    if (!ordered) {
+      numbers.sort((a, b) => a - b)
+      for (let i = 0; i < count; i++) accs[i] = entries.get(numbers[i]!)
+    }
+    return this.panes === 1 ? accs[0] : this.mergeAll(accs, first * this.pane + this.offset + this.size - 1)
+  }
+
+  private mergeAll(accs: readonly any[], timestamp: number): any {
     let merged: any
     try {
-      for (const pane of starts) merged = this.fold.merge!(merged, entries.get(pane))
+      for (let i = 0; i < accs.length; i++) merged = this.fold.merge!(merged, accs[i])
     } catch (error) {
-      throw userError(this.ctx, end - 1, this.options.reduce === undefined ? "the aggregate's merge" : 'reduce', error)
+      throw userError(this.ctx, timestamp, this.options.reduce === undefined ? "the aggregate's merge" : 'reduce', error)
     }
     return merged
   }
@@ -138,8 +162,4 @@ export class PaneWindowOperator extends KeyedOperator {
 
 function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b)
-}
-
-function compareNumbers(a: number, b: number): number {
-  return a - b
 }
