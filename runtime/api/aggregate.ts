@@ -125,7 +125,7 @@ type InputOf<P extends Parts> = {
 }[keyof P] extends (value: infer I) => void
   ? I
   : never
-type ResultOf<P extends Parts> = { [N in keyof P]: P[N] extends Aggregate<any, any, infer O> ? O : never }
+type ResultOf<P extends Parts> = { -readonly [N in keyof P]: P[N] extends Aggregate<any, any, infer O> ? O : never }
 
 /**
  * Several aggregates at once, as an object of their results.
@@ -133,7 +133,7 @@ type ResultOf<P extends Parts> = { [N in keyof P]: P[N] extends Aggregate<any, a
  * @example
  * sales.keyBy('shop').window(tumbling('1h')).aggregate(all({ sales: count(), revenue: sum('price') }))
  */
-export function all<const P extends Parts>(parts: P): Aggregate<InputOf<P>, { [N in keyof P]: any }, ResultOf<P>> {
+export function all<P extends Parts>(parts: P): Aggregate<InputOf<P>, { [N in keyof P]: any }, ResultOf<P>> {
   const names = Object.keys(parts)
   const each = (make: (part: Aggregate<any, any, any>, name: string) => unknown): any => {
     const result: Record<string, unknown> = {}

@@ -2,7 +2,7 @@ import type { Edge } from '../graph/graph.ts'
 import type { Key, KeyPart } from '../graph/key.ts'
 import type { AsyncCall, KeyedAsyncCall } from '../operators/async-options.ts'
 import { DEDUP_STATES, DedupOperator } from '../operators/dedup.ts'
-import { JOIN_WITH_STATES, JoinWithOperator } from '../operators/join-with.ts'
+import { JoinWithOperator, joinWithStates } from '../operators/join-with.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import { ProcessOperator } from '../operators/process.ts'
 import { REDUCE_STATES, ReduceOperator } from '../operators/reduce.ts'
@@ -13,7 +13,7 @@ import type { AsyncOptions } from './async.ts'
 import { describe, syncFunction, wholeNumber } from './check.ts'
 import { BroadcastConnectedStreams, type BroadcastStream, checkStates, KeyedConnectedStreams } from './connected.ts'
 import { emitting, type KeyedContext, type NoState, type Results, type StreamContext } from './context.ts'
-import { type Duration, formatDuration, positiveDuration } from './duration.ts'
+import { type Duration, formatDuration, nonNegativeDuration, positiveDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
 import { IntervalJoin, WindowJoin } from './joins.ts'
 import { type OrderBy, ordering } from './ordering.ts'
@@ -141,12 +141,16 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
 
   /**
    * Drops a record if one with the same key and id came before it, less than `ttl` of event time apart. A record without an id (undefined or null)
-   * passes.
+   * passes. Ids are forgotten a `ttl` behind the watermark, so a duplicate that is later than that would pass; with `allowedLateness`, they are kept
+   * for so much longer, records later than it are dropped (or go to `lateTo`), and no duplicate ever passes.
    *
    * @example
    * events.keyBy('user_id').dedup('event_id', { ttl: '1h' })
    */
-  dedup(id: (keyof T & string) | ((value: T) => KeyPart | null | undefined), options: { ttl: Duration }): KeyedStream<T, K> {
+  dedup(
+    id: (keyof T & string) | ((value: T) => KeyPart | null | undefined),
+    options: { ttl: Duration; allowedLateness?: Duration; lateTo?: OutputTag<T> },
+  ): KeyedStream<T, K> {
     const byField = typeof id === 'string'
     if (!byField) syncFunction(id, 'dedup', "Write dedup('event_id', { ttl: '1h' })")
     if (options?.ttl === undefined) {
@@ -157,13 +161,16 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
       )
     }
     const ttlMs = positiveDuration(options.ttl, 'dedup: ttl')
+    const latenessMs =
+      options.allowedLateness === undefined ? undefined : nonNegativeDuration(options.allowedLateness, 'dedup: allowedLateness')
     const of = byField ? (value: any) => value[id] : (id as (value: any) => KeyPart | null | undefined)
     return this.keyed({
       type: 'dedup',
       states: DEDUP_STATES,
-      create: () => new DedupOperator({ id: of, ttlMs }),
+      create: () => new DedupOperator({ id: of, ttlMs, latenessMs, lateTag: options.lateTo }),
+      sideOutputs: options.lateTo !== undefined,
       ...(byField ? { reads: { fields: [id], passes: true } } : {}),
-      detail: `${byField ? `${id}, ` : ''}ttl ${formatDuration(ttlMs)}`,
+      detail: `${byField ? `${id}, ` : ''}ttl ${formatDuration(ttlMs)}${latenessMs === undefined ? '' : `, lateness ${formatDuration(latenessMs)}`}`,
     })
   }
 
@@ -216,7 +223,7 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
   /**
    * Enriches each record with the latest value of another stream for its key. `event` (default): the latest as of the record's own time, once the
    * watermark has passed it (Flink's event-time temporal join), so the result does not depend on the order of arrival. `arrival`: at once,
-   * whatever arrived last.
+   * whatever arrived last. `ttl`: a value older than this is no longer joined, and its state goes; without it the latest value of each key stays.
    *
    * @example
    * candidates.joinWith(users, (candidate, user) => ({ ...candidate, user }))
@@ -224,20 +231,21 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
   joinWith<U, R>(
     other: KeyedStream<U, K>,
     join: (left: T, right: U | undefined) => R,
-    options: { time?: 'event' | 'arrival'; lateTo?: OutputTag<T> } = {},
+    options: { time?: 'event' | 'arrival'; ttl?: Duration; lateTo?: OutputTag<T> } = {},
   ): KeyedStream<R, K> {
     this.checkOther(other, 'joinWith')
     syncFunction(join, 'joinWith', 'Write joinWith(users, (left, right) => …)')
+    const ttlMs = options.ttl === undefined ? undefined : positiveDuration(options.ttl, 'joinWith: ttl')
     const time = options.time ?? 'event'
     if (time !== 'event' && time !== 'arrival')
       throw new PipelineError('joinWith', `time is '${String(time)}'`, "Choose 'event' or 'arrival'")
     const node = this.builder.add({
       type: 'joinWith',
       inputs: [this.edges, other.edges],
-      states: JOIN_WITH_STATES,
+      states: joinWithStates(ttlMs),
       create: () => new JoinWithOperator({ join, time, lateTag: options.lateTo }),
       sideOutputs: options.lateTo !== undefined,
-      detail: `as of ${time} time`,
+      detail: `as of ${time} time${ttlMs === undefined ? '' : `, ttl ${formatDuration(ttlMs)}`}`,
     })
     return this.builder.output(node) as KeyedStream<R, K>
   }

@@ -8,7 +8,7 @@ import { PipelineError } from './error.ts'
 export type KeyField<T> = { [N in keyof T]-?: T[N] extends KeyPart ? N : never }[keyof T] & string
 
 /** The key that several fields make. */
-export type KeyOfFields<T, F extends readonly (keyof T)[]> = { readonly [I in keyof F]: T[F[I]] } & Key
+export type KeyOfFields<T, F extends readonly (keyof T)[]> = { readonly [I in keyof F]: Extract<T[F[I]], KeyPart> }
 
 const REMEDY = "Give it a field ('user_id'), a list of fields (['user_id', 'item_id']) or a function (e => e.user_id)"
 

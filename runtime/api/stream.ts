@@ -206,7 +206,7 @@ export class Stream<T> {
    * events.keyBy(['user_id', 'item_id'])
    * events.keyBy(e => e.user_id)
    */
-  keyBy<F extends KeyField<T>>(field: F): KeyedStream<T, T[F] & Key>
+  keyBy<F extends KeyField<T>>(field: F): KeyedStream<T, Extract<T[F], Key>>
   keyBy<const F extends readonly [KeyField<T>, ...KeyField<T>[]]>(fields: F): KeyedStream<T, KeyOfFields<T, F>>
   keyBy<const K extends Key>(fn: (value: T) => K): KeyedStream<T, K>
   keyBy(by: unknown): KeyedStream<T, any> {

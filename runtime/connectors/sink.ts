@@ -17,8 +17,8 @@ export type SinkState = { readonly [field: string]: string | number }
 
 /** One subtask's writer. */
 export interface SinkWriter<T> {
-  /** Takes one record; buffers it. */
-  write(value: T, record: { readonly timestamp: number; readonly key: unknown }): void
+  /** Takes one record; buffers it. (A property, so that a sink of another type is refused: methods are compared loosely.) */
+  readonly write: (value: T, record: { readonly timestamp: number; readonly key: unknown }) => void
   /**
    * Called just before each commit that has written something, or that is a checkpoint's cut: when it resolves, all that was
    * written is durable outside (idempotently, by `commit`), or staged. What it returns is kept with the commit. The commit itself may still
