@@ -2,6 +2,7 @@ import type { KeyPart } from '../graph/key.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { KeyedOperator } from './keyed-operator.ts'
+import type { OutputTag } from './output-tag.ts'
 import { UserCodeError, userError } from './user-code.ts'
 
 /** Id → timestamp of the record that counts as the first. */
@@ -15,25 +16,42 @@ export interface DedupOptions<T> {
   readonly id: (value: T) => string | number | null | undefined
   /** In event time: how far from the first record with its id (before or after) a record counts as a duplicate. */
   readonly ttlMs: number
+  /** Records this far behind the watermark are late and go no further: whether they are duplicates is no longer known. Undefined: none is late. */
+  readonly latenessMs?: number
+  /** Late records; they are dropped otherwise. */
+  readonly lateTag?: OutputTag<T>
 }
 
 /**
  * Drops a record if one with the same key and id came before it and their timestamps lie less than the TTL apart. Duplicates do not
  * renew the TTL: a record a full TTL after the first passes, and is the first from then on.
+ *
+ * An id is remembered until the watermark is a TTL and the lateness behind its first record. So with a lateness, no duplicate gets through, however
+ * late; without one, a duplicate may that comes when the watermark is a TTL or more beyond its first.
  */
 export class DedupOperator<T> extends KeyedOperator {
   private readonly id: DedupOptions<T>['id']
   private readonly ttlMs: number
+  private readonly keptMs: number
   private readonly sweepMs: number
+  private readonly latenessMs: number
+  private readonly lateTag: OutputTag<T> | undefined
 
   constructor(options: DedupOptions<T>) {
     super()
     this.id = options.id
     this.ttlMs = options.ttlMs
+    this.latenessMs = options.latenessMs ?? Number.POSITIVE_INFINITY
+    this.lateTag = options.lateTag
+    this.keptMs = options.ttlMs + (options.latenessMs ?? 0)
     this.sweepMs = Math.max(1, Math.floor(options.ttlMs / SWEEPS_PER_TTL))
   }
 
   protected onRecord(entry: KeyEntry, value: T, timestamp: number): void {
+    if (timestamp + this.latenessMs <= this.currentWatermark) {
+      if (this.lateTag !== undefined) this.ctx.side(this.lateTag.id).record(value, timestamp, entry.key)
+      return
+    }
     const id = this.idOf(value, timestamp)
     if (id !== undefined) {
       const first: number | undefined = this.state.mapGet(entry, 0, id, 0)
@@ -43,16 +61,16 @@ export class DedupOperator<T> extends KeyedOperator {
     this.ctx.output.record(value, timestamp, entry.key)
   }
 
-  /** Forgets the ids that no record above the watermark can be a duplicate of. */
+  /** Forgets the ids that no record which is not late can be a duplicate of. */
   protected override onTimer(entry: KeyEntry, at: number): void {
     for (const [id, first] of this.state.mapEntries(entry, 0, 0)) {
-      if (first + this.ttlMs <= at) this.state.mapDelete(entry, 0, id)
+      if (first + this.keptMs <= at) this.state.mapDelete(entry, 0, id)
     }
   }
 
   private remember(entry: KeyEntry, id: KeyPart, timestamp: number): void {
     this.state.mapSet(entry, 0, id, timestamp, 0)
-    this.eventTimers.set(Math.ceil((timestamp + this.ttlMs) / this.sweepMs) * this.sweepMs, entry.key)
+    this.eventTimers.set(Math.ceil((timestamp + this.keptMs) / this.sweepMs) * this.sweepMs, entry.key)
   }
 
   private idOf(value: T, timestamp: number): KeyPart | undefined {

@@ -15,6 +15,13 @@ export const JOIN_WITH_STATES: readonly StateDeclaration[] = [
   { name: 'waiting', primitive: 'map', load: 'all' },
 ]
 
+/** The same, where the latest value of a key is forgotten after a while. */
+export function joinWithStates(ttlMs?: number): readonly StateDeclaration[] {
+  if (ttlMs === undefined) return JOIN_WITH_STATES
+  const [latest, ...others] = JOIN_WITH_STATES
+  return [{ ...latest!, ttl: { ms: ttlMs, time: 'event', refresh: 'write' } }, ...others]
+}
+
 export interface JoinWithOptions<L, R, O> {
   /** `right` is undefined where none is known for the key. */
   readonly join: (left: L, right: R | undefined) => O
@@ -77,7 +84,7 @@ export class JoinWithOperator<L, R, O> extends KeyedOperator {
   /** A late one counts from now on, unless a newer one is known: no left record that is still to come can tell the difference. */
   private onRight(entry: KeyEntry, right: R, timestamp: number): void {
     if (timestamp <= this.currentWatermark) {
-      const latest: Version<R> | undefined = this.state.value(entry, LATEST, 0)
+      const latest: Version<R> | undefined = this.state.value(entry, LATEST, timestamp)
       if (latest === undefined || latest.at <= timestamp) this.setLatest(entry, right, timestamp)
       return
     }
@@ -86,11 +93,11 @@ export class JoinWithOperator<L, R, O> extends KeyedOperator {
   }
 
   private setLatest(entry: KeyEntry, value: R, at: number): void {
-    this.state.setValue(entry, LATEST, { at, value } satisfies Version<R>, 0)
+    this.state.setValue(entry, LATEST, { at, value } satisfies Version<R>, at)
   }
 
   private emit(entry: KeyEntry, left: L, timestamp: number): void {
-    const latest: Version<R> | undefined = this.state.value(entry, LATEST, 0)
+    const latest: Version<R> | undefined = this.state.value(entry, LATEST, timestamp)
     let joined: O
     try {
       joined = this.options.join(left, latest?.value)

@@ -4,8 +4,8 @@ import { ENTRY_RECORD, type FrameHeader, type FrameWriter, readFrame } from '../
 import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
 
 /**
- * A commit's state changes, as the chunk that its item refers to. A chunk has the layout of a frame: the edge says which table (operator and
- * state), the kind whether it was written or deleted, the timestamp when it expires (0: never).
+ * A commit's state changes, as the chunk that its item refers to. A chunk is a frame, or as many as they take, one behind the other: the edge says
+ * which table (operator and state), the kind whether it was written or deleted, the timestamp when it expires (0: never).
  */
 const WRITTEN = 0
 const DELETED_KIND = 3
@@ -13,6 +13,10 @@ const DELETED_KIND = 3
 const TABLES = 32
 const EVENT_TIMERS = 30
 const PROCESSING_TIMERS = 31
+/** Estimated bytes at which a chunk goes on in another frame: well below what a frame can hold, as one change may be large. */
+const CHUNK_FRAME_BYTES = 1 << 20
+/** Where a frame says how long it is (docs/frame-format.md). */
+const FRAME_LENGTH_AT = 8
 
 /** One change, as a chunk holds it. The object is reused: read it before the next one. */
 export interface Change {
@@ -35,23 +39,50 @@ export function encodeChanges(
   operators: readonly KeyedOperator[],
   header: FrameHeader,
 ): Uint8Array | undefined {
+  const chunk = new ChunkWriter(writer, header)
   operators.forEach((operator, index) => {
     const base = index * TABLES
     for (const entry of operator.state.dirty) {
       for (let bits = entry.dirty, i = 0; bits !== 0; bits >>>= 1, i++) {
-        if (bits & 1) writeState(writer, operator, entry, base, i)
+        if (bits & 1) writeState(chunk, operator, entry, base, i)
       }
     }
     for (const c of operator.eventTimers.changes)
-      writer.record(base + EVENT_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
+      chunk.record(base + EVENT_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
     for (const c of operator.processingTimers.changes) {
-      writer.record(base + PROCESSING_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
+      chunk.record(base + PROCESSING_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
     }
   })
-  return writer.count === 0 ? undefined : writer.finish(header)
+  return chunk.finish()
 }
 
-function writeState(writer: FrameWriter, operator: KeyedOperator, entry: KeyEntry, base: number, index: number): void {
+/** Writes changes into as many frames as they take. */
+class ChunkWriter {
+  private readonly writer: FrameWriter
+  private readonly header: FrameHeader
+  private readonly full: Uint8Array[] = []
+
+  constructor(writer: FrameWriter, header: FrameHeader) {
+    this.writer = writer
+    this.header = header
+  }
+
+  record(table: number, value: unknown, timestamp: number, key: KeyPart, kind: number): void {
+    this.writer.record(table, value, timestamp, key, kind)
+    if (this.writer.approximateBytes >= CHUNK_FRAME_BYTES) this.close()
+  }
+
+  finish(): Uint8Array | undefined {
+    if (this.writer.count > 0) this.close()
+    return this.full.length > 1 ? Buffer.concat(this.full) : this.full[0]
+  }
+
+  private close(): void {
+    this.full.push(this.writer.finish({ ...this.header, index: this.full.length + 1 }))
+  }
+}
+
+function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntry, base: number, index: number): void {
   const declaration = operator.state.declarations[index]!
   const expires = declaration.ttl !== undefined
   const table = base + index
@@ -100,8 +131,19 @@ function settle(slot: MapSlot): void {
 
 /** The changes of a chunk, in the order of writing. */
 export function forEachChange(chunk: Uint8Array, visit: (change: Change) => void): void {
-  const cursor = readFrame(chunk).reader()
   const change: Change = { operator: 0, state: 0, key: '', written: true, value: undefined, timestamp: 0 }
+  const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  for (let at = 0; at < chunk.length; ) {
+    const behind = at + FRAME_LENGTH_AT + 4
+    // A frame that is cut, or says nonsense, is for readFrame to refuse.
+    const end = behind <= chunk.length ? Math.max(behind, at + view.getUint32(at + FRAME_LENGTH_AT, true)) : chunk.length
+    visitFrame(chunk.subarray(at, end), change, visit)
+    at = end
+  }
+}
+
+function visitFrame(frame: Uint8Array, change: Change, visit: (change: Change) => void): void {
+  const cursor = readFrame(frame).reader()
   while (cursor.next() === ENTRY_RECORD) {
     const table = cursor.edge % TABLES
     change.operator = (cursor.edge - table) / TABLES

@@ -131,6 +131,6 @@ test('latency is waited for, and a call can be given up', async () => {
   const start = performance.now()
   await calls.userTower(batch)
   assert.ok(performance.now() - start >= 190)
-  await assert.rejects(calls.userTower(batch, AbortSignal.timeout(20)), ModelError)
+  await assert.rejects(calls.userTower(batch, { signal: AbortSignal.timeout(20) }), ModelError)
   await stop(slow)
 })

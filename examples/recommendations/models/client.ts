@@ -24,48 +24,53 @@ export class ModelError extends Error {
   }
 }
 
+/** What `mapAsyncBatch` gives to a call. */
+interface CallOptions {
+  signal: AbortSignal
+}
+
 /** The pipeline's model calls: each takes a batch, answers in its order, and throws `ModelError` for the whole of it. */
 export interface Models {
-  userTower(batch: UserActivity[], signal?: AbortSignal): Promise<User[]>
+  userTower(batch: UserActivity[], options?: CallOptions): Promise<User[]>
   /** About 500 of the index and the user's own clicks and views. */
-  annLookup(batch: User[], signal?: AbortSignal): Promise<Candidates[]>
-  fetchItemFeatures<T extends RankInput>(batch: T[], signal?: AbortSignal): Promise<(T & RankInputWithFeatures)[]>
+  annLookup(batch: User[], options?: CallOptions): Promise<Candidates[]>
+  fetchItemFeatures<T extends RankInput>(batch: T[], options?: CallOptions): Promise<(T & RankInputWithFeatures)[]>
   /** The top 100. */
-  rank(batch: RankInputWithFeatures[], signal?: AbortSignal): Promise<Recommendation[]>
+  rank(batch: RankInputWithFeatures[], options?: CallOptions): Promise<Recommendation[]>
 }
 
 /** Model calls to the endpoints at `url`, which is asked for at the first call. */
 export function modelsAt(url: () => string | Promise<string>): Models {
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
-  async function call<E extends keyof Calls>(endpoint: E, batch: Calls[E]['request'], signal?: AbortSignal) {
+  async function call<E extends keyof Calls>(endpoint: E, batch: Calls[E]['request'], options?: CallOptions) {
     if (batch.length === 0) return [] as Calls[E]['answer']
-    return (await post(agent, await url(), endpoint, batch, signal)) as Calls[E]['answer']
+    return (await post(agent, await url(), endpoint, batch, options?.signal)) as Calls[E]['answer']
   }
   return {
-    async userTower(batch, signal) {
+    async userTower(batch, options) {
       const activities = batch.map(user => user.activity)
-      const embeddings = await call('tower', activities, signal)
+      const embeddings = await call('tower', activities, options)
       return batch.map((user, i) => ({ ...user, embedding: embeddings[i]! }))
     },
-    async annLookup(batch, signal) {
+    async annLookup(batch, options) {
       const questions = batch.map(user => ({ embedding: user.embedding, also: user.activity.recent_clicks }))
-      const nearest = await call('ann', questions, signal)
+      const nearest = await call('ann', questions, options)
       return batch.map(({ user_id, window_end }, i) => {
         const none = nearest[i]!.item_ids.map(() => 0)
         return { user_id, window_end, ...nearest[i]!, views: none, sources: none.map(() => FROM_ANN) }
       })
     },
-    async fetchItemFeatures(batch, signal) {
+    async fetchItemFeatures(batch, options) {
       const ids = [...new Set(batch.flatMap(input => input.item_ids))]
-      const answers = await call('features', ids, signal)
+      const answers = await call('features', ids, options)
       const features = new Map(ids.map((id, i) => [id, answers[i]!]))
       return batch.map(input => ({ ...input, features: input.item_ids.flatMap(id => features.get(id)!) }))
     },
-    async rank(batch, signal) {
+    async rank(batch, options) {
       const slim = batch.map(({ item_ids, similarity, views, sources, embedding, features }) => {
         return { item_ids, similarity, views, sources, embedding, features }
       })
-      const ranked = await call('rank', slim, signal)
+      const ranked = await call('rank', slim, options)
       return batch.map(({ user_id, window_end }, i) => ({ user_id, window_end, items: ranked[i]! }))
     },
   }
