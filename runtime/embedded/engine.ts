@@ -22,7 +22,7 @@ const BATCH = 1000
 const STATE_MEMORY = 128 * 1024 * 1024
 /** Frames that may wait between stages before sources pause. */
 const BACKLOG_BYTES = 64 * 1024 * 1024
-/** Sources pause when state that only the log has grows beyond this multiple of the memory given to state. */
+/** Sources pause when state grows by more than this multiple of the memory given to it before a checkpoint is through. */
 const CONGESTED = 2
 
 /**
@@ -97,6 +97,7 @@ class Run {
   private failure: unknown
   private ending = false
   private stateMemory = 0
+  private settled = 0
 
   constructor(
     topology: Topology,
@@ -117,8 +118,7 @@ class Run {
       startedAt: ports.clock.now(),
       stopping: () => this.stopping,
       ended: () => this.ending || this.failure !== undefined,
-      congested: () =>
-        streams.backlogBytes > BACKLOG_BYTES || this.stateMemory > CONGESTED * (options.stateMemory ?? STATE_MEMORY),
+      congested: () => streams.backlogBytes > BACKLOG_BYTES || this.unsettled > CONGESTED * this.stateBudget,
     }
     const limits = { ...defaultLimits, recordsMax: options.batchSize ?? defaultLimits.recordsMax }
     for (const at of topology.stages) {
@@ -174,10 +174,9 @@ class Run {
     while (!this.finished && !this.stopping && this.failure === undefined) {
       await this.report.changed.wait(Math.max(1, Math.min(100, next - this.shared.ports.clock.now())))
       const now = this.shared.ports.clock.now()
-      const full = this.stateMemory > (this.options.stateMemory ?? STATE_MEMORY)
+      const full = this.unsettled > this.stateBudget
       if (now < next && !full) continue
-      if (this.checkpointer.somethingNew) await this.checkpointer.run()
-      this.measureState()
+      if (!this.checkpointer.somethingNew || (await this.checkpointer.run())) this.settle()
       next = this.shared.ports.clock.now() + interval
     }
     if (this.failure === undefined && this.checkpointer.somethingNew) await this.checkpointer.run()
@@ -205,8 +204,28 @@ class Run {
     }
     const live = subtask.current
     if (live === undefined) return
-    evict(live.chain.keyed, live.marker, (this.options.stateMemory ?? STATE_MEMORY) / this.workers.length)
+    evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
     if (++this.commits % 16 === 0) this.measureState()
+  }
+
+  /** After a checkpoint: what is in the base leaves memory, and what then remains (timers, for one) no checkpoint can help with. */
+  private settle(): void {
+    for (const w of this.workers) {
+      const live = w.subtask.current
+      if (live !== undefined) evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
+    }
+    this.measureState()
+    this.settled = this.stateMemory
+    for (const w of this.workers) w.signal.announce()
+  }
+
+  /** Bytes of state that have come since the last checkpoint. */
+  private get unsettled(): number {
+    return this.stateMemory - this.settled
+  }
+
+  private get stateBudget(): number {
+    return this.options.stateMemory ?? STATE_MEMORY
   }
 
   private measureState(): void {

@@ -44,7 +44,11 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
   let lastRecordAt = shared.ports.clock.now()
   const read = async () => {
     const { working } = await subtask.ready()
-    if (working.sourceDone || shared.stopping() || shared.congested()) return false
+    if (working.sourceDone || shared.stopping()) return false
+    if (shared.congested()) {
+      lastRecordAt = shared.ports.clock.now() // it waits for the others: it is not idle
+      return false
+    }
     const batch = await reader.read(working.source, shared.batchSize)
     if (batch.records.length === 0 && !batch.done) return false
     await subtask.deliverSource(batch)

@@ -5,6 +5,9 @@ import type { KeyedState } from '../state/keyed-state.ts'
 import { Timers } from '../state/timers.ts'
 import { Operator, type Receiver, WatermarkMerge } from './operator.ts'
 
+/** Keys whose timers of one time are loaded and fired together: all the keys of a large window would not fit in memory. */
+const DUE_KEYS = 1000
+
 /** Input that waits for state to be loaded. */
 type Waiting = { input: number; value: any; timestamp: number; key: KeyPart } | { watermark: number }
 
@@ -113,7 +116,7 @@ export abstract class KeyedOperator extends Operator {
     const until = now
     while (this.processingTimers.size > 0 && this.processingTimers.next <= until) {
       const at = this.processingTimers.next
-      const due = this.processingTimers.due(at)
+      const due = this.processingTimers.due(at, DUE_KEYS)
       await this.state.load(this.withPinned(due.map(d => d.key)))
       for (const { key, tag } of due) {
         if (!this.processingTimers.delete(at, key, tag)) continue
@@ -155,7 +158,7 @@ export abstract class KeyedOperator extends Operator {
     // size: at the input's end `timestamp` is Infinity, and so is `next` when there are no timers
     while (this.eventTimers.size > 0 && this.eventTimers.next <= timestamp) {
       const at = this.eventTimers.next
-      const due = this.eventTimers.due(at)
+      const due = this.eventTimers.due(at, DUE_KEYS)
       if (!this.state.resident(due)) return
       if (this.pinned !== undefined && this.state.lookup(this.pinned) === undefined) return
       for (const { key, tag } of due) {
@@ -187,7 +190,7 @@ export abstract class KeyedOperator extends Operator {
     const keys: KeyPart[] = []
     for (const w of this.waiting) if (!('watermark' in w)) keys.push(w.key)
     if (this.firing !== undefined && this.eventTimers.next <= this.firing) {
-      for (const d of this.eventTimers.due(this.eventTimers.next)) keys.push(d.key)
+      for (const d of this.eventTimers.due(this.eventTimers.next, DUE_KEYS)) keys.push(d.key)
     }
     await this.state.load(this.withPinned(keys))
   }

@@ -1,6 +1,8 @@
+import type { KeyPart } from '../graph/key.ts'
 import type { KeyedOperator } from '../operators/keyed-operator.ts'
 import { BROADCAST_KEY } from './broadcast.ts'
 import type { KeyEntry, MapSlot } from './entry.ts'
+import type { KeyedState } from './keyed-state.ts'
 
 /** Rough bytes of V8 heap that an entry, a map entry and a key's own string take beside the value. */
 const ENTRY_BYTES = 200
@@ -51,21 +53,49 @@ function valueBytes(value: unknown, depth: number): number {
   return bytes
 }
 
+/** Where evicting of one operator's entries goes on: looking at all of them with each commit would cost the square of their number. */
+interface Hand {
+  next: Iterator<[KeyPart, KeyEntry]>
+  /** Entries there were, and the marker, when it stopped. */
+  size: number
+  marker: number
+}
+
+const hands = new WeakMap<KeyedState, Hand>()
+/** Entries looked at for each that came since the last time. */
+const LOOKS = 4
+const LOOKS_MIN = 256
+
 /**
- * Drops entries that the base has (their last version is at or below the marker) and that were not used lately, oldest first, until
- * memory is well below `budget`. Entries that only the log has stay: a checkpoint has to materialise them first.
+ * Drops entries that the base has (their last version is at or below the marker) and that were not used since the last commit, until
+ * memory is well below `budget`. Entries that only the log has stay: a checkpoint has to materialise them first. After one, all entries are looked at;
+ * between two, about as many as were added.
  */
 export function evict(operators: readonly KeyedOperator[], marker: number, budget: number): void {
   let bytes = estimateBytes(operators)
   if (bytes <= budget) return
   for (const operator of operators) {
-    if (operator.state.loader === undefined) continue
+    const { state } = operator
+    if (state.loader === undefined) continue
+    const { entries } = state
     const each = sampleBytes(operator)
-    for (const [key, entry] of operator.state.entries) {
-      if (bytes <= budget * TARGET) return
-      if (entry.dirty !== 0 || entry.version > marker || entry.touched >= operator.state.epoch || key === BROADCAST_KEY) continue
-      operator.state.entries.delete(key)
+    const hand = hands.get(state) ?? { next: entries.entries(), size: 0, marker: -1 }
+    hands.set(state, hand)
+    const growth = Math.max(0, entries.size - hand.size)
+    let looks = hand.marker === marker ? Math.min(entries.size, LOOKS_MIN + LOOKS * growth) : entries.size
+    hand.marker = marker
+    while (looks-- > 0 && bytes > budget * TARGET) {
+      let item = hand.next.next()
+      if (item.done) {
+        hand.next = entries.entries()
+        item = hand.next.next()
+        if (item.done) break
+      }
+      const [key, entry] = item.value
+      if (entry.dirty !== 0 || entry.version > marker || entry.touched >= state.epoch || key === BROADCAST_KEY) continue
+      entries.delete(key)
       bytes -= each
     }
+    hand.size = entries.size
   }
 }

@@ -8,6 +8,13 @@ export interface TimerChange {
   readonly tag: KeyPart
 }
 
+/** The keys of one bucket in firing order; those before `next` have fired. */
+interface FiringOrder {
+  readonly at: number
+  readonly keys: KeyPart[]
+  next: number
+}
+
 /**
  * The timers of one operator in one time domain. A timer is (time, key, tag) and exists once. Timers of one time share a bucket, because windows
  * of many keys end together. They fire by time, then key, then tag, whatever order they were set in: a run that was killed
@@ -22,6 +29,8 @@ export class Timers {
   /** Binary min-heap of the buckets' times; a time whose bucket is gone is skipped when it comes up. */
   private readonly heap: number[] = []
   private count = 0
+  /** Of the bucket that is firing. */
+  private order: FiringOrder | undefined
 
   get size(): number {
     return this.count
@@ -57,14 +66,42 @@ export class Timers {
     else this.remove(at, key, tag)
   }
 
-  /** The keys and tags of one time, in firing order. */
-  due(at: number): { key: KeyPart; tag: KeyPart }[] {
+  /** The keys and tags of one time, in firing order; the first `limit` keys of them. */
+  due(at: number, limit = Number.POSITIVE_INFINITY): { key: KeyPart; tag: KeyPart }[] {
+    const bucket = this.buckets.get(at)
+    if (bucket === undefined) return []
+    const order = this.orderOf(at, bucket)
+    while (order.next < order.keys.length && !bucket.has(order.keys[order.next]!)) order.next++
     const list: { key: KeyPart; tag: KeyPart }[] = []
-    for (const [key, tags] of this.buckets.get(at) ?? []) {
-      if (tags instanceof Set) for (const tag of tags) list.push({ key, tag })
+    let keys = 0
+    for (let i = order.next; i < order.keys.length && keys < limit; i++) {
+      const key = order.keys[i]!
+      const tags = bucket.get(key)
+      if (tags === undefined) continue
+      keys++
+      if (tags instanceof Set) for (const tag of [...tags].sort(compareParts)) list.push({ key, tag })
       else list.push({ key, tag: tags })
     }
-    return list.sort((a, b) => compareParts(a.key, b.key) || compareParts(a.tag, b.tag))
+    return list
+  }
+
+  /** Sorted once for a bucket, which fires in many portions when it is large. */
+  private orderOf(at: number, bucket: ReadonlyMap<KeyPart, unknown>): FiringOrder {
+    if (this.order?.at !== at) this.order = { at, keys: [...bucket.keys()].sort(compareParts), next: 0 }
+    return this.order
+  }
+
+  /** A key came (or came back) into the bucket whose order is known. */
+  private reorder(order: FiringOrder, key: KeyPart): void {
+    let low = 0
+    let high = order.keys.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (compareParts(order.keys[middle]!, key) < 0) low = middle + 1
+      else high = middle
+    }
+    if (order.keys[low] !== key) order.keys.splice(low, 0, key)
+    if (low < order.next) order.next = low
   }
 
   private insert(at: number, key: KeyPart, tag: KeyPart): boolean {
@@ -75,8 +112,10 @@ export class Timers {
       this.push(at)
     }
     const tags = bucket.get(key)
-    if (tags === undefined) bucket.set(key, tag)
-    else if (tags instanceof Set) {
+    if (tags === undefined) {
+      bucket.set(key, tag)
+      if (this.order?.at === at) this.reorder(this.order, key)
+    } else if (tags instanceof Set) {
       if (tags.has(tag)) return false
       tags.add(tag)
     } else {
@@ -98,7 +137,10 @@ export class Timers {
       if (tags !== tag) return false
       bucket.delete(key)
     }
-    if (bucket.size === 0) this.buckets.delete(at)
+    if (bucket.size === 0) {
+      this.buckets.delete(at)
+      if (this.order?.at === at) this.order = undefined
+    }
     this.count--
     return true
   }
