@@ -1,4 +1,6 @@
+import type { CheckpointInfo } from '../embedded/inspect.ts'
 import type { Command } from './command.ts'
+import { asUsage } from './error.ts'
 import { bytes, columns, duration } from './format.ts'
 import { checkStateDirectory } from './state-directory.ts'
 
@@ -12,7 +14,7 @@ export const checkpoints: Command = {
   async run(args) {
     const directory = checkStateDirectory(args.positionals[0]!)
     const { listCheckpoints } = await import('../embedded/inspect.ts')
-    const found = await listCheckpoints(directory)
+    const found = await asUsage(() => listCheckpoints(directory))
     if (args.has('json')) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
     else if (found.length === 0) process.stdout.write(`no checkpoints in ${directory}\n`)
     else process.stdout.write(`${columns([['n', 'status', 'started', 'took', 'size', 'reason'], ...found.map(row)])}\n`)
@@ -20,16 +22,6 @@ export const checkpoints: Command = {
   },
 }
 
-interface Checkpoint {
-  readonly n: number
-  readonly status: string
-  readonly startedAt: number
-  readonly completedAt?: number
-  readonly bytes?: number
-  readonly reason?: string
-}
-
-function row({ n, status, startedAt, completedAt, bytes: size, reason }: Checkpoint): string[] {
-  const took = completedAt === undefined ? '' : duration(completedAt - startedAt)
-  return [`${n}`, status, new Date(startedAt).toISOString(), took, size === undefined ? '' : bytes(size), reason ?? '']
+function row({ n, status, startedAt, completedAt, bytes: size, reason }: CheckpointInfo): string[] {
+  return [`${n}`, status, new Date(startedAt).toISOString(), duration(completedAt - startedAt), bytes(size), reason ?? '']
 }

@@ -5,6 +5,16 @@ export class UsageError extends MillraceError {
   override readonly name = 'UsageError'
 }
 
+/** What `work` refuses for good is the fault of what was typed; what may succeed later (a directory in use) stays a failure. */
+export async function asUsage<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof MillraceError && !error.retryable) throw new UsageError(error.message, { cause: error })
+    throw error
+  }
+}
+
 /** An error on standard error: its message, what caused it, and the stacks when asked. */
 export function errorText(error: unknown, verbose: boolean): string {
   if (verbose && error instanceof Error) return `millrace: ${withCauses(error)}`

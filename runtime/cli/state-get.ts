@@ -1,11 +1,12 @@
 import type { Key } from '../graph/key.ts'
 import type { Command } from './command.ts'
+import { asUsage } from './error.ts'
 import { checkStateDirectory } from './state-directory.ts'
 
 export const stateGet: Command = {
   name: 'state get',
   summary: "Show an operator's state for a key",
-  description: `Shows what the operator keeps for KEY, as of the last commit, one line of JSON for each of its states. OPERATOR is its id, as millrace plan prints it.
+  description: `Shows what the operator keeps for KEY, as of the last checkpoint, one line of JSON for each of its states. OPERATOR is its uid, or its id as millrace plan prints it.
 A KEY that reads as a number or as a tuple in JSON is looked up as that first, then as a string; '"42"', quotes included, is always a string.
 Exit code 1 if nothing is kept for that key.`,
   positionals: [
@@ -24,7 +25,7 @@ Exit code 1 if nothing is kept for that key.`,
     const { getState } = await import('../embedded/inspect.ts')
     const state = args.text('state')
     for (const key of keysOf(text)) {
-      const found = await getState(directory, { operator, key, ...(state !== undefined && { state }) })
+      const found = await asUsage(() => getState(directory, { operator, key, state }))
       if (found.length === 0) continue
       process.stdout.write(
         args.has('json') ? `${JSON.stringify(found)}\n` : found.map(entry => `${JSON.stringify(entry)}\n`).join(''),

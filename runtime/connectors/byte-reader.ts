@@ -39,11 +39,23 @@ export async function gzipBytes(path: string): Promise<ByteReader> {
 }
 
 /** Standard input, unpacked if it is gzip. */
-export async function stdinBytes(): Promise<ByteReader> {
-  const first = await firstChunk(process.stdin)
-  if (first === undefined) return { next: async () => undefined, close: async () => {} }
-  process.stdin.unshift(first)
-  return streamBytes(process.stdin, startsLikeGzip(first))
+export function stdinBytes(): ByteReader {
+  let bytes: ByteReader | undefined
+  return {
+    async next() {
+      if (bytes === undefined) {
+        const first = await firstChunk(process.stdin)
+        if (first === undefined) return undefined
+        process.stdin.unshift(first)
+        bytes = streamBytes(process.stdin, startsLikeGzip(first))
+      }
+      return bytes.next()
+    },
+    async close() {
+      await bytes?.close()
+      process.stdin.destroy()
+    },
+  }
 }
 
 function streamBytes(source: Readable, gzip: boolean): ByteReader {

@@ -62,7 +62,7 @@ class LineReader implements SplitReader {
   }
 
   async close(): Promise<void> {
-    await this.ahead?.catch(() => {})
+    // Not after `ahead`: standard input may be silent for ever.
     await this.bytes?.close()
     this.bytes = undefined
   }
@@ -94,7 +94,7 @@ class LineReader implements SplitReader {
     if (this.path === STDIN) {
       if (this.bytes !== undefined || position.offset > 0)
         throw new ConnectorError("standard input can't be read again from where a run stopped: put the records into a file")
-      return this.begin(await stdinBytes(), START)
+      return this.begin(stdinBytes(), START)
     }
     await this.close()
     const file = await open(this.path)

@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { afterEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileSink } from '../../runtime/connectors/file-sink.ts'
-import type { SinkState, SinkWriter } from '../../runtime/connectors/sink.ts'
+import { fileSink as newFileSink } from '../../runtime/connectors/file-sink.ts'
+import type { Sink, SinkState, SinkWriter } from '../../runtime/connectors/sink.ts'
 import { linesOf, SUBTASKS } from './children/file-sink-lines.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'millrace-sink-'))
@@ -15,6 +15,24 @@ const fresh = () => join(root, `t${targets++}`, 'deep', 'out.ndjson')
 const identity = { run: 'r', pipeline: 'p', operatorId: 'o', subtask: 0, parallelism: 1 }
 const context = (run = 'r', subtask = 0) => ({ ...identity, run, subtask })
 const stage = (path: string) => join(path, '..', '.out.ndjson.millrace')
+
+const writers: SinkWriter<any>[] = []
+afterEach(async () => {
+  for (const writer of writers.splice(0)) await writer.close()
+})
+
+/** A file sink whose writers are closed when the test is over, as a process's end would. */
+function fileSink(path: string): Sink<any> {
+  const sink = newFileSink(path)
+  return {
+    ...sink,
+    async open(context, state) {
+      const writer = await sink.open(context, state)
+      writers.push(writer)
+      return writer
+    },
+  }
+}
 
 async function put(
   writer: SinkWriter<any>,

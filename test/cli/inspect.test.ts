@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { directoryWith, millrace } from './cli.ts'
+
+const TOTALS = `
+import { monotonous, ndjson, pipeline, print } from 'millrace'
+import { z } from '${import.meta.resolve('zod')}'
+const Event = z.object({ id: z.union([z.string(), z.number()]), n: z.number() })
+const app = pipeline('totals')
+app.source('events', ndjson(Event), { time: e => e.n, watermark: monotonous() })
+  .keyBy(e => e.id)
+  .reduce((a, b) => ({ id: a.id, n: a.n + b.n }))
+  .uid('total')
+  .sink('totals', print())
+export default app
+`
+
+test('checkpoints and state of a directory that a run left', async () => {
+  const events = [
+    ['u1', 1],
+    ['u1', 2],
+    [42, 5],
+    ['7', 9],
+  ]
+    .map(([id, n]) => JSON.stringify({ id, n }))
+    .join('\n')
+  const cwd = directoryWith({ 'totals.ts': TOTALS, 'events.ndjson': events })
+  const ran = await millrace(['run', 'totals.ts', '--source', 'events=events.ndjson', '--out', 'o', '--state', 's'], { cwd })
+  assert.equal(ran.code, 0, ran.err)
+
+  const listed = await millrace(['checkpoints', 's'], { cwd })
+  assert.match(listed.out, /^n +status +started +took +size +reason\n1 +complete +20\d\d-.*Z +\d+/)
+  const json = JSON.parse((await millrace(['checkpoints', 's', '--json'], { cwd })).out)
+  assert.deepEqual([json[0].n, json[0].status], [1, 'complete'])
+
+  const totalOf = async (key: string) => {
+    const { code, out, err } = await millrace(['state', 'get', 's', 'total', key], { cwd })
+    return code === 0 ? JSON.parse(out).value.n : [code, err]
+  }
+  assert.equal(await totalOf('u1'), 3)
+  assert.equal(await totalOf('42'), 5)
+  assert.equal(await totalOf('7'), 9)
+  assert.deepEqual(await totalOf('u2'), [1, 'millrace: total keeps nothing for the key u2\n'])
+  for (const args of [
+    ['state', 'get', 's', 'totl', 'u1'],
+    ['state', 'get', 's', 'total', 'u1', '--state', 'none'],
+    ['checkpoints', '.'],
+  ]) {
+    const { code, out, err } = await millrace(args, { cwd })
+    assert.deepEqual([code, out], [2, ''], err)
+    assert.match(err, /^millrace: [^\n]+\n$/)
+  }
+})
