@@ -1,5 +1,5 @@
 import { keyGroup } from '../graph/key.ts'
-import type { BaseItem, Ports } from '../ports.ts'
+import type { BaseItem, KeyedStore, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
 import { decodeItem } from '../protocol/item.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
@@ -19,6 +19,8 @@ export interface Materialised {
   readonly to: number
   readonly items: number
   readonly bytes: number
+  /** Partitions that got tombstones, which `sweepTombstones` removes once nobody can hold an older value any more (E4). */
+  readonly tombstones: ReadonlySet<string>
 }
 
 /**
@@ -37,10 +39,14 @@ export async function materialise(
   const fold = new Fold(topology, at, shard)
   let items = 0
   let bytes = 0
+  const tombstones = new Set<string>()
   const flush = async () => {
     const batch = fold.take()
     items += batch.length
-    for (const item of batch) bytes += item.value?.length ?? 0
+    for (const item of batch) {
+      if (item.value === undefined) tombstones.add(item.pk)
+      else bytes += item.value.length
+    }
     if (batch.length > 0) await ports.store.upsert(batch)
   }
   for (let version = from; version < cut; ) {
@@ -58,7 +64,7 @@ export async function materialise(
   }
   await flush()
   if (cut > from) await writeMarker(ports.store, log, cut)
-  return { from, to: cut, items, bytes }
+  return { from, to: cut, items, bytes, tombstones }
 }
 
 /** The last change of each entry. */
@@ -106,4 +112,13 @@ class Fold {
     const value = c.written ? pack(isMap ? c.value.v : c.value) : undefined
     return declaration.ttl === undefined ? { ...address, v, value } : { ...address, v, value, expiry: c.timestamp }
   }
+}
+
+/**
+ * Removes the tombstones that a fold up to version `to` wrote. Only when no older materialiser or view of this subtask can be alive (E4): the
+ * embedded engine, which alone has the directory, does it one checkpoint later.
+ */
+export async function sweepTombstones(store: KeyedStore, { tombstones, to }: Materialised): Promise<void> {
+  // Values are not swept here: their expiry is by the event clock of their operator, which has no single `now`.
+  for (const pk of tombstones) await store.sweep(pk, to, Number.NEGATIVE_INFINITY)
 }

@@ -3,7 +3,7 @@ import type { Topology } from '../stage/topology.ts'
 import { pack } from '../state/codec.ts'
 import { type Part, partsOf } from './cut.ts'
 import { type Decision, decide, decisionOf, decisions } from './decision.ts'
-import { materialise } from './materialise.ts'
+import { type Materialised, materialise } from './materialise.ts'
 import { retain } from './retention.ts'
 
 /**
@@ -31,8 +31,8 @@ export async function collectParts(
   return { parts: found.flatMap(f => f.part ?? []), missing: found.filter(f => f.part === undefined).map(f => f.name) }
 }
 
-export async function materialisePart(topology: Topology, part: Part, ports: Ports): Promise<number> {
-  return (await materialise(topology, topology.stages[part.stage]!, part.shard, part.version, ports)).bytes
+export function materialisePart(topology: Topology, part: Part, ports: Ports): Promise<Materialised> {
+  return materialise(topology, topology.stages[part.stage]!, part.shard, part.version, ports)
 }
 
 /** What a checkpoint consists of: written once, after all its parts are durable and before it is decided. */

@@ -1,4 +1,5 @@
 import { decisions } from '../checkpoint/decision.ts'
+import { type Materialised, sweepTombstones } from '../checkpoint/materialise.ts'
 import {
   type CheckpointStart,
   collectParts,
@@ -27,6 +28,8 @@ export class Checkpointer {
   private readonly progress = new Signal()
   private commits = 0
   private commitsAtLast = -1
+  /** Folds of the last checkpoint, whose tombstones the next one sweeps. */
+  private swept: readonly Materialised[] = []
 
   constructor(topology: Topology, ports: Ports, workers: readonly Worker[], ended: () => boolean) {
     this.topology = topology
@@ -69,8 +72,11 @@ export class Checkpointer {
       return false
     }
     let bytes = 0
+    const materialised: Materialised[] = []
     for (const part of parts) {
-      bytes += await materialisePart(this.topology, part, this.ports)
+      const folded = await materialisePart(this.topology, part, this.ports)
+      bytes += folded.bytes
+      materialised.push(folded)
       this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)
       await breathe()
     }
@@ -79,11 +85,21 @@ export class Checkpointer {
       this.failed++
       return false
     }
+    await this.sweep(materialised)
     this.completed++
     this.last = start.checkpoint
     // Its own cuts are commits too: what counts is whether anything else came.
     this.commitsAtLast = this.commits === before + this.workers.length ? this.commits : -1
     return true
+  }
+
+  /** Tombstones go one checkpoint after they were written. */
+  private async sweep(materialised: readonly Materialised[]): Promise<void> {
+    for (const m of this.swept) {
+      await sweepTombstones(this.ports.store, m)
+      await breathe()
+    }
+    this.swept = materialised
   }
 
   private async acks(start: CheckpointStart) {

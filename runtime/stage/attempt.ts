@@ -109,6 +109,16 @@ export class Attempt {
     if (last !== undefined) last.to = to
   }
 
+  /** A new cut: what was kept lies before it, and belongs to an alignment that is abandoned. */
+  dropKept(): void {
+    this.kept = []
+  }
+
+  /** A new cut abandons the alignment that was open: what was kept lies before the new cut. */
+  dropKept(): void {
+    this.kept = []
+  }
+
   get keepsNothing(): boolean {
     return this.kept.length === 0
   }
@@ -154,8 +164,8 @@ export class Attempt {
   /** What goes behind the last record: watermarks, then the barrier. */
   private endInput(occasion: CommitOccasion): void {
     for (const output of this.live.outputs) {
+      output.sendWatermarks(this.idle || occasion !== undefined)
       if (this.idle) output.sendIdle()
-      else output.sendWatermarks(occasion !== undefined)
       if (typeof occasion === 'object') output.sendBarrier(occasion.checkpoint)
     }
     this.idleSent = this.idle
@@ -174,6 +184,7 @@ export class Attempt {
     await Promise.all(
       this.live.chain.sinks.map(async sink => {
         if (sink.operator.written === 0 && cut === undefined) return
+        this.checkDeadline()
         this.live.working.counts.results += sink.operator.written
         sink.operator.written = 0
         const state = await sink.operator.writer.flush({ ...commit, operatorId: sink.operatorId }, cut)

@@ -264,6 +264,7 @@ export class Subtask {
     live.working.position = { seq, offset: cursor.offset }
     if (kept !== undefined) this.attempt!.endKept(cursor.offset)
     await this.commitAndGoOn(live)
+    this.attempt!.touch() // the frame's end has to be committed too, even if no record is left in it (A7)
     if (kept !== undefined) this.attempt!.keepForAlignment(kept, cursor.offset)
   }
 
@@ -306,6 +307,7 @@ export class Subtask {
       beforeCommit()
       await this.attempt!.commit(undefined)
       this.begin(live)
+      this.attempt!.touch() // that firing ended has to be committed too, even if no timer is left
       this.attempt!.mayYield = true
       for (const operator of yielded) operator.resume()
       await live.chain.drain()
@@ -344,7 +346,9 @@ export class Subtask {
     if (meaning === 'cut') {
       await live.chain.drain()
       const pending = this.topology.producersOf(this.at.stage.index).filter(p => p !== producer)
+      this.attempt!.dropKept()
       working.cut(checkpoint, live.head.version + 1, pending)
+      this.attempt!.dropKept()
       await this.attempt!.commit({ checkpoint })
       this.begin(live)
     } else if (meaning === 'aligned') {
@@ -358,7 +362,9 @@ export class Subtask {
 
   /** B7: only an environment that is not behind its own log may call it a gap. */
   private async gap(live: Live, frame: Arrived): Promise<never> {
-    const behind = (await this.ports.log.get(this.log, live.head.version + 1)) !== undefined
+    const next = live.head.version + 1
+    // The next slot may have expired already: then the floor tells.
+    const behind = (await this.ports.log.get(this.log, next)) !== undefined || (await this.ports.log.floor(this.log)) >= next
     if (behind) throw new LostRaceError(`${this.log} went on elsewhere; its batch is done again`)
     const { header } = frame
     const [version, index] = live.working.lastAccepted(header.producer)
