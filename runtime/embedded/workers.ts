@@ -3,6 +3,7 @@ import type { Ports } from '../ports.ts'
 import { LostRaceError } from '../protocol/errors.ts'
 import { help } from '../protocol/help.ts'
 import type { Subtask, Undecided } from '../stage/subtask.ts'
+import { StaleViewError } from '../state/base.ts'
 import type { MeteredStreams } from './meter.ts'
 import { breathe, Signal } from './signal.ts'
 
@@ -144,13 +145,13 @@ function helper(shared: Shared) {
   }
 }
 
-/** Races are lost by design, now and then: the log is read again and the batch repeated. Other errors end the run. */
+/** Races are lost by design, now and then, and views get stale: the log is read again and the batch repeated. Other errors end the run. */
 async function retrying<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof LostRaceError) || tries === 100) throw error
+      if (!(error instanceof LostRaceError || error instanceof StaleViewError) || tries === 100) throw error
     }
   }
 }

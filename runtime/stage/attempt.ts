@@ -114,11 +114,6 @@ export class Attempt {
     this.kept = []
   }
 
-  /** A new cut abandons the alignment that was open: what was kept lies before the new cut. */
-  dropKept(): void {
-    this.kept = []
-  }
-
   get keepsNothing(): boolean {
     return this.kept.length === 0
   }

@@ -348,7 +348,6 @@ export class Subtask {
       const pending = this.topology.producersOf(this.at.stage.index).filter(p => p !== producer)
       this.attempt!.dropKept()
       working.cut(checkpoint, live.head.version + 1, pending)
-      this.attempt!.dropKept()
       await this.attempt!.commit({ checkpoint })
       this.begin(live)
     } else if (meaning === 'aligned') {
