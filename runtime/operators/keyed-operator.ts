@@ -111,20 +111,36 @@ export abstract class KeyedOperator extends Operator {
     this.yielded = firing !== undefined
   }
 
-  /** Fires the processing timers due at `now`; the stage calls it when nothing is pending. `limit`: only timers set before the call. */
+  /** Fires the processing timers due at `now`; the stage calls it when nothing is pending. */
   async fireProcessingTimers(now: number): Promise<void> {
-    const until = now
-    while (this.processingTimers.size > 0 && this.processingTimers.next <= until) {
+    while (this.processingTimers.size > 0 && this.processingTimers.next <= now) {
       const at = this.processingTimers.next
-      const due = this.processingTimers.due(at, DUE_KEYS)
-      await this.state.load(this.withPinned(due.map(d => d.key)))
-      for (const { key, tag } of due) {
-        if (!this.processingTimers.delete(at, key, tag)) continue
-        // one that missed state goes first when it is there: the order may not depend on what is cold
-        if (!this.fire(key, at, tag, 'processing')) break
-        if (this.pending) await this.drain()
-      }
+      await this.fireProcessing(this.processingTimers.due(at, DUE_KEYS).map(timer => ({ at, ...timer })))
     }
+  }
+
+  /**
+   * At the end of the input no clock runs on: the processing timers that are set fire once, whatever their time. What they set does not fire, or a
+   * timer that sets itself again would never end.
+   */
+  async endProcessingTimers(): Promise<void> {
+    const last = this.processingTimers.all()
+    for (let i = 0; i < last.length; i += DUE_KEYS) {
+      let portion = last.slice(i, i + DUE_KEYS)
+      while (portion.length > 0) portion = await this.fireProcessing(portion)
+    }
+  }
+
+  /** Fires timers of the list in order; gives back those from the first one that missed state, to be fired when it is there. */
+  private async fireProcessing(due: readonly { at: number; key: KeyPart; tag: KeyPart }[]) {
+    await this.state.load(this.withPinned(due.map(d => d.key)))
+    for (const [i, { at, key, tag }] of due.entries()) {
+      if (!this.processingTimers.delete(at, key, tag)) continue
+      // one that missed state goes first when it is there: the order may not depend on what is cold
+      if (!this.fire(key, at, tag, 'processing')) return due.slice(i)
+      if (this.pending) await this.drain()
+    }
+    return []
   }
 
   /** Parks the operator: what `missing` names is loaded before input goes on. */

@@ -109,6 +109,13 @@ export class Chain {
     }
   }
 
+  async endProcessingTimers(): Promise<void> {
+    for (const o of this.keyed) {
+      await o.endProcessingTimers()
+      await this.drain()
+    }
+  }
+
   get yielded(): KeyedOperator[] {
     return this.keyed.filter(o => o.yielded)
   }

@@ -85,6 +85,11 @@ export class Timers {
     return list
   }
 
+  /** Every timer, in firing order. */
+  all(): { at: number; key: KeyPart; tag: KeyPart }[] {
+    return [...this.buckets.keys()].sort((a, b) => a - b).flatMap(at => this.due(at).map(timer => ({ at, ...timer })))
+  }
+
   /** Sorted once for a bucket, which fires in many portions when it is large. */
   private orderOf(at: number, bucket: ReadonlyMap<KeyPart, unknown>): FiringOrder {
     if (this.order?.at !== at) this.order = { at, keys: [...bucket.keys()].sort(compareParts), next: 0 }
