@@ -43,7 +43,7 @@ export interface CommitLog {
   expire(log: string, from: number, to: number): Promise<void>
 }
 
-/** Where a base item lives. Items of one `pk` are ordered by `sk` (plain string order) and can be read as a range. */
+/** Where a base item lives. Items of one `pk` are ordered by `sk` (by its UTF-8 bytes) and can be read as a range. */
 export interface Address {
   readonly pk: string
   readonly sk: string
@@ -76,7 +76,7 @@ export interface Blobs {
   /** Creates the object if the key is free. True: this call created it. */
   putIfAbsent(key: string, data: Uint8Array): Promise<boolean>
   get(key: string): Promise<Uint8Array | undefined>
-  /** Keys that start with `prefix`, sorted. */
+  /** Keys that start with `prefix`, sorted by their UTF-8 bytes. */
   list(prefix: string): Promise<string[]>
   delete(key: string): Promise<void>
 }

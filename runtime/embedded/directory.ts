@@ -21,7 +21,8 @@ import { Code, openSqlite, sqliteCode } from './sqlite.ts'
 const PAGE_BYTES = 4096
 /** The write-ahead log is folded into the database each time it reaches this: two fsyncs per 64 MB written. */
 const WAL_BYTES = 64 << 20
-const CACHE_KIB = 64 << 10
+/** Small on purpose: a commit that split a page may walk the whole cache (docs/embedded-store.md), and the system's own cache is behind it. */
+const CACHE_KIB = 4 << 10
 /** Bridges the moment between a kill and the kernel's release of the lock. */
 const LOCK_WAIT_MS = 200
 /** Up to this size a database is read through when it's opened: about 50 ms. */
@@ -30,7 +31,7 @@ const CHECKED_BYTES_MAX = 64 << 20
 /**
  * Opens the store in `directory`, making it if there is none, and holds its lock until closed.
  *
- * The lock is SQLite's own (an fcntl lock on the file, taken exclusively), so that it dies with the process; `owner.json` is only there
+ * The lock is SQLite's own (an fcntl lock on the file), so that it dies with the process; `owner.json` is only there
  * to say who it is. POSIX drops a process's locks on a file when *any* of its descriptors is closed: nothing here may open state.db.
  */
 export function openDirectory(directory: string): DatabaseSync {

@@ -4,6 +4,7 @@ import { embeddedBlobs } from './blobs.ts'
 import { systemClock, systemRandom } from './clock.ts'
 import { openDatabase } from './database.ts'
 import { embeddedLog } from './log.ts'
+import { memoryStreams } from './memory-streams.ts'
 import { embeddedStore } from './store.ts'
 import { embeddedStreams } from './streams.ts'
 
@@ -42,7 +43,8 @@ export async function openEmbedded(options: EmbeddedOptions = {}): Promise<Embed
   const db = openDatabase(directory)
   try {
     const { settle, ...blobs } = embeddedBlobs(db)
-    const ports = { streams: embeddedStreams(db, clock), log: embeddedLog(db), store: embeddedStore(db), blobs, clock, random }
+    const streams = directory === undefined ? memoryStreams(db, clock) : embeddedStreams(db, clock)
+    const ports = { streams, log: embeddedLog(db), store: embeddedStore(db), blobs, clock, random }
     const close = async () => {
       await settle()
       db.close()

@@ -1,11 +1,11 @@
 import type { Clock, StreamRecord, Streams } from '../ports.ts'
 import { type Database, text } from './database.ts'
 import { PortArgumentError } from './errors.ts'
+import { formatPosition, parsePosition } from './position.ts'
 
 /** Sequences per channel; 2^53 / 2^36 = 131,072 channels. */
 const SEQUENCE_SPAN = 2 ** 36
 const CHANNELS_MAX = 2 ** 53 / SEQUENCE_SPAN
-const SEQUENCE_DIGITS = 16
 
 /** One shard of one stream. This process is the store's only writer, so the ends of a channel are known without asking it. */
 interface Channel {
@@ -71,12 +71,12 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
         insert.run(channel.base + sequence, clock.now(), data)
         channel.last = sequence
         meters.put.bytes += data.byteLength
-        return format(sequence)
+        return formatPosition(sequence)
       }),
 
     poll: (stream, shard, after, limit, bytesMax) =>
       db.call(meters.poll, () => {
-        const from = after === undefined ? 0 : parse(after)
+        const from = after === undefined ? 0 : parsePosition(after)
         const channel = channels.get(stream)?.get(shard)
         const records: StreamRecord[] = []
         if (!channel || from >= channel.last) return records
@@ -86,7 +86,7 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
         ) as Iterable<Row>
         for (const [id, arrivedAt, data] of rows) {
           meters.poll.bytes += data.byteLength
-          records.push({ seq: format(id - channel.base), data, arrivedAt })
+          records.push({ seq: formatPosition(id - channel.base), data, arrivedAt })
         }
         return records
       }),
@@ -95,7 +95,7 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
       db.call(meters.trim, () => {
         const channel = channels.get(stream)?.get(shard)
         if (!channel) return
-        const end = Math.min(parse(upTo), channel.last)
+        const end = Math.min(parsePosition(upTo), channel.last)
         if (end <= channel.trimmed) return
         db.transaction(() => {
           remove.run(channel.base, channel.base + end)
@@ -104,15 +104,4 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
         channel.trimmed = end
       }),
   }
-}
-
-function format(sequence: number): string {
-  return String(sequence).padStart(SEQUENCE_DIGITS, '0')
-}
-
-function parse(seq: string): number {
-  const sequence = Number(seq)
-  if (seq.length !== SEQUENCE_DIGITS || !Number.isSafeInteger(sequence))
-    throw new PortArgumentError(`not a position of this stream: '${seq}'`)
-  return sequence
 }

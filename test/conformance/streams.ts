@@ -187,6 +187,10 @@ export function streamsConformance(check: Check): void {
     assertBytes(first!.data, noise(100))
     first!.data.fill(0)
     assertBytes((await drain(ports, 'conformance-alias', 0, 1))[0]!.data, noise(100))
+    const buffer = Buffer.from(noise(100)) // its slice() is a view, unlike Uint8Array's
+    await ports.streams.put('conformance-alias', 1, buffer)
+    buffer.fill(0)
+    assertBytes((await drain(ports, 'conformance-alias', 1, 1))[0]!.data, noise(100))
   })
 
   check('arrivedAt is about the time of the put', async ports => {
