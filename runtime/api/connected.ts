@@ -165,7 +165,7 @@ export class BroadcastConnectedStreams<A, C, K extends Key> {
     }
     const node = this.builder.add({
       type: 'connect',
-      name: 'connect broadcast',
+      detail: 'broadcast',
       inputs: this.inputs,
       states: broadcastProcessStates({ states, broadcast }),
       sideOutputs: true,

@@ -144,7 +144,9 @@ function elided(stage: PhysicalStage, ids: Ids): Plan['elided'] {
   for (const node of stage.nodes) {
     for (const edge of node.inputs.flat()) {
       if (!inside.has(edge.from) || edge.exchange.kind !== 'key' || edge.exchange.inherited) continue
-      result.push({ operator: ids.get(node)!, key: edge.exchange.key.label, reason: whyNone(edge, stage) })
+      const none = { operator: ids.get(node)!, key: edge.exchange.key.label, reason: whyNone(edge, stage) }
+      // A keyBy of a union is one edge per united stream, and one line here.
+      if (!result.some(r => r.operator === none.operator && r.key === none.key && r.reason === none.reason)) result.push(none)
     }
   }
   return result

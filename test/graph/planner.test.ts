@@ -17,7 +17,7 @@ test('the recommendation pipeline has three shuffles: users, trending, users aga
     ['events'],
     ['dedup', 'bot filter'],
     ['window', 'topN', 'trending'],
-    ['window', 'user tower', 'ann', 'connect broadcast', 'window', 'joinWith', 'mapAsyncBatch', 'rankings'],
+    ['window', 'user tower', 'ann', 'connect', 'window', 'joinWith', 'mapAsyncBatch', 'rankings'],
   ])
 })
 
