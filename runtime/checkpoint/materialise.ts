@@ -91,8 +91,9 @@ class Fold {
     })
   }
 
+  /** In order of address: an embedded store writes sorted items several times as fast. */
   take(): BaseItem[] {
-    const items = [...this.items.values()]
+    const items = [...this.items.values()].sort((a, b) => compareText(a.pk, b.pk) || compareText(a.sk, b.sk))
     this.items = new Map()
     return items
   }
@@ -112,6 +113,10 @@ class Fold {
     const value = c.written ? pack(isMap ? c.value.v : c.value) : undefined
     return declaration.ttl === undefined ? { ...address, v, value } : { ...address, v, value, expiry: c.timestamp }
   }
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 /**
