@@ -24,6 +24,7 @@ import { countItems, itemsViewed, trendingList, trendingRow } from './trending.t
 
 const app = pipeline('recommendations')
 const models = ownModels()
+const CALLS = { size: 64, timeout: '10s', retries: 6 } as const
 
 const events = app.source('events', ndjson(ShopEvent), { time: e => e.timestamp, watermark: boundedOutOfOrderness('10s') })
 const searches = events.filter(e => e.event_type === 'search')
@@ -66,12 +67,15 @@ trending
   .sink('trending', fileSink('out/trending.ndjson'))
   .parallelism(1)
 
-const users = kept
+const activity = kept
   .window(sliding('30m', '1m'))
   .aggregate(userActivity, (activity, { key, window }): UserActivity => ({ user_id: key, window_end: window.end, activity }))
-  .mapAsyncBatch(models.userTower, { size: 64, timeout: '5s', retries: 5 })
 
-const fromIndex = users.mapAsyncBatch(models.annLookup, { size: 64, timeout: '5s', retries: 5 })
+activity.sink('activity', fileSink('out/activity.ndjson'))
+
+const users = activity.mapAsyncBatch(models.userTower, CALLS)
+
+const fromIndex = users.mapAsyncBatch(models.annLookup, CALLS)
 
 const fromTrending = users
   .connect(
@@ -102,8 +106,8 @@ fromIndex
   .window(tumbling('2s'))
   .reduce(mergeCandidates)
   .joinWith(users, (candidates, user) => ({ ...candidates, embedding: user!.embedding }), { ttl: '1h' })
-  .mapAsyncBatch(models.fetchItemFeatures, { size: 64, timeout: '5s', retries: 5 })
-  .mapAsyncBatch(models.rank, { size: 64, timeout: '5s', retries: 5 })
+  .mapAsyncBatch(models.fetchItemFeatures, CALLS)
+  .mapAsyncBatch(models.rank, CALLS)
   .sink(
     'recommendations',
     process.env.REDIS_URL

@@ -3,14 +3,15 @@ import type { LogicalGraph } from './graph.ts'
 import { sameKey } from './same-key.ts'
 
 /**
- * Where a stage had to be cut in two to avoid a cycle, operators that only the later part reads move there, so that as little as
- * possible crosses the cut.
+ * Where a stage had to be cut in two to avoid a cycle, stateless operators that only the later part reads move there: what a map or a
+ * model call adds to a record need not cross the cut. Operators with state stay, above all windows: there each key's records come from fewer
+ * producers, and what is late is judged by a watermark that fewer of them hold back.
  */
 export function pullDown(graph: LogicalGraph, placement: Placement): void {
   for (const node of [...graph.nodes].reverse()) {
     const homes = placement.of.get(node)!
     const [home] = homes
-    if (homes.length !== 1 || home!.source !== undefined) continue
+    if (!node.stateless || homes.length !== 1 || home!.source !== undefined) continue
     const readers = graph.nodes.flatMap(n => n.inputs.flat().flatMap(edge => (edge.from === node ? [{ n, edge }] : [])))
     const targets = new Set(readers.flatMap(r => placement.of.get(r.n)!))
     const [target] = targets

@@ -15,9 +15,9 @@ const stagesOf = (app: { graph(): any }, options = {}) => {
 test('the recommendation pipeline has three shuffles: users, trending, users again behind the broadcast', () => {
   assert.deepEqual(stagesOf(recommendations(), { parallelism: 4 }), [
     ['events'],
-    ['dedup', 'bot filter'],
+    ['dedup', 'bot filter', 'window'],
     ['window', 'topN', 'trending'],
-    ['window', 'user tower', 'ann', 'connect', 'window', 'joinWith', 'mapAsyncBatch', 'rankings'],
+    ['user tower', 'ann', 'connect', 'window', 'joinWith', 'mapAsyncBatch', 'rankings'],
   ])
 })
 
