@@ -56,6 +56,10 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
   const name = topology.log(stage.index, shard)
   const marker = await readMarker(ports.store, name)
   const { head, commits } = await loadHead(ports.log, name, marker)
+  // A checkpoint may have come in between: what it materialised and expired is in neither of the two that were read.
+  const floor = await ports.log.floor(name)
+  if (floor > marker)
+    throw new StaleViewError(`${name} has expired up to ${floor}, but was materialised up to ${marker} when that was read`)
   const options = topology.plan.options
   const outputs = topology.consumersOf(stage.index).map(consumer => {
     const edges = stage.outputs.filter(e => e.toStage === consumer)
