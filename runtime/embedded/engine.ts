@@ -20,8 +20,6 @@ import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.t
 const CHECKPOINT_MS = 10_000
 const BATCH = 1000
 const STATE_MEMORY = 128 * 1024 * 1024
-/** Frames that may wait between stages before sources pause. */
-const BACKLOG_BYTES = 64 * 1024 * 1024
 /** Sources pause when state grows by more than this multiple of the memory given to it before a checkpoint is through. */
 const CONGESTED = 2
 
@@ -109,7 +107,7 @@ class Run {
   ) {
     this.topology = topology
     this.options = options
-    const streams = meter(ports.streams)
+    const streams = meter(ports.streams, ports.clock)
     const metered = { ...ports, streams }
     this.shared = {
       ports: metered,
@@ -118,7 +116,7 @@ class Run {
       startedAt: ports.clock.now(),
       stopping: () => this.stopping,
       ended: () => this.ending || this.failure !== undefined,
-      congested: () => streams.backlogBytes > BACKLOG_BYTES || this.unsettled > CONGESTED * this.stateBudget,
+      congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
     const limits = { ...defaultLimits, recordsMax: options.batchSize ?? defaultLimits.recordsMax }
     for (const at of topology.stages) {

@@ -22,8 +22,10 @@ export interface Shared {
   congested: () => boolean
 }
 
-/** Frames of one poll. */
-const POLL_FRAMES = 200
+/** Frames of one poll: as many as take about POLL_MS to process, so that it is known soon how fast they are. */
+const POLL_FRAMES_MAX = 200
+const POLL_FRAMES = 8
+const POLL_MS = 250
 const POLL_BYTES = 8 * 1024 * 1024
 const IDLE_WAIT_MS = 1000
 /** An undecided frame of a living producer is decided within this, or helped (doubled with each abort in a row). */
@@ -93,17 +95,21 @@ export function stageWorker(subtask: Subtask, stream: string, shared: Shared): W
   const signal = new Signal()
   const helping = helper(shared)
   let deliveries = 0
+  let frames = POLL_FRAMES
   const step = async () => {
     const live = await subtask.ready()
     const after = live.working.position.seq
-    const records = await shared.streams.poll(stream, subtask.shard, after === '' ? undefined : after, POLL_FRAMES, POLL_BYTES)
+    const records = await shared.streams.poll(stream, subtask.shard, after === '' ? undefined : after, frames, POLL_BYTES)
     if (records.length === 0) {
       const due = live.chain.nextProcessingTimer - shared.ports.clock.now()
       if (due <= 0) await subtask.tick(false)
       else await signal.wait(Math.min(due, IDLE_WAIT_MS))
       return
     }
+    const startedAt = shared.ports.clock.now()
     const { covered, undecided } = await subtask.deliver(records)
+    const slow = shared.ports.clock.now() - startedAt > POLL_MS
+    frames = slow ? Math.max(1, frames >> 1) : Math.min(POLL_FRAMES_MAX, frames * 2)
     let bytes = 0
     for (const r of records) if (r.seq <= covered && r.seq > after) bytes += r.data.length
     shared.streams.consumed(bytes)

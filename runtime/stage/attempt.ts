@@ -16,11 +16,18 @@ export interface AttemptLimits {
   readonly outputBytesMax: number
   /** Timers fired in one commit. */
   readonly timersMax: number
+  /** Once a watermark has fired after so long, ms, the commit ends: model calls can make few records take long. */
+  readonly durationMsMax: number
   /** Epoch ms after which nothing is sent or committed any more (A8); undefined: no deadline. */
   readonly deadline?: () => number | undefined
 }
 
-export const defaultLimits: AttemptLimits = { recordsMax: 10_000, outputBytesMax: 4 * 1024 * 1024, timersMax: 5_000 }
+export const defaultLimits: AttemptLimits = {
+  recordsMax: 10_000,
+  outputBytesMax: 4 * 1024 * 1024,
+  timersMax: 5_000,
+  durationMsMax: 500,
+}
 
 /** State changes up to this size lie in the commit item, which consumers read too; larger ones in a blob. */
 const INLINE_BYTES = 2048
@@ -40,6 +47,7 @@ export class Attempt {
   private readonly live: Live
   private readonly limits: AttemptLimits
   private readonly onCommit: () => void
+  private readonly startedAt: number
   private records = 0
   private timers = 0
   private touched = false
@@ -63,6 +71,7 @@ export class Attempt {
     this.live = live
     this.limits = limits
     this.id = ports.random.id()
+    this.startedAt = ports.clock.now()
     this.version = live.head.version + 1
     for (const output of live.outputs) output.begin(this.tag)
   }
@@ -84,6 +93,11 @@ export class Attempt {
 
   get full(): boolean {
     return this.records >= this.limits.recordsMax || this.outputBytes >= this.limits.outputBytesMax
+  }
+
+  /** It has taken so long that what it has done should be committed. */
+  get overdue(): boolean {
+    return this.ports.clock.now() - this.startedAt >= this.limits.durationMsMax
   }
 
   /** Called for each timer that fired. */

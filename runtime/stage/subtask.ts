@@ -121,6 +121,7 @@ export class Subtask {
       this.generator ??= source.watermark.create()
       const { working, chain } = live
       const split = this.topology.splitOf(source.name, this.shard)
+      let overdue = false
       for (let i = 0; i < batch.records.length; i++) {
         const raw = batch.records[i]!
         const decoded = decode(raw, source)
@@ -136,11 +137,14 @@ export class Subtask {
         } else {
           chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)
           const watermark = this.generator.onRecord(decoded.timestamp, decoded.value)
-          if (watermark > working.watermark && this.mustFire(live, watermark))
+          if (watermark > working.watermark && this.mustFire(live, watermark)) {
             await this.fireSource(live, watermark, batch.after(i))
+            overdue = this.attempt!.overdue
+          }
         }
         this.attempt!.took(1)
-        if (this.attempt!.full) {
+        if (this.attempt!.full || overdue) {
+          overdue = false
           working.source = batch.after(i)
           await this.commitAndGoOn(live)
         }
@@ -249,6 +253,8 @@ export class Subtask {
         const risen = working.onWatermark(header.producer, cursor.watermark)
         if (risen !== undefined && this.mustFire(live, risen)) {
           await this.fireInside(live, risen, before.seq, cursor, keep ? record.data : undefined)
+          if (this.attempt!.full || this.attempt!.overdue)
+            await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)
         }
       } else if (type === ENTRY_BARRIER) {
         await this.barrier(live, frame, cursor.checkpoint)
