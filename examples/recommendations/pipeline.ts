@@ -27,12 +27,8 @@ const models = ownModels()
 const CALLS = { size: 64, timeout: '10s', retries: 6 } as const
 
 const events = app.source('events', ndjson(ShopEvent), { time: e => e.timestamp, watermark: boundedOutOfOrderness('10s') })
-const searches = events.filter(e => e.event_type === 'search')
-const clicks = events.filter(e => e.event_type === 'click')
-const views = events.filter(e => e.event_type === 'view')
-
-const kept = searches
-  .union(clicks, views)
+// Searches, clicks and views come united. From streams of their own it would be searches.union(clicks, views).
+const kept = events
   .keyBy('user_id')
   // Half an hour behind the watermark an event is in no open window. Told so, dedup knows how long an id can matter.
   .dedup('event_id', { ttl: '1h', allowedLateness: '30m' })

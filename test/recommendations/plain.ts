@@ -36,7 +36,7 @@ export function readEvents(path: string): ShopEvent[] {
   })
 }
 
-/** What duplicates and bots leave over, in the order of the file. */
+/** What lateness, duplicates and bots leave over, in the order of the file. */
 export function plainKept(events: ShopEvent[]): Kept[] {
   let newest = Number.NEGATIVE_INFINITY
   const firstSeen = new Map<string, number>()
@@ -45,6 +45,7 @@ export function plainKept(events: ShopEvent[]): Kept[] {
   for (const event of events) {
     const watermark = newest - 10_000 - 1
     newest = Math.max(newest, event.timestamp)
+    if (event.timestamp + 30 * MINUTE <= watermark) continue
     if (isDuplicate(event, firstSeen)) continue
     const user = users.get(event.user_id) ?? { arrived: [], from: 0, until: 0 }
     users.set(event.user_id, user)
