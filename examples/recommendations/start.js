@@ -16,7 +16,7 @@ else restart()
 function install() {
   if (existsSync(join(root, 'node_modules', '.package-lock.json'))) return
   console.error('First start: installing what Millrace needs (npm ci) …')
-  const { status, error } = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], {
+  const { status, error } = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     shell: process.platform === 'win32',
