@@ -12,7 +12,7 @@ import { readMarker, writeMarker } from './marker.ts'
 
 const PAGE = 200
 /** Folded items written at a time; several commits' changes are folded before that, so that a hot key costs one write. */
-const FOLD_ITEMS = 50_000
+const FOLD_ITEMS = 20_000
 
 export interface Materialised {
   readonly from: number

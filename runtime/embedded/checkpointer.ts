@@ -10,6 +10,7 @@ import {
 } from '../checkpoint/steps.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
+import type { Exclusive } from './exclusive.ts'
 import { breathe, Signal } from './signal.ts'
 import type { Worker } from './workers.ts'
 
@@ -24,6 +25,7 @@ export class Checkpointer {
   private readonly topology: Topology
   private readonly ports: Ports
   private readonly workers: readonly Worker[]
+  private readonly folding: Exclusive
   private readonly ended: () => boolean
   private readonly progress = new Signal()
   private commits = 0
@@ -31,7 +33,8 @@ export class Checkpointer {
   /** Folds of the last checkpoint, whose tombstones the next one sweeps. */
   private swept: readonly Materialised[] = []
 
-  constructor(topology: Topology, ports: Ports, workers: readonly Worker[], ended: () => boolean) {
+  constructor(topology: Topology, ports: Ports, workers: readonly Worker[], folding: Exclusive, ended: () => boolean) {
+    this.folding = folding
     this.topology = topology
     this.ports = ports
     this.workers = workers
@@ -74,7 +77,7 @@ export class Checkpointer {
     let bytes = 0
     const materialised: Materialised[] = []
     for (const part of parts) {
-      const folded = await materialisePart(this.topology, part, this.ports)
+      const folded = await this.folding.run(() => materialisePart(this.topology, part, this.ports))
       bytes += folded.bytes
       materialised.push(folded)
       this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)

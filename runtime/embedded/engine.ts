@@ -1,3 +1,4 @@
+import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
@@ -9,6 +10,7 @@ import { Subtask } from '../stage/subtask.ts'
 import { Topology } from '../stage/topology.ts'
 import { estimateBytes, evict } from '../state/eviction.ts'
 import { Checkpointer } from './checkpointer.ts'
+import { Exclusive } from './exclusive.ts'
 import { openRun } from './meta.ts'
 import { meter } from './meter.ts'
 import { openEmbedded } from './ports.ts'
@@ -96,6 +98,8 @@ class Run {
   private ending = false
   private stateMemory = 0
   private settled = 0
+  private relieving: Promise<void> | undefined
+  private readonly folding = new Exclusive()
 
   constructor(
     topology: Topology,
@@ -135,7 +139,13 @@ class Run {
         )
       }
     }
-    this.checkpointer = new Checkpointer(topology, metered, this.workers, () => this.ending || this.failure !== undefined)
+    this.checkpointer = new Checkpointer(
+      topology,
+      metered,
+      this.workers,
+      this.folding,
+      () => this.ending || this.failure !== undefined,
+    )
     this.report = new Report(topology, this.workers, this.checkpointer, streams, ports.clock, resumed)
   }
 
@@ -194,7 +204,7 @@ class Run {
 
   private commits = 0
 
-  private onCommit(subtask: Subtask): void {
+  private onCommit(subtask: Subtask): void | Promise<void> {
     this.checkpointer.committed()
     this.report.changed.announce()
     for (const consumer of this.topology.consumersOf(subtask.at.stage.index)) {
@@ -222,6 +232,32 @@ class Run {
     return this.stateMemory - this.settled
   }
 
+    if (this.unsettled > CONGESTED * this.stateBudget) return this.relieve()
+  }
+
+  /**
+   * State grows though sources wait: a large window fires, say, and no barrier gets past it. What is committed can go to the base all the same: a fold
+   * may end anywhere in the log, and only retention goes by cuts.
+   */
+  private relieve(): Promise<void> {
+    this.relieving ??= this.fold().finally(() => {
+      this.relieving = undefined
+    })
+    return this.relieving
+  }
+
+  private async fold(): Promise<void> {
+    const { ports } = this.shared
+    for (const { subtask } of this.workers) {
+      const version = subtask.current?.head.version
+      if (version === undefined) continue
+      await this.folding.run(async () => {
+        const done = await materialise(this.topology, subtask.at, subtask.shard, version, ports)
+        await sweepTombstones(ports.store, done) // no other fold is under way, so nothing can bring an older value back
+        subtask.materialised(version)
+      })
+    }
+    this.settle()
   private get stateBudget(): number {
     return this.options.stateMemory ?? STATE_MEMORY
   }

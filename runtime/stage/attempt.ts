@@ -46,7 +46,7 @@ export class Attempt {
   private readonly ports: Ports
   private readonly live: Live
   private readonly limits: AttemptLimits
-  private readonly onCommit: () => void
+  private readonly onCommit: () => void | Promise<void>
   private readonly startedAt: number
   private records = 0
   private timers = 0
@@ -61,7 +61,7 @@ export class Attempt {
     ports: Ports,
     live: Live,
     limits: AttemptLimits,
-    onCommit: () => void,
+    onCommit: () => void | Promise<void>,
   ) {
     this.onCommit = onCommit
     this.topology = topology
@@ -167,7 +167,8 @@ export class Attempt {
     live.head = step(live.head, this.version, item)
     live.checkedAt = this.ports.clock.now()
     markCommitted(live.chain.keyed, this.version)
-    this.onCommit()
+    const wait = this.onCommit()
+    if (wait !== undefined) await wait
   }
 
   /** What goes behind the last record: watermarks, then the barrier. */

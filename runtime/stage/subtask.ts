@@ -39,7 +39,7 @@ export class Subtask {
   private readonly ports: Ports
   private readonly limits: AttemptLimits
   private readonly decisions: Decisions
-  private readonly onCommit: () => void
+  private readonly onCommit: () => void | Promise<void>
   private live: Live | undefined
   private attempt: Attempt | undefined
   private generator: WatermarkGenerator | undefined
@@ -50,7 +50,7 @@ export class Subtask {
     shard: number,
     ports: Ports,
     limits: AttemptLimits,
-    onCommit: (subtask: Subtask) => void = () => {},
+    onCommit: (subtask: Subtask) => void | Promise<void> = () => {},
   ) {
     this.onCommit = () => onCommit(this)
     this.topology = topology

@@ -109,7 +109,12 @@ export function markCommitted(operators: readonly KeyedOperator[], version: numb
     const state = operator.state
     for (const entry of state.dirty) {
       for (let bits = entry.dirty, i = 0; bits !== 0; bits >>>= 1, i++) {
-        if (bits & 1 && state.declarations[i]!.primitive === 'map') settle(entry.values[i] as MapSlot)
+        const declaration = state.declarations[i]!
+        if ((bits & 1) === 0 || declaration.primitive !== 'map') continue
+        const slot: MapSlot = entry.values[i]
+        settle(slot)
+        // What was emptied stays in memory until it is materialised: as little of it as possible. (A whole map is made again as complete.)
+        if (declaration.load === 'all' && slot.complete && slot.entries.size === 0) entry.values[i] = undefined
       }
       entry.dirty = 0
       entry.version = version

@@ -7,6 +7,8 @@ import type { KeyedState } from './keyed-state.ts'
 /** Rough bytes of V8 heap that an entry, a map entry and a key's own string take beside the value. */
 const ENTRY_BYTES = 200
 const SUBENTRY_BYTES = 80
+/** A map slot with its Map and Set, before the first entry. */
+const SLOT_BYTES = 350
 /** Evicting goes on until this share of the budget is in use, so that it does not run again at once. */
 const TARGET = 0.7
 /** Entries looked at to estimate the size of all. */
@@ -38,7 +40,10 @@ function entryBytes(entry: KeyEntry, operator: KeyedOperator): number {
     const value = entry.values[i]
     if (value === undefined) return
     if (d.primitive === 'value') bytes += valueBytes(value, 3)
-    else for (const v of (value as MapSlot).entries.values()) bytes += SUBENTRY_BYTES + valueBytes(v, 2)
+    else {
+      bytes += SLOT_BYTES
+      for (const v of (value as MapSlot).entries.values()) bytes += SUBENTRY_BYTES + valueBytes(v, 2)
+    }
   })
   return bytes
 }
