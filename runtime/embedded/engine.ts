@@ -214,24 +214,6 @@ class Run {
     if (live === undefined) return
     evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
     if (++this.commits % 16 === 0) this.measureState()
-  }
-
-  /** After a checkpoint: what is in the base leaves memory, and what then remains (timers, for one) no checkpoint can help with. */
-  private settle(): void {
-    for (const w of this.workers) {
-      const live = w.subtask.current
-      if (live !== undefined) evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
-    }
-    this.measureState()
-    this.settled = this.stateMemory
-    for (const w of this.workers) w.signal.announce()
-  }
-
-  /** Bytes of state that have come since the last checkpoint. */
-  private get unsettled(): number {
-    return this.stateMemory - this.settled
-  }
-
     if (this.unsettled > CONGESTED * this.stateBudget) return this.relieve()
   }
 
@@ -258,6 +240,24 @@ class Run {
       })
     }
     this.settle()
+  }
+
+  /** After a checkpoint: what is in the base leaves memory, and what then remains (timers, for one) no checkpoint can help with. */
+  private settle(): void {
+    for (const w of this.workers) {
+      const live = w.subtask.current
+      if (live !== undefined) evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
+    }
+    this.measureState()
+    this.settled = this.stateMemory
+    for (const w of this.workers) w.signal.announce()
+  }
+
+  /** Bytes of state that have come since the last checkpoint. */
+  private get unsettled(): number {
+    return this.stateMemory - this.settled
+  }
+
   private get stateBudget(): number {
     return this.options.stateMemory ?? STATE_MEMORY
   }
