@@ -3,9 +3,9 @@ import type { Clock, Streams } from '../ports.ts'
 /** Streams that know how much of them has not been consumed yet, for backpressure and for the progress line. */
 export interface MeteredStreams extends Streams {
   /** The consumer of a shard is through with these bytes. */
-  consumed(bytes: number): void
+  consumed(stream: string, bytes: number): void
   readonly backlogBytes: number
-  /** More waits than consumers work off in a moment, as fast as they have lately been: a barrier behind it would take long to arrive. */
+  /** More waits in a stream than its consumers, as fast as they have lately been, work off in a moment: a barrier behind it would take long. */
   readonly congested: boolean
 }
 
@@ -16,34 +16,51 @@ const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 /** The rate of consumption is measured over at least so long. */
 const RATE_MS = 500
 
+interface Meter {
+  backlog: number
+  allowed: number
+  /** Bytes consumed since `since`. */
+  measured: number
+  since: number
+}
+
 export function meter(streams: Streams, clock: Clock): MeteredStreams {
-  let backlog = 0
-  let allowed = BACKLOG_BYTES_MIN
-  let measured = 0
-  let since = clock.now()
+  const meters = new Map<string, Meter>()
+  const of = (stream: string): Meter => {
+    let m = meters.get(stream)
+    if (m === undefined) {
+      m = { backlog: 0, allowed: BACKLOG_BYTES_MIN, measured: 0, since: clock.now() }
+      meters.set(stream, m)
+    }
+    return m
+  }
   return {
     async put(stream, shard, data) {
       const seq = await streams.put(stream, shard, data)
-      backlog += data.length
+      of(stream).backlog += data.length
       return seq
     },
     poll: (stream, shard, after, limit, maxBytes) => streams.poll(stream, shard, after, limit, maxBytes),
     trim: (stream, shard, upTo) => streams.trim(stream, shard, upTo),
-    consumed(bytes) {
+    consumed(stream, bytes) {
+      const m = of(stream)
       // Frames that an earlier process left were never counted in.
-      backlog = Math.max(0, backlog - bytes)
-      measured += bytes
-      const elapsed = clock.now() - since
+      m.backlog = Math.max(0, m.backlog - bytes)
+      m.measured += bytes
+      const elapsed = clock.now() - m.since
       if (elapsed < RATE_MS) return
-      allowed = Math.min(BACKLOG_BYTES_MAX, Math.max(BACKLOG_BYTES_MIN, (measured / elapsed) * BACKLOG_MS))
-      measured = 0
-      since += elapsed
+      m.allowed = Math.min(BACKLOG_BYTES_MAX, Math.max(BACKLOG_BYTES_MIN, (m.measured / elapsed) * BACKLOG_MS))
+      m.measured = 0
+      m.since += elapsed
     },
     get backlogBytes() {
-      return backlog
+      let bytes = 0
+      for (const m of meters.values()) bytes += m.backlog
+      return bytes
     },
     get congested() {
-      return backlog > allowed
+      for (const m of meters.values()) if (m.backlog > m.allowed) return true
+      return false
     },
   }
 }

@@ -112,7 +112,7 @@ export function stageWorker(subtask: Subtask, stream: string, shared: Shared): W
     frames = slow ? Math.max(1, frames >> 1) : Math.min(POLL_FRAMES_MAX, frames * 2)
     let bytes = 0
     for (const r of records) if (r.seq <= covered && r.seq > after) bytes += r.data.length
-    shared.streams.consumed(bytes)
+    shared.streams.consumed(stream, bytes)
     if (++deliveries % TRIM_EVERY === 0 && subtask.current !== undefined) {
       const committed = subtask.current.head.fields.position.seq
       if (committed !== '') await shared.streams.trim(stream, subtask.shard, committed)

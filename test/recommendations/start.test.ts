@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { random } from '../../examples/recommendations/seeded.ts'
 import { traffic } from '../../examples/recommendations/traffic.ts'
-import { directory, type Lines, plain, readLines, sorted, write } from './run.ts'
+import { directory, type Lines, plain, readLines, write } from './run.ts'
 
 const START = fileURLToPath(new URL('../../examples/recommendations/start.js', import.meta.url))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-const events = [...traffic({ users: 30, minutes: 25, rate: 2, seed: 11, bots: 1 })]
+const events = [...traffic({ users: 20, minutes: 25, rate: 5, seed: 11, bots: 1 })]
 const input = write(join(directory(), 'events.ndjson'), events)
 let computed: Lines | undefined
 const expected = (): Lines => {
@@ -52,7 +52,10 @@ test('npm start reads files, gzipped or not, writes the results, and shows what 
   assert.deepEqual(readLines(out), expected())
   assert.match(shown, /Most viewed from 2026-06-01 \d\d:\d\d to 2026-06-01 \d\d:\d\d\n {3}1\. /)
   assert.equal(shown.match(/the 30 minutes before: \d+ searches/g)?.length, 3)
-  assert.match(shown, new RegExp(`throughput +[\\d,]+ events .*${expected().recommendations.length} recommendations`))
+  assert.match(
+    shown,
+    new RegExp(`throughput +[\\d,]+ events .*${expected().recommendations.length.toLocaleString('en-US')} recommendations`),
+  )
   assert.match(shown, /checkpoints +\d+ completed/)
   assert.ok(shown.includes('recommendations.ndjson'))
 })
@@ -109,17 +112,17 @@ test('a run that is killed and started again ends with the same files, byte for 
   assert.ok(!existsSync(join(out, '.trending.ndjson.millrace')), 'nothing staged is left behind')
 })
 
-test('a run that is stopped goes on from its last checkpoint, at parallelism 3 too', async () => {
+test('a run that is stopped goes on from its last checkpoint', async () => {
   const dir = directory()
-  const args = ['--input', input, '--out', dir, '--state', join(dir, 'state'), '--parallelism', '3']
+  const args = ['--input', input, '--out', dir, '--state', join(dir, 'state')]
   const { child, ended } = launch(args)
   await sleep(1_500)
   child.kill('SIGINT')
   const stopped = await ended
   assert.equal(stopped.code, 0, stopped.err)
-  assert.match(stopped.out, /Stopped after[^]*The same command goes on from here/)
+  assert.match(stopped.out, /Stopped after[\s\S]*The same command goes on from here/)
   const { code, err } = await launch(args).ended
   assert.equal(code, 0, err)
-  assert.deepEqual(sorted(readLines(dir)), sorted(expected()))
+  assert.deepEqual(readLines(dir), expected())
   rmSync(join(dir, 'state'), { recursive: true })
 })
