@@ -48,7 +48,7 @@ async function run(name: string, input: string, out: string, options: RunOptions
 for (const [turn, name] of Object.keys(pipelines).entries()) {
   test(`${name}: parallelism, batch size, chaining, durability and cold state change nothing`, async t => {
     const dir = scratch(t)
-    const events: Event[] = generate(800, 7 + turn)
+    const events: Event[] = generate(500, 7 + turn)
     const input = writeEvents(join(dir, 'events.ndjson'), events)
     const reference = await run(name, input, join(dir, 'reference'), {})
     assert.ok(reference.out.length > 10)
