@@ -59,8 +59,8 @@ export interface RankInput extends Candidates {
 }
 
 export interface RankInputWithFeatures extends RankInput {
-  /** `FEATURES` small integers an item, one item after the other. */
-  features: number[]
+  /** `FEATURES` small integers an item, one item after the other. Bytes where they travel: packed and unpacked at once. */
+  features: ArrayLike<number>
 }
 
 export interface RankedItem {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { DEDUP_STATES, DedupOperator } from '../../runtime/operators/dedup.ts'
 import { INTERVAL_JOIN_STATES, IntervalJoinOperator } from '../../runtime/operators/interval-join.ts'
-import { JOIN_WITH_STATES, JoinWithOperator } from '../../runtime/operators/join-with.ts'
+import { JOIN_WITH_STATES, JoinWithOperator, joinWithStates } from '../../runtime/operators/join-with.ts'
 import type { Operator } from '../../runtime/operators/operator.ts'
 import { REDUCE_STATES, ReduceOperator } from '../../runtime/operators/reduce.ts'
 import { TOP_N_STATES, TopNOperator } from '../../runtime/operators/top-n.ts'
@@ -110,6 +110,33 @@ test('dedup drops what lies less than the TTL from the first of its id, and keep
   )
 })
 
+test('dedup with a lateness lets no duplicate through, however late, and late records go aside', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      steps,
+      fc.integer({ min: 1, max: 30 }),
+      fc.integer({ min: 0, max: 20 }),
+      async (steps, ttlMs, latenessMs) => {
+        const late = { id: 'late' }
+        const make = () => new DedupOperator<Value>({ id: v => v.n, ttlMs, latenessMs, lateTag: late })
+        const { harness, seen } = await both(make, DEDUP_STATES, steps, 1)
+        const inTime = seen.filter(s => s.at + latenessMs > s.watermark)
+        const first = new Map<string, number>()
+        const kept = inTime.filter(s => {
+          const id = `${s.key} ${s.n}`
+          const t0 = first.get(id)
+          if (t0 !== undefined && Math.abs(s.at - t0) < ttlMs) return false
+          first.set(id, Math.max(s.at, t0 ?? s.at))
+          return true
+        })
+        const values = (of: readonly Seen[]) => of.map(s => s.value)
+        assert.deepEqual(harness.values, values(kept))
+        assert.equal(harness.base.size, 0)
+      },
+    ),
+  )
+})
+
 test('dedup has its edges where it says: less than the TTL, from the first one, in both directions', async () => {
   const harness = await Harness.open(new DedupOperator<string>({ id: v => v, ttlMs: 10 }), DEDUP_STATES)
   for (const at of [100, 109, 110, 119, 101, 100]) harness.record('id', at)
@@ -212,4 +239,13 @@ test('an interval join gives each pair within the bounds once, and forgets what 
       assert.equal(harness.base.size, 0)
     }),
   )
+})
+
+test('joinWith with a ttl forgets a value that is older', async () => {
+  const join = (left: string, right: string | undefined) => `${left} ${right}`
+  const harness = await Harness.open(new JoinWithOperator({ join, time: 'event' }), joinWithStates(10))
+  harness.record('value', 100, 'k', 1)
+  for (const at of [100, 109, 110]) harness.record(`at ${at}`, at, 'k', 0)
+  for (const input of [0, 1]) harness.watermark(200, input)
+  assert.deepEqual(harness.values, ['at 100 value', 'at 109 value', 'at 110 undefined'])
 })

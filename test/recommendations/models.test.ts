@@ -71,7 +71,7 @@ test('over HTTP the models answer exactly what they answer in this process', asy
   })
   const inputs = candidates.map((found, i) => ({ ...found, embedding: users[i]!.embedding }))
   const withFeatures = await models.fetchItemFeatures(inputs)
-  assert.deepEqual(withFeatures[0]!.features, inputs[0]!.item_ids.flatMap(itemFeatures))
+  assert.deepEqual(Array.from(withFeatures[0]!.features), inputs[0]!.item_ids.flatMap(itemFeatures))
   const recommendations = await models.rank(withFeatures)
   assert.deepEqual(
     recommendations,

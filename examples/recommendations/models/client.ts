@@ -3,6 +3,7 @@ import { Agent, request } from 'node:http'
 import { pack, unpack } from 'msgpackr'
 import type { User, UserActivity } from '../records.ts'
 import { type Candidates, FROM_ANN, type RankInput, type RankInputWithFeatures, type Recommendation } from '../records.ts'
+import { FEATURES } from './features.ts'
 import type { ServerOptions } from './server.ts'
 import type { Calls } from './wire.ts'
 
@@ -64,7 +65,7 @@ export function modelsAt(url: () => string | Promise<string>): Models {
       const ids = [...new Set(batch.flatMap(input => input.item_ids))]
       const answers = await call('features', ids, options)
       const features = new Map(ids.map((id, i) => [id, answers[i]!]))
-      return batch.map(input => ({ ...input, features: input.item_ids.flatMap(id => features.get(id)!) }))
+      return batch.map(input => ({ ...input, features: inOrder(input.item_ids, features) }))
     },
     async rank(batch, options) {
       const slim = batch.map(({ item_ids, similarity, views, sources, embedding, features }) => {
@@ -74,6 +75,14 @@ export function modelsAt(url: () => string | Promise<string>): Models {
       return batch.map(({ user_id, window_end }, i) => ({ user_id, window_end, items: ranked[i]! }))
     },
   }
+}
+
+function inOrder(itemIds: readonly string[], features: ReadonlyMap<string, readonly number[]>): Uint8Array {
+  const all = new Uint8Array(itemIds.length * FEATURES)
+  itemIds.forEach((id, i) => {
+    all.set(features.get(id)!, i * FEATURES)
+  })
+  return all
 }
 
 /**
