@@ -24,8 +24,9 @@ async function expireLog(part: Part, ports: Ports): Promise<void> {
   const before = await ports.log.floor(part.log)
   if (floor <= before) return
   await ports.log.raiseFloor(part.log, floor)
-  for (let from = before; from < floor; ) {
-    const slots = await ports.log.range(part.log, Math.max(1, from), Math.min(PAGE, floor - from))
+  // From the very first: an earlier one may have died between raising the floor and this.
+  for (let from = 1; from < floor; ) {
+    const slots = await ports.log.range(part.log, from, Math.min(PAGE, floor - from))
     const below = slots.filter(s => s.version < floor)
     if (below.length === 0) break
     // Chunks of decided slots only (C5): what they hold is in the base.
@@ -39,7 +40,7 @@ async function expireLog(part: Part, ports: Ports): Promise<void> {
       }
     }
     const to = below.at(-1)!.version + 1
-    await ports.log.expire(part.log, Math.max(1, from), to)
+    await ports.log.expire(part.log, from, to)
     from = to
   }
 }

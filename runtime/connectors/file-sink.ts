@@ -33,6 +33,7 @@ export function fileSink(path: string): Sink<any> {
   return {
     kind: 'file',
     async open(context, state) {
+      staging.claim(context.run, context.operatorId)
       const writer = new StagingWriter(staging, context.run, context.subtask)
       await named(where, () => writer.restore(state as StagedState | undefined))
       return lineWriter(writer, where)

@@ -13,6 +13,9 @@ interface Segment {
 
 const COPY_BYTES = 1 << 20
 
+/** By target: the run and sink that writes there. */
+const writers = new Map<string, { readonly run: string; readonly operatorId: string }>()
+
 /**
  * The segments beside one target file, and how they get into it.
  *
@@ -29,6 +32,16 @@ export class Staging {
     this.target = target
     this.directory = join(dirname(target), `.${basename(target)}.millrace`)
     this.shown = shown
+  }
+
+  /** Two sinks of one run can't share a target: each would stage over the other's lines. */
+  claim(run: string, operatorId: string): void {
+    const other = writers.get(this.target)
+    if (other?.run === run && other.operatorId !== operatorId)
+      throw new ConnectorError(
+        `the file sink ${this.shown} is written by two sinks, '${other.operatorId}' and '${operatorId}': give each a file of its own, or union their streams`,
+      )
+    writers.set(this.target, { run, operatorId })
   }
 
   async openSegment(run: string, subtask: number, segment: number): Promise<FileHandle> {
@@ -79,7 +92,10 @@ export class Staging {
 
   /** All segments, in the order in which they belong into the target. */
   private async segments(): Promise<Segment[]> {
-    const names = await readdir(this.directory).catch(() => [])
+    const names = await readdir(this.directory).catch(error => {
+      if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code!)) return []
+      throw error
+    })
     const found: Segment[] = []
     for (const name of names) {
       const [, run, subtask, segment] = /^(.+)-(\d+)-(\d+)\.part$/.exec(name) ?? []

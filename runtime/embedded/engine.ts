@@ -150,9 +150,7 @@ class Run {
   }
 
   async run(): Promise<RunSummary> {
-    await Promise.all(this.workers.map(w => w.subtask.ready()))
-    this.report.start()
-    await this.checkpointer.forget()
+    await this.open()
     const loops = this.workers.map(w => w.run().catch(error => this.fail(error)))
     const progress = this.options.onProgress
     const timer = progress === undefined ? undefined : setInterval(() => progress(this.report.progress()), 250)
@@ -175,6 +173,20 @@ class Run {
     return summary
   }
 
+  /** Every subtask as of its last commit. One that can't start leaves none open. */
+  private async open(): Promise<void> {
+    try {
+      const ready = await Promise.allSettled(this.workers.map(w => w.subtask.ready()))
+      const failed = ready.find(r => r.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
+      this.report.start()
+      await this.checkpointer.forget()
+    } catch (error) {
+      await Promise.allSettled(this.workers.map(w => w.subtask.close()))
+      throw error
+    }
+  }
+
   /** Checkpoints at their interval, or when state has to leave memory, until the input is through or somebody stops the run; then the last one. */
   private async supervise(): Promise<void> {
     const interval = this.options.checkpointMs ?? CHECKPOINT_MS
@@ -187,7 +199,13 @@ class Run {
       if (!this.checkpointer.somethingNew || (await this.checkpointer.run())) this.settle()
       next = this.shared.ports.clock.now() + interval
     }
-    if (this.failure === undefined && this.checkpointer.somethingNew) await this.checkpointer.run()
+    if (this.failure !== undefined || !this.checkpointer.somethingNew) return
+    const { finished } = this
+    if (!(await this.checkpointer.run()) && finished && this.failure === undefined) {
+      throw new MillraceError(
+        'the last checkpoint failed, so the sinks lack what came since the one before: run again to go on from there',
+      )
+    }
   }
 
   /** Every subtask has committed the end of its input, with all that it fired. */

@@ -65,7 +65,7 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
       !live.working.sourceDone &&
       shared.ports.clock.now() - lastRecordAt >= idleAfter &&
       !live.idleSent
-    if (idle || live.chain.nextProcessingTimer <= shared.ports.clock.now()) await subtask.tick(idle)
+    if (idle || subtask.nextProcessingTimer <= shared.ports.clock.now()) await subtask.tick(idle)
     else await signal.wait(live.working.sourceDone ? IDLE_WAIT_MS : 20)
   }
   return {
@@ -76,17 +76,20 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
       signal.announce()
     },
     async run() {
-      while (!shared.ended()) {
-        if (cut > 0) {
-          const n = cut
-          cut = 0
-          await retrying(() => subtask.cutSource(n))
+      try {
+        while (!shared.ended()) {
+          if (cut > 0) {
+            const n = cut
+            cut = 0
+            await retrying(() => subtask.cutSource(n))
+          }
+          if (!(await retrying(read))) await retrying(wait)
+          await breathe()
         }
-        if (!(await retrying(read))) await retrying(wait)
-        await breathe()
+      } finally {
+        await reader.close()
+        await subtask.close()
       }
-      await reader.close()
-      await subtask.close()
     },
   }
 }
@@ -96,23 +99,33 @@ export function stageWorker(subtask: Subtask, stream: string, shared: Shared): W
   const helping = helper(shared)
   let deliveries = 0
   let frames = POLL_FRAMES
+  // A delivery may fail when some of it is committed, or go back behind what was skipped: each record counts once, whenever it was passed.
+  let open: { readonly seq: string; readonly bytes: number }[] = []
+  let counted = ''
+  const passed = (seq: string) => {
+    let bytes = 0
+    for (const record of open) if (record.seq <= seq) bytes += record.bytes
+    open = open.filter(record => record.seq > seq)
+    if (seq > counted) counted = seq
+    if (bytes > 0) shared.streams.consumed(stream, bytes)
+  }
   const step = async () => {
     const live = await subtask.ready()
     const after = live.working.position.seq
+    passed(after)
     const records = await shared.streams.poll(stream, subtask.shard, after === '' ? undefined : after, frames, POLL_BYTES)
     if (records.length === 0) {
-      const due = live.chain.nextProcessingTimer - shared.ports.clock.now()
+      const due = subtask.nextProcessingTimer - shared.ports.clock.now()
       if (due <= 0) await subtask.tick(false)
       else await signal.wait(Math.min(due, IDLE_WAIT_MS))
       return
     }
+    open = records.filter(r => r.seq > counted).map(r => ({ seq: r.seq, bytes: r.data.length }))
     const startedAt = shared.ports.clock.now()
     const { covered, undecided } = await subtask.deliver(records)
     const slow = shared.ports.clock.now() - startedAt > POLL_MS
     frames = slow ? Math.max(1, frames >> 1) : Math.min(POLL_FRAMES_MAX, frames * 2)
-    let bytes = 0
-    for (const r of records) if (r.seq <= covered && r.seq > after) bytes += r.data.length
-    shared.streams.consumed(stream, bytes)
+    passed(covered)
     if (++deliveries % TRIM_EVERY === 0 && subtask.current !== undefined) {
       const committed = subtask.current.head.fields.position.seq
       if (committed !== '') await shared.streams.trim(stream, subtask.shard, committed)
@@ -125,11 +138,14 @@ export function stageWorker(subtask: Subtask, stream: string, shared: Shared): W
     signal,
     requestCut() {},
     async run() {
-      while (!shared.ended()) {
-        await retrying(step)
-        await breathe()
+      try {
+        while (!shared.ended()) {
+          await retrying(step)
+          await breathe()
+        }
+      } finally {
+        await subtask.close()
       }
-      await subtask.close()
     },
   }
 }

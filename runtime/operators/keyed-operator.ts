@@ -135,6 +135,9 @@ export abstract class KeyedOperator extends Operator {
   private async fireProcessing(due: readonly { at: number; key: KeyPart; tag: KeyPart }[]) {
     await this.state.load(this.withPinned(due.map(d => d.key)))
     for (const [i, { at, key, tag }] of due.entries()) {
+      // a first checkpoint may just have put a base behind what was all in memory
+      if (!this.state.resident([due[i]!]) || (this.pinned !== undefined && !this.state.resident([{ key: this.pinned }])))
+        return due.slice(i)
       if (!this.processingTimers.delete(at, key, tag)) continue
       // one that missed state goes first when it is there: the order may not depend on what is cold
       if (!this.fire(key, at, tag, 'processing')) return due.slice(i)

@@ -53,6 +53,9 @@ export abstract class Operator implements Receiver {
     this.ctx.forwardWatermark(timestamp)
   }
 
+  /** After a restart: the watermark that the last commit left it at, which it has passed on. */
+  restoreWatermark(_timestamp: number): void {}
+
   /** True while records or watermarks wait inside for something asynchronous. */
   get pending(): boolean {
     return false

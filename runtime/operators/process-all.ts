@@ -44,6 +44,10 @@ export class ProcessAllOperator<I, O> extends Operator implements ProcessAllCont
     this.ctx.forwardWatermark(timestamp)
   }
 
+  override restoreWatermark(timestamp: number): void {
+    this.currentWatermark = timestamp
+  }
+
   processingTime(): number {
     return this.ctx.now()
   }

@@ -143,7 +143,7 @@ export class Attempt {
     working.counts.recordsOut += outputs.reduce((n, o) => n + o.records, 0)
     working.counts.commits++
     await this.flushSinks(occasion)
-    await Promise.all([this.send(frames), this.stashChannelState()])
+    await allSettled([this.send(frames), this.stashChannelState()])
     const chunk = await this.stashChunk()
     this.checkDeadline()
     const item: CommitItem = {
@@ -191,7 +191,7 @@ export class Attempt {
       version: this.version,
       attempt: this.id,
     }
-    await Promise.all(
+    await allSettled(
       this.live.chain.sinks.map(async sink => {
         if (sink.operator.written === 0 && cut === undefined) return
         this.checkDeadline()
@@ -212,7 +212,7 @@ export class Attempt {
       if (list === undefined) shards.set(target, [f])
       else list.push(f)
     }
-    await Promise.all(
+    await allSettled(
       [...shards.values()].map(async list => {
         for (const f of list) {
           this.checkDeadline()
@@ -291,4 +291,10 @@ export class Attempt {
   private set idleSent(sent: boolean) {
     this.live.idleSent = sent
   }
+}
+
+/** Like Promise.all, but nothing is under way any more when it fails: an attempt that is given up may not go on writing beside the next one. */
+async function allSettled(work: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find(w => w.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }

@@ -139,7 +139,7 @@ export class Chain {
       if (m.operator instanceof KeyedOperator) {
         const upTo = firing.find(f => this.keyed[f.operator] === m.operator)?.upTo
         m.operator.restoreWatermarks(inputs, upTo)
-      }
+      } else m.operator!.restoreWatermark(Math.min(...inputs))
     }
     for (const output of this.outputs) {
       output.restoreWatermarks(edge => forwarded.get(edge.fromNode)!)
@@ -147,7 +147,9 @@ export class Chain {
   }
 
   async close(): Promise<void> {
-    for (const o of this.operators) await o.close()
+    const closed = await Promise.allSettled(this.operators.map(async o => o.close()))
+    const failed = closed.find(c => c.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   private member(node: OperatorNode): Member {

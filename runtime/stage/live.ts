@@ -82,17 +82,22 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     idleSent: false,
   }
   await restoreState(live, topology, at, shard, ports, commits)
-  for (const sink of chain.sinks) {
-    const identity = {
-      run: topology.run,
-      pipeline: topology.pipeline,
-      operatorId: sink.operatorId,
-      subtask: shard,
-      parallelism: at.parallelism,
+  try {
+    for (const sink of chain.sinks) {
+      const identity = {
+        run: topology.run,
+        pipeline: topology.pipeline,
+        operatorId: sink.operatorId,
+        subtask: shard,
+        parallelism: at.parallelism,
+      }
+      sink.operator.writer = await topology.sinkOf(sink.node).open(identity, live.sinkStates.get(sink.index))
     }
-    sink.operator.writer = await topology.sinkOf(sink.node).open(identity, live.sinkStates.get(sink.index))
+    await chain.open(context)
+  } catch (error) {
+    await chain.close().catch(() => {})
+    throw error
   }
-  await chain.open(context)
   if (head.version > 0) chain.restoreWatermarks(head.fields.watermark, head.fields.operatorWatermarks, head.fields.firing)
   return live
 }
@@ -119,7 +124,11 @@ async function restoreState(
     }
   }
   for (const { version, item } of commits) {
-    const chunk = await readChunk(ports, item)
+    const chunk = await readChunk(ports, item).catch(async error => {
+      // Retention takes chunks away that the base has by now: then this view is stale.
+      if (version >= (await ports.log.floor(topology.log(at.stage.index, shard)))) throw error
+      throw new StaleViewError(`version ${version} of subtask ${shard} of ${at.stage.id} has expired while it was read`)
+    })
     if (chunk !== undefined) applyChanges(live.chain.keyed, chunk, version)
   }
 }

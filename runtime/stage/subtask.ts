@@ -193,6 +193,13 @@ export class Subtask {
     return this.live
   }
 
+  /** When a processing timer is due. After the end of the input never again: those that were set have fired there (`endProcessingTimers`). */
+  get nextProcessingTimer(): number {
+    const { live } = this
+    if (live === undefined || live.working.watermark === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
+    return live.chain.nextProcessingTimer
+  }
+
   async close(): Promise<void> {
     await this.live?.chain.close()
     this.live = undefined
@@ -209,7 +216,7 @@ export class Subtask {
       this.live = undefined
       this.attempt = undefined
       this.generator = undefined
-      await live?.chain.close()
+      await live?.chain.close().catch(() => {}) // the first error is the one to tell
       throw error
     }
   }
@@ -337,7 +344,7 @@ export class Subtask {
 
   private async fireProcessingTimers(live: Live): Promise<void> {
     const now = this.ports.clock.now()
-    if (live.chain.nextProcessingTimer > now) return
+    if (this.nextProcessingTimer > now) return
     await live.chain.fireProcessingTimers(now)
     this.attempt!.touch()
   }

@@ -8,6 +8,9 @@ export interface TimerChange {
   readonly tag: KeyPart
 }
 
+/** Below this many times in the heap, those that are left over don't matter. */
+const STALE_MIN = 1024
+
 /** The keys of one bucket in firing order; those before `next` have fired. */
 interface FiringOrder {
   readonly at: number
@@ -150,8 +153,15 @@ export class Timers {
     return true
   }
 
+  /** Of a bucket that is there already. Timers set and deleted again, over and over, leave times without a bucket behind: when they are most, all go. */
   private push(at: number): void {
     const heap = this.heap
+    if (heap.length >= STALE_MIN && heap.length > 2 * this.buckets.size) {
+      heap.length = 0
+      for (const time of this.buckets.keys()) heap.push(time)
+      heap.sort((a, b) => a - b)
+      return
+    }
     let i = heap.push(at) - 1
     while (i > 0) {
       const parent = (i - 1) >> 1
