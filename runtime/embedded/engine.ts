@@ -22,8 +22,9 @@ import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.t
 const CHECKPOINT_MS = 10_000
 const BATCH = 1000
 const STATE_MEMORY = 128 * 1024 * 1024
-/** Sources pause when state grows by more than this multiple of the memory given to it before a checkpoint is through. */
-const CONGESTED = 2
+/** By how much of the memory given to it state may grow until a checkpoint is taken, and until sources wait for that checkpoint. */
+const FULL = 0.3
+const CONGESTED = 0.6
 
 /**
  * Runs a pipeline in this process until its input ends or the signal stops it, exactly once; with a state directory, a later run goes on where this one
@@ -194,7 +195,7 @@ class Run {
     while (!this.finished && !this.stopping && this.failure === undefined) {
       await this.report.changed.wait(Math.max(1, Math.min(100, next - this.shared.ports.clock.now())))
       const now = this.shared.ports.clock.now()
-      const full = this.unsettled > this.stateBudget
+      const full = this.unsettled > FULL * this.stateBudget
       if (now < next && !full) continue
       if (!this.checkpointer.somethingNew || (await this.checkpointer.run())) this.settle()
       next = this.shared.ports.clock.now() + interval
@@ -260,7 +261,7 @@ class Run {
     this.settle()
   }
 
-  /** After a checkpoint: what is in the base leaves memory, and what then remains (timers, for one) no checkpoint can help with. */
+  /** After a checkpoint: what is in the base leaves memory; with what then remains no checkpoint can help. */
   private settle(): void {
     for (const w of this.workers) {
       const live = w.subtask.current

@@ -9,17 +9,22 @@ const ENTRY_BYTES = 200
 const SUBENTRY_BYTES = 80
 /** A map slot with its Map and Set, before the first entry. */
 const SLOT_BYTES = 350
+const TIMER_BYTES = 100
+const ENTRIES_SHARE_MIN = 0.25
 /** Evicting goes on until this share of the budget is in use, so that it does not run again at once. */
 const TARGET = 0.7
 /** Entries looked at to estimate the size of all. */
 const SAMPLE = 64
 
-/** About how many bytes the keyed state of these operators takes in memory: a sample of the entries, scaled up. */
+/** About how many bytes the keyed state of these operators takes in memory, without timers: a sample of the entries, scaled up. */
 export function estimateBytes(operators: readonly KeyedOperator[]): number {
-  return operators.reduce(
-    (sum, o) => sum + o.state.entries.size * sampleBytes(o) + (o.eventTimers.size + o.processingTimers.size) * 100,
-    0,
-  )
+  return operators.reduce((sum, o) => sum + o.state.entries.size * sampleBytes(o), 0)
+}
+
+/** Timers are always in memory: they leave less to entries, but not nothing. */
+function budgetOfEntries(operators: readonly KeyedOperator[], budget: number): number {
+  const timers = operators.reduce((sum, o) => sum + (o.eventTimers.size + o.processingTimers.size) * TIMER_BYTES, 0)
+  return Math.max(budget * ENTRIES_SHARE_MIN, budget - timers)
 }
 
 function sampleBytes(operator: KeyedOperator): number {
@@ -73,10 +78,11 @@ const LOOKS_MIN = 256
 
 /**
  * Drops entries that the base has (their last version is at or below the marker) and that were not used since the last commit, until
- * memory is well below `budget`. Entries that only the log has stay: a checkpoint has to materialise them first. After one, all entries are looked at;
+ * they are well below `memory`. Entries that only the log has stay: a checkpoint has to materialise them first. After one, all entries are looked at;
  * between two, about as many as were added.
  */
-export function evict(operators: readonly KeyedOperator[], marker: number, budget: number): void {
+export function evict(operators: readonly KeyedOperator[], marker: number, memory: number): void {
+  const budget = budgetOfEntries(operators, memory)
   let bytes = estimateBytes(operators)
   if (bytes <= budget) return
   for (const operator of operators) {
