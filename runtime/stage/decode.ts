@@ -17,7 +17,12 @@ export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
   } catch (error) {
     return { ok: false, reason: `not JSON: ${(error as Error).message}` }
   }
-  const result = source.schema['~standard'].validate(json)
+  let result: ReturnType<SourceSpec['schema']['~standard']['validate']>
+  try {
+    result = source.schema['~standard'].validate(json)
+  } catch (error) {
+    return { ok: false, reason: `invalid: its validator threw ${error instanceof Error ? error.message : String(error)}` }
+  }
   if (result instanceof Promise) {
     throw new MillraceError(`the schema of source ${source.name} validates asynchronously: a source needs a synchronous one`)
   }
