@@ -60,10 +60,10 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
   const floor = await ports.log.floor(name)
   if (floor > marker)
     throw new StaleViewError(`${name} has expired up to ${floor}, but was materialised up to ${marker} when that was read`)
-  const options = topology.plan.options
   const outputs = topology.consumersOf(stage.index).map(consumer => {
     const edges = stage.outputs.filter(e => e.toStage === consumer)
-    return new StageOutput(consumer, edges, topology.stages[consumer]!.parallelism, options.keyGroups, options.watermarkStep)
+    const only = topology.keepsSubtask(stage.index, consumer) ? shard : undefined
+    return new StageOutput(consumer, edges, topology.stages[consumer]!.parallelism, only, topology.plan.options)
   })
   for (const [consumer, channel, version, index] of head.fields.sent) {
     outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])
@@ -71,7 +71,7 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
   const chain = new Chain(stage, outputs, shard)
   const live: Live = {
     head,
-    working: new Working(head.fields, topology.producersOf(stage.index)),
+    working: new Working(head.fields, topology.producersOf(stage.index, shard)),
     chain,
     outputs,
     marker,

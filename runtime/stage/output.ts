@@ -1,6 +1,6 @@
 import type { Exchange } from '../graph/graph.ts'
 import { canonicalKey, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
-import type { StageEdge } from '../graph/plan.ts'
+import type { PhysicalPlan, StageEdge } from '../graph/plan.ts'
 import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
 import { FrameWriter } from '../protocol/frame.ts'
 import type { FrameId } from '../protocol/item.ts'
@@ -38,16 +38,25 @@ export class StageOutput {
   records = 0
   bytes = 0
   private readonly channels: Channel[]
+  /** Channels whose consumers count on this producer: they get its watermarks and barriers. */
+  private readonly listeners: Channel[]
   private readonly groups: number
   private readonly step: number
   private readonly merge: WatermarkMerge
   private tag: AttemptTag | undefined
 
-  constructor(stage: number, edges: readonly StageEdge[], shards: number, keyGroups: number, watermarkStep: number) {
+  /** `only`: the one shard that listens, undefined: all (see Topology.keepsSubtask). */
+  constructor(
+    stage: number,
+    edges: readonly StageEdge[],
+    shards: number,
+    only: number | undefined,
+    plan: PhysicalPlan['options'],
+  ) {
     this.stage = stage
     this.edges = edges
-    this.groups = keyGroups
-    this.step = watermarkStep
+    this.groups = plan.keyGroups
+    this.step = plan.watermarkStep
     this.merge = new WatermarkMerge(edges.length)
     this.channels = Array.from({ length: shards }, () => ({
       writer: new FrameWriter(),
@@ -56,6 +65,7 @@ export class StageOutput {
       closed: [],
       index: 0,
     }))
+    this.listeners = only === undefined ? this.channels : [this.channels[only]!]
   }
 
   /** The receiver for one edge; `shard` is the subtask's own, for edges that keep records where they are. */
@@ -90,20 +100,20 @@ export class StageOutput {
 
   /** Puts the watermark on every channel that has not heard of it. `force`: whatever the step (protocol.md, D2). */
   sendWatermarks(force: boolean): void {
-    for (const c of this.channels) this.catchUp(c, force)
+    for (const c of this.listeners) this.catchUp(c, force)
   }
 
   /** Marks this producer as idle: consumers leave it out until it sends again. */
   sendIdle(): void {
-    for (const c of this.channels) {
+    for (const c of this.listeners) {
       c.writer.watermark(Number.NEGATIVE_INFINITY)
       c.watermark = Number.NEGATIVE_INFINITY
     }
   }
 
-  /** Barriers go to every shard, last in their version (D1). */
+  /** Barriers go to every shard that listens, last in their version (D1). */
   sendBarrier(checkpoint: number): void {
-    for (const c of this.channels) c.writer.barrier(checkpoint, this.merge.current)
+    for (const c of this.listeners) c.writer.barrier(checkpoint, this.merge.current)
   }
 
   /** Closes all frames of this attempt. */

@@ -358,7 +358,7 @@ export class Subtask {
     working.position = { seq: frame.record.seq, offset: 0 }
     if (meaning === 'cut') {
       await live.chain.drain()
-      const pending = this.topology.producersOf(this.at.stage.index).filter(p => p !== producer)
+      const pending = this.topology.producersOf(this.at.stage.index, this.shard).filter(p => p !== producer)
       this.attempt!.dropKept()
       working.cut(checkpoint, live.head.version + 1, pending)
       await this.attempt!.commit({ checkpoint })

@@ -73,10 +73,23 @@ export class Topology {
     return this.log(at.stage.index, producer - at.firstProducer)
   }
 
-  /** All subtasks that may send to `stage`: its watermark is the minimum over them, and each sends every barrier. */
-  producersOf(stage: number): number[] {
+  /** All subtasks that may send to one: its watermark is the minimum over them, and each sends every barrier. */
+  producersOf(stage: number, shard: number): number[] {
     const upstream = [...new Set(this.stages[stage]!.stage.inputs.map(e => e.fromStage))]
-    return upstream.flatMap(s => Array.from({ length: this.stages[s]!.parallelism }, (_, shard) => this.producer(s, shard)))
+    return upstream.flatMap(from => {
+      if (this.keepsSubtask(from, stage)) return [this.producer(from, shard)]
+      return Array.from({ length: this.stages[from]!.parallelism }, (_, i) => this.producer(from, i))
+    })
+  }
+
+  /**
+   * Whether records go from subtask i of one stage to subtask i of the other only: they stay under their key, or have none. Then i alone is heard, so
+   * that lateness is judged as if the two stages were one.
+   */
+  keepsSubtask(from: number, to: number): boolean {
+    if (this.stages[from]!.parallelism !== this.stages[to]!.parallelism) return false
+    const edges = this.stages[to]!.stage.inputs.filter(e => e.fromStage === from)
+    return edges.every(({ exchange }) => exchange.kind === 'forward' || (exchange.kind === 'key' && exchange.inherited))
   }
 
   /** Stages that read from `stage`. */
