@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { fileSink } from '../connectors/file-sink.ts'
 import { fileSource } from '../connectors/file-source.ts'
+import { refuseOwnInput } from '../connectors/own-input.ts'
 import { print } from '../connectors/print.ts'
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector } from '../connectors/source.ts'
@@ -26,6 +27,15 @@ export async function bind(
   await checkSources(graph, sources)
   const sinks = Object.fromEntries(
     Object.entries(targets).map(([name, path]) => [name, usage(() => (path === '-' ? print() : fileSink(path)))]),
+  )
+  usage(() =>
+    refuseOwnInput(
+      graph.nodes.flatMap(({ source }) => {
+        const connector = source && (sources[source.name] ?? source.connector)
+        return connector ? [[source.name, connector] as const] : []
+      }),
+      graph.nodes.flatMap(({ sink }) => (sink ? [[sink.name, sinks[sink.name] ?? sink.sink] as const] : [])),
+    ),
   )
   return { sources, sinks, targets }
 }

@@ -32,6 +32,7 @@ export function fileSink(path: string): Sink<any> {
   const where = `the file sink ${path}`
   return {
     kind: 'file',
+    file: path,
     async open(context, state) {
       staging.claim(context.run, context.operatorId)
       const writer = new StagingWriter(staging, context.run, context.subtask)

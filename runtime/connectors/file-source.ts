@@ -12,7 +12,7 @@ import type { SourceConnector } from './source.ts'
  * Throws ConnectorError when a file is missing, can't be read, or is not the one that an earlier run read from.
  *
  * @example
- * const clicks = app.source('clicks', fileSource(['data/clicks.ndjson.gz']), { schema: Click, time: c => c.timestamp })
+ * const clicks = app.source('clicks', { schema: Click, connector: fileSource(['data/clicks.ndjson.gz']) }, { time: c => c.timestamp, watermark: monotonous() })
  */
 export function fileSource(paths: readonly string[]): SourceConnector {
   const splits = paths.map(path => (path === STDIN ? STDIN : normalize(path)))
@@ -21,6 +21,7 @@ export function fileSource(paths: readonly string[]): SourceConnector {
   if (twice !== undefined) throw new ConnectorError(`fileSource was given ${twice} twice: each file can be read once`)
   return {
     kind: 'file',
+    files: splits.map(path => (path === STDIN ? '/dev/stdin' : path)),
     async splits() {
       await Promise.all(splits.map(checkReadable))
       return splits

@@ -31,6 +31,8 @@ export interface SinkWriter<T> {
 /** A sink, as the pipeline declares it. Opened once per subtask, with the state of its last commit. */
 export interface Sink<T> {
   readonly kind: string
+  /** Where it writes, if that is a file: no source may read it. */
+  readonly file?: string
   open(context: SinkContext, state: SinkState | undefined): Promise<SinkWriter<T>>
   /**
    * Transactional sinks: makes visible what all subtasks staged up to checkpoint `checkpoint` (protocol.md, D7). `parts[i]` is subtask i's state

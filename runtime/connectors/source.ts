@@ -22,6 +22,8 @@ export interface SplitReader {
 /** A source outside: files, a Kinesis stream, Kafka … Each split is one subtask of the source stage. */
 export interface SourceConnector {
   readonly kind: string
+  /** What it reads, if that is files: no sink may write to them. */
+  readonly files?: readonly string[]
   /** Names of the splits, stable over restarts. */
   splits(): Promise<readonly string[]>
   open(split: string): Promise<SplitReader>

@@ -1,5 +1,6 @@
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
+import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
@@ -36,6 +37,8 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
   const plan = planPhysical(graph, { parallelism: options.parallelism, chaining: options.chaining ?? true })
   const connectors = bindSources(plan, options)
   const splits = await listSplits(connectors)
+  const sinks = graph.nodes.flatMap(({ sink }) => (sink ? [[sink.name, options.sinks?.[sink.name] ?? sink.sink] as const] : []))
+  refuseOwnInput(connectors, sinks)
   const ports = await openEmbedded({ directory: options.state })
   try {
     const { meta, resumed } = await openRun(ports, {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { bind } from '../../runtime/cli/bindings.ts'
@@ -10,6 +11,8 @@ import { directoryWith } from './cli.ts'
 const directory = directoryWith({ 'a.ndjson': '', 'b.ndjson': '' })
 const a = join(directory, 'a.ndjson')
 const b = join(directory, 'b.ndjson')
+const link = join(directory, 'link')
+symlinkSync(b, link)
 
 function graph(connector?: ReturnType<typeof fileSource>): LogicalGraph {
   const node = { index: 0, type: 'x', name: 'x', inputs: [], stateless: true, states: [] } satisfies OperatorNode
@@ -57,6 +60,14 @@ test('names and files that can not be are refused in one sentence', async () => 
     [() => bound({ sinks: ['trending=x', 'trending=y'] }), /^the sink trending was given two files, x and y/],
     [() => bound({ sinks: ['trending=x', 'rankings=./x'] }), /^the sinks trending and rankings can't both write to/],
     [() => bound({ sinks: ['trending=x.gz'] }), /write to x and compress that/],
+    [
+      () => bound({ sinks: [`trending=${a}`] }),
+      /^the sink trending would overwrite .*a.ndjson, which the source searches reads: /,
+    ],
+    [
+      () => bound({ sources: [`clicks=${b}`], sinks: [`trending=${link}`] }),
+      /^the sink trending would overwrite .*the source clicks/,
+    ],
     [() => bound({}, graph()), /^the source clicks has no connector: give it files with --source clicks=PATH$/],
   ]
   for (const [attempt, message] of refused) await assert.rejects(attempt(), { name: 'UsageError', message })

@@ -50,6 +50,19 @@ test('a finished run that is started again adds nothing, whatever processing tim
   assert.deepEqual(lines, [lines[0], lines[0], lines[0]])
 })
 
+test('a sink does not write to what a source reads', async () => {
+  const { dir, events } = directory()
+  const file = join(dir, 'in.ndjson')
+  const before = readFileSync(file, 'utf8')
+  const app = pipeline('circle')
+  source(app).sink('out', fileSink(file))
+  await assert.rejects(
+    runEmbedded(app.graph(), { sources: { events } }),
+    /the sink out would overwrite .*, which the source events/,
+  )
+  assert.equal(readFileSync(file, 'utf8'), before)
+})
+
 test('two sinks of one run can not write to one file', async () => {
   const { dir, events } = directory()
   const app = pipeline('shared')
