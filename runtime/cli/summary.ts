@@ -10,6 +10,8 @@ export function summaryText(summary: RunSummary, targets: Readonly<Record<string
     `  watermark     ${watermark(summary.watermark)}`,
     `  checkpoints   ${checkpoints.completed} completed, ${checkpoints.failed} failed${checkpoints.last > 0 ? `, the last is ${checkpoints.last}` : ''}`,
   ]
+  if (summary.late > 0)
+    lines.push(`  late          ${count(summary.late)} records came too late and were dropped; lateTo(tag) keeps them`)
   for (const [name, records] of Object.entries(summary.sinks)) {
     lines.push(`  sink ${name}: ${count(records)} records${targets[name] ? ` to ${targets[name]}` : ''}`)
   }

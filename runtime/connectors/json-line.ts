@@ -1,13 +1,14 @@
 import { ConnectorError, reasonOf } from './error.ts'
 
 /**
- * A value as one line of JSON, newline included. `toJSON` is honoured, as everywhere; a field that holds bytes (a dead letter's `raw`) becomes base64. Throws ConnectorError for what JSON can't hold:
+ * A value as one line of JSON, newline included. `toJSON` is honoured, as everywhere; a field that holds bytes (a dead letter's `raw`) becomes text if it
+ * is UTF-8, `base64:…` otherwise. Throws ConnectorError for what JSON can't hold:
  * a bigint, a cycle, or undefined and functions as the whole value. `where` names the sink.
  */
 export function jsonLine(value: unknown, where: string): string {
   let json: string | undefined
   try {
-    json = holdsBytes(value) ? JSON.stringify(value, bytesAsBase64) : JSON.stringify(value)
+    json = holdsBytes(value) ? JSON.stringify(value, bytesAsText) : JSON.stringify(value)
   } catch (error) {
     const reason = hasBigInt(error) ? 'it holds a bigint: map it to a string or a number first' : reasonOf(error)
     throw new ConnectorError(`${where} can't write a record as JSON: ${reason}`, { cause: error })
@@ -23,8 +24,16 @@ function holdsBytes(value: unknown): boolean {
   return false
 }
 
-function bytesAsBase64(_field: string, value: unknown): unknown {
-  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') : value
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Text stays readable; other bytes say what they are. */
+function bytesAsText(_field: string, value: unknown): unknown {
+  if (!(value instanceof Uint8Array)) return value
+  try {
+    return utf8.decode(value)
+  } catch {
+    return `base64:${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')}`
+  }
 }
 
 function hasBigInt(error: unknown): boolean {

@@ -43,12 +43,13 @@ export class Report {
   }
 
   progress(): Progress {
-    const sum = { events: 0, deadLetters: 0, results: 0 }
+    const sum = { events: 0, deadLetters: 0, late: 0, results: 0 }
     let watermark = Number.POSITIVE_INFINITY
     for (const w of this.workers) {
       const counts = this.since(w)
       if (w.subtask.at.stage.source !== undefined) sum.events += counts.recordsIn
       sum.deadLetters += counts.deadLetters
+      sum.late += counts.late
       sum.results += counts.results
       watermark = Math.min(watermark, w.subtask.current?.head.fields.watermark ?? Number.NEGATIVE_INFINITY)
     }
@@ -94,6 +95,7 @@ export class Report {
       recordsIn: diff('recordsIn'),
       recordsOut: diff('recordsOut'),
       deadLetters: diff('deadLetters'),
+      late: diff('late'),
       results: diff('results'),
       commits: diff('commits'),
     }

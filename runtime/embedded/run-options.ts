@@ -29,6 +29,8 @@ export interface Progress {
   /** Source records taken so far, by this process. */
   readonly events: number
   readonly deadLetters: number
+  /** Records that came too late for an operator and had no side output to go to: dropped. */
+  readonly late: number
   /** Records that reached sinks. */
   readonly results: number
   /** Lowest watermark of the stages, epoch ms; -Infinity before the first, Infinity at the end. */

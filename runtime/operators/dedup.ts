@@ -49,7 +49,7 @@ export class DedupOperator<T> extends KeyedOperator {
 
   protected onRecord(entry: KeyEntry, value: T, timestamp: number): void {
     if (timestamp + this.latenessMs <= this.currentWatermark) {
-      if (this.lateTag !== undefined) this.ctx.side(this.lateTag.id).record(value, timestamp, entry.key)
+      this.dropLate(this.lateTag, value, timestamp, entry.key)
       return
     }
     const id = this.idOf(value, timestamp)

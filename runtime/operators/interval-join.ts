@@ -54,7 +54,7 @@ export class IntervalJoinOperator<L, R, O> extends KeyedOperator {
   protected onRecord(entry: KeyEntry, value: any, timestamp: number, input: number): void {
     const { lowerMs, upperMs, lateTag } = this.options
     if (timestamp < this.currentWatermark) {
-      if (lateTag !== undefined) this.ctx.side(lateTag.id).record(value, timestamp, entry.key)
+      this.dropLate(lateTag, value, timestamp, entry.key)
       return
     }
     if (input === 0) {

@@ -72,7 +72,7 @@ export class JoinWithOperator<L, R, O> extends KeyedOperator {
 
   private onLeft(entry: KeyEntry, left: L, timestamp: number): void {
     if (timestamp <= this.currentWatermark) {
-      if (this.options.lateTag !== undefined) this.ctx.side(this.options.lateTag.id).record(left, timestamp, entry.key)
+      this.dropLate(this.options.lateTag, left, timestamp, entry.key)
       return
     }
     const lefts: L[] = this.state.mapGet(entry, LEFTS, timestamp, 0) ?? []

@@ -22,6 +22,8 @@ export abstract class KeyedOperator extends Operator {
   readonly processingTimers = new Timers()
   /** The operator's watermark: records at or below it may be late. */
   currentWatermark = Number.NEGATIVE_INFINITY
+  /** Late records that had no side output to go to, since this instance was opened. */
+  lateDropped = 0
   /** Stopped firing at a full commit; the stage commits and calls `resume`. */
   yielded = false
 
@@ -144,6 +146,12 @@ export abstract class KeyedOperator extends Operator {
       if (this.pending) await this.drain()
     }
     return []
+  }
+
+  /** A record that came too late: to the side output where there is one, else it is counted and gone. */
+  protected dropLate(tag: { readonly id: string } | undefined, value: unknown, timestamp: number, key: KeyPart): void {
+    if (tag === undefined) this.lateDropped++
+    else this.ctx.side(tag.id).record(value, timestamp, key)
   }
 
   /** Parks the operator: what `missing` names is loaded before input goes on. */

@@ -18,9 +18,6 @@ const PANES = 0
  * pane, then by each firing for the next one. Results equal those of WindowOperator with the default trigger and no allowed lateness.
  */
 export class PaneWindowOperator extends KeyedOperator {
-  /** Records that were in no open window and had no side output to go to. */
-  lateRecordsDropped = 0
-
   private readonly options: WindowOptions
   private readonly fold: Fold
   private readonly size: number
@@ -155,8 +152,7 @@ export class PaneWindowOperator extends KeyedOperator {
   /** The record is in no open window: all have fired, or it lies in a gap between windows (then only what is behind the watermark is late). */
   private onLate(entry: KeyEntry, value: any, timestamp: number): void {
     if (!this.eventTime || timestamp > this.currentWatermark) return
-    if (this.options.late === undefined) this.lateRecordsDropped++
-    else this.ctx.side(this.options.late.id).record(value, timestamp, entry.key)
+    this.dropLate(this.options.late, value, timestamp, entry.key)
   }
 }
 

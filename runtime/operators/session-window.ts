@@ -23,9 +23,6 @@ interface Session {
  * and no timer.
  */
 export class SessionWindowOperator extends KeyedOperator {
-  /** Records that were in no open window and had no side output to go to. */
-  lateRecordsDropped = 0
-
   private readonly options: WindowOptions
   private readonly assigner: SessionAssigner<any>
   private readonly fold: Fold
@@ -111,7 +108,6 @@ export class SessionWindowOperator extends KeyedOperator {
 
   private onLate(entry: KeyEntry, value: any, timestamp: number): void {
     if (timestamp > this.currentWatermark) return
-    if (this.options.late === undefined) this.lateRecordsDropped++
-    else this.ctx.side(this.options.late.id).record(value, timestamp, entry.key)
+    this.dropLate(this.options.late, value, timestamp, entry.key)
   }
 }

@@ -37,7 +37,7 @@ export class TopNOperator<T> extends KeyedOperator {
 
   protected onRecord(entry: KeyEntry, value: T, timestamp: number): void {
     if (timestamp <= this.currentWatermark) {
-      if (this.options.lateTag !== undefined) this.ctx.side(this.options.lateTag.id).record(value, timestamp, entry.key)
+      this.dropLate(this.options.lateTag, value, timestamp, entry.key)
       return
     }
     const best: T[] = this.state.mapGet(entry, 0, timestamp, 0) ?? []

@@ -22,9 +22,6 @@ class ParkedFirings {
  * (PaneWindowOperator does that once for all). Windows of one time fire by key, then by start.
  */
 export class WindowOperator extends KeyedOperator {
-  /** Records that were in no open window and had no side output to go to. */
-  lateRecordsDropped = 0
-
   protected readonly options: WindowOptions
   private readonly eventTime: boolean
   private readonly lateness: number
@@ -204,8 +201,7 @@ export class WindowOperator extends KeyedOperator {
 
   /** A late record, which is in no open window. */
   private onLate(entry: KeyEntry, value: any, timestamp: number): void {
-    if (this.options.late === undefined) this.lateRecordsDropped++
-    else this.ctx.side(this.options.late.id).record(value, timestamp, entry.key)
+    this.dropLate(this.options.late, value, timestamp, entry.key)
   }
 
   // ---- firing ---------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ export interface HeadFields {
   readonly alignment: Alignment | undefined
   /** By index of the operator in the chain. */
   readonly sinks: readonly (readonly [operator: number, state: SinkState])[]
-  /** Since the beginning: records in, records out, dead letters, records to sinks. */
+  /** Since the beginning. */
   readonly counts: Counts
 }
 
@@ -64,6 +64,8 @@ export interface Counts {
   readonly recordsIn: number
   readonly recordsOut: number
   readonly deadLetters: number
+  /** Late records that were dropped, for want of a side output. */
+  readonly late: number
   readonly results: number
   readonly commits: number
 }
@@ -120,5 +122,5 @@ export const emptyHead: HeadFields = {
   lastCut: 0,
   alignment: undefined,
   sinks: [],
-  counts: { recordsIn: 0, recordsOut: 0, deadLetters: 0, results: 0, commits: 0 },
+  counts: { recordsIn: 0, recordsOut: 0, deadLetters: 0, late: 0, results: 0, commits: 0 },
 }

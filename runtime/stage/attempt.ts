@@ -142,6 +142,7 @@ export class Attempt {
     const frames = outputs.flatMap(output => output.take())
     working.counts.recordsOut += outputs.reduce((n, o) => n + o.records, 0)
     working.counts.commits++
+    working.countLate(live.chain.keyed.reduce((n, o) => n + o.lateDropped, 0))
     await this.flushSinks(occasion)
     await allSettled([this.send(frames), this.stashChannelState()])
     const chunk = await this.stashChunk()

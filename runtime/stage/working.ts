@@ -14,6 +14,7 @@ export class Working {
   alignment: Alignment | undefined
   readonly counts: { -readonly [K in keyof Counts]: Counts[K] }
   private readonly producers: readonly number[]
+  private readonly lateBefore: number
 
   constructor(fields: HeadFields, producers: readonly number[]) {
     this.producers = producers
@@ -27,10 +28,16 @@ export class Working {
     this.lastCut = fields.lastCut
     this.alignment = fields.alignment
     this.counts = { ...fields.counts }
+    this.lateBefore = fields.counts.late
   }
 
   lastAccepted(producer: number): FrameId {
     return this.accepted.get(producer) ?? [0, 0]
+  }
+
+  /** `dropped`: by the operators, since they were opened with these fields. */
+  countLate(dropped: number): void {
+    this.counts.late = this.lateBefore + dropped
   }
 
   /** A producer's watermark; -Infinity says that it is idle. Gives the stage's new watermark, undefined if it did not rise. */
@@ -49,6 +56,8 @@ export class Working {
       if (w < min) min = w
     }
     if (live === 0 || min <= this.watermark) return undefined
+    // Those that are heard have ended, but a silent one has not: the end is not here.
+    if (min === Number.POSITIVE_INFINITY && this.idle.size > 0) return undefined
     this.watermark = min
     return min
   }

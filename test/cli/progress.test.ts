@@ -14,6 +14,7 @@ function at(elapsedMs: number, events: number, more: Partial<Progress> = {}): Pr
     events,
     elapsedMs,
     deadLetters: 0,
+    late: 0,
     results: 0,
     watermark: START,
     backlogBytes: 0,
