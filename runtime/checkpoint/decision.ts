@@ -3,11 +3,12 @@ import { pack, unpack } from '../state/codec.ts'
 
 /** How checkpoint n ended: one item, put if absent (protocol.md, D6). Nobody acts on n before it is there. */
 export interface Decision {
-  readonly outcome: 'complete' | 'failed' | 'superseded'
+  /** interrupted: the process that drove it ended first. */
+  readonly outcome: 'complete' | 'failed' | 'interrupted' | 'superseded'
   readonly startedAt: number
   readonly decidedAt: number
   readonly bytes: number
-  /** Failed: why, naming the subtasks that did not ack. */
+  /** Not complete: why. Failed: names the subtasks that did not ack. */
   readonly reason?: string
 }
 

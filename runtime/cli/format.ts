@@ -3,6 +3,11 @@ export function count(n: number): string {
   return n.toLocaleString('en-US', { maximumFractionDigits: 0 })
 }
 
+/** `1 checkpoint`, `1,200 checkpoints`. */
+export function counted(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? '' : 's'}`
+}
+
 /** Events a second, to three digits: `950`, `12.3 k`, `1.20 M`. */
 export function rate(perSecond: number): string {
   if (perSecond < 1000) return `${Math.round(perSecond)}`

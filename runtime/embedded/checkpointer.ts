@@ -1,4 +1,4 @@
-import { decisions } from '../checkpoint/decision.ts'
+import { decide, decisions } from '../checkpoint/decision.ts'
 import { type Materialised, sweepTombstones } from '../checkpoint/materialise.ts'
 import {
   type CheckpointStart,
@@ -52,15 +52,22 @@ export class Checkpointer {
     return this.commits !== this.commitsAtLast
   }
 
-  /** A checkpoint that an earlier process began and did not decide has failed: sources refuse its number now (D3). */
+  /** A checkpoint that an earlier process began and did not decide was interrupted, and never will be complete: sources refuse its number now (D3). */
   async forget(): Promise<void> {
     const decided = (await decisions(this.ports.log, this.topology.run)).findLast(() => true)
     this.last =
       (await decisions(this.ports.log, this.topology.run)).findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
     const begun = Math.max(0, ...this.workers.map(w => w.subtask.current?.working.lastCut ?? 0))
     for (let n = (decided?.checkpoint ?? 0) + 1; n <= begun; n++) {
-      const start = { checkpoint: n, startedAt: this.ports.clock.now() }
-      await failCheckpoint(this.topology, start, ['a process that ended'], this.ports)
+      const now = this.ports.clock.now()
+      const reason = 'the process ended before it was complete; the next run went on from the commits it had made'
+      await decide(this.ports.log, this.topology.run, n, {
+        outcome: 'interrupted',
+        startedAt: now,
+        decidedAt: now,
+        bytes: 0,
+        reason,
+      })
     }
   }
 

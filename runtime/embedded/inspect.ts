@@ -9,7 +9,8 @@ import { openEmbedded } from './ports.ts'
 
 export interface CheckpointInfo {
   readonly n: number
-  readonly status: 'complete' | 'failed'
+  /** interrupted: the process ended during it; startedAt is then when the next one noticed. */
+  readonly status: 'complete' | 'failed' | 'interrupted'
   /** Epoch ms. */
   readonly startedAt: number
   readonly completedAt: number
@@ -26,7 +27,7 @@ export async function listCheckpoints(directory: string): Promise<CheckpointInfo
   return withRun(directory, async (ports, meta) =>
     (await decisions(ports.log, meta.run)).map(({ checkpoint, decision }) => ({
       n: checkpoint,
-      status: decision.outcome === 'complete' ? ('complete' as const) : ('failed' as const),
+      status: decision.outcome === 'superseded' ? ('failed' as const) : decision.outcome,
       startedAt: decision.startedAt,
       completedAt: decision.decidedAt,
       bytes: decision.bytes,

@@ -83,7 +83,8 @@ export class Report {
       }
     }
     const { pipeline, run } = this.topology
-    return { ...this.progress(), outcome, pipeline, run, resumed: this.resumed, stages, sinks }
+    const firstDeadLetter = this.workers.find(w => w.subtask.firstDeadLetter !== undefined)?.subtask.firstDeadLetter
+    return { ...this.progress(), firstDeadLetter, outcome, pipeline, run, resumed: this.resumed, stages, sinks }
   }
 
   private since(worker: Worker): Counts {

@@ -1,5 +1,6 @@
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector } from '../connectors/source.ts'
+import type { DeadLetterNote } from '../stage/subtask.ts'
 
 /** How the embedded engine runs a pipeline. */
 export interface RunOptions {
@@ -56,6 +57,8 @@ export interface RunSummary extends Progress {
     readonly recordsIn: number
     readonly recordsOut: number
   }[]
+  /** Why the first of the dead letters is one, and where its record lies. Absent: there are none. */
+  readonly firstDeadLetter?: DeadLetterNote
   /** By name: records written. */
   readonly sinks: Readonly<Record<string, number>>
 }

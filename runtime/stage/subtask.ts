@@ -24,6 +24,13 @@ export interface DeliveryOutcome {
   readonly undecided: Undecided | undefined
 }
 
+/** A raw record that could not become a value, for people. */
+export interface DeadLetterNote {
+  readonly source: string
+  readonly position: string
+  readonly reason: string
+}
+
 /** A view of the log that is older than this is refreshed before it is used (C7), ms. */
 const VIEW_AGE_MS = 60_000
 
@@ -43,6 +50,8 @@ export class Subtask {
   private live: Live | undefined
   private attempt: Attempt | undefined
   private generator: WatermarkGenerator | undefined
+  /** The first dead letter of this environment: most pipelines have no sink for them, so a run says why there are any. */
+  firstDeadLetter: DeadLetterNote | undefined
 
   constructor(
     topology: Topology,
@@ -127,13 +136,9 @@ export class Subtask {
         const decoded = decode(raw, source)
         if (!decoded.ok) {
           working.counts.deadLetters++
-          const letter = {
-            source: source.name,
-            position: describePosition(split, batch.after(i)),
-            reason: decoded.reason,
-            raw: rawBytes(raw),
-          }
-          chain.sourceDeadLetters.record(letter, Math.max(0, working.watermark), undefined)
+          const note = { source: source.name, position: describePosition(split, batch.after(i)), reason: decoded.reason }
+          this.firstDeadLetter ??= note
+          chain.sourceDeadLetters.record({ ...note, raw: rawBytes(raw) }, Math.max(0, working.watermark), undefined)
         } else {
           chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)
           const watermark = this.generator.onRecord(decoded.timestamp, decoded.value)

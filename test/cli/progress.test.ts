@@ -78,6 +78,7 @@ test('numbers for people', () => {
 const SUMMARY: RunSummary = {
   ...at(2000, 5000, { watermark: Infinity, checkpoints: { completed: 3, failed: 0, last: 3 }, deadLetters: 2 }),
   outcome: 'finished',
+  firstDeadLetter: { source: 'views', position: 'views.ndjson, up to line 3', reason: 'invalid: user: a string\n is needed' },
   pipeline: 'shop',
   run: 'r1',
   resumed: true,
@@ -88,7 +89,12 @@ const SUMMARY: RunSummary = {
 test('the summary, for people and for programs', () => {
   const text = summaryText(SUMMARY, { trending: 'out/trending.ndjson' })
   assert.match(text, /^shop finished \(resumed\) after 2\.0 s\n/)
-  assert.match(text, /5,000 \(2\.50 k\/s\), 2 dead letters\n/)
+  assert.match(text, /5,000 \(2\.50 k\/s\)\n/)
+  assert.match(
+    text,
+    /dead letters {2}2, the first: invalid: user: a string is needed \(views\.ndjson, up to line 3\)\n/,
+  )
+  assert.match(summaryText({ ...SUMMARY, deadLetters: 1 }, {}), /dead letters {2}1: invalid: user/)
   assert.match(text, /sink trending: 40 records to out\/trending\.ndjson\n/)
   assert.match(text, /clicks +2 +10 +5,000 +4,998\n$/)
   const json = JSON.parse(summaryJson(SUMMARY))

@@ -6,6 +6,7 @@ import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import { listCheckpoints } from '../../runtime/embedded/inspect.ts'
 import { customSink, fileSink, fileSource, monotonous, ndjson, pipeline, print } from '../../runtime/index.ts'
 
 const Event = z.object({ key: z.string(), at: z.number() })
@@ -61,6 +62,39 @@ test('a sink does not write to what a source reads', async () => {
     /the sink out would overwrite .*, which the source events/,
   )
   assert.equal(readFileSync(file, 'utf8'), before)
+})
+
+test('a run says why its first dead letter is one, and where it lies', async () => {
+  const { dir, events } = directory()
+  writeFileSync(join(dir, 'in.ndjson'), '{"key":"k","at":1}\n{"key":7,"at":2}\nno JSON\n')
+  const app = pipeline('letters')
+  source(app).sink('out', fileSink(join(dir, 'out.ndjson')))
+  const { deadLetters, firstDeadLetter } = await runEmbedded(app.graph(), { sources: { events } })
+  assert.equal(deadLetters, 2)
+  assert.equal(firstDeadLetter?.source, 'events')
+  assert.match(firstDeadLetter.position, /in\.ndjson, up to /)
+  assert.match(firstDeadLetter.reason, /^invalid: key: /)
+})
+
+test('a checkpoint that its process did not live to complete is listed as interrupted', async () => {
+  const { dir, events } = directory()
+  const options = { state: join(dir, 'state'), sources: { events } }
+  const app = pipeline('interrupted')
+  source(app).keyBy('key').dedup('at', { ttl: '1h' }).sink('out', print())
+  const broken = customSink({
+    name: 'broken',
+    open: () => ({
+      write() {},
+      flush: async (_commit, cut) => {
+        if (cut !== undefined) throw new Error('the end')
+      },
+    }),
+  })
+  await assert.rejects(runEmbedded(app.graph(), { ...options, sinks: { out: broken } }), /the end/)
+  await runEmbedded(app.graph(), { ...options, sinks: { out: fileSink(join(dir, 'out.ndjson')) } })
+  const [first, second] = await listCheckpoints(options.state)
+  assert.deepEqual([first?.status, second?.status], ['interrupted', 'complete'])
+  assert.match(first!.reason!, /^the process ended before/)
 })
 
 test('two sinks of one run can not write to one file', async () => {
