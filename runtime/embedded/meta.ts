@@ -1,6 +1,7 @@
 import { MillraceError } from '../errors.ts'
 import type { Ports } from '../ports.ts'
 import { pack, unpack } from '../state/codec.ts'
+import { shapeDifference } from './shape-difference.ts'
 
 /** What a state directory belongs to. */
 export interface RunMeta {
@@ -43,8 +44,9 @@ function check(found: RunMeta, wanted: Omit<RunMeta, 'run' | 'createdAt'>): void
     )
   }
   if (found.shape !== wanted.shape) {
+    const difference = shapeDifference(JSON.parse(found.shape), JSON.parse(wanted.shape))
     throw new StateMismatchError(
-      `the state directory was written by another plan of '${wanted.pipeline}' (operators, keys or parallelism differ): ${remedy}`,
+      `the state directory was written by another plan of '${wanted.pipeline}' (${difference}): ${remedy}`,
     )
   }
   if (JSON.stringify(found.splits) !== JSON.stringify(wanted.splits)) {

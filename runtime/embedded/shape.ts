@@ -1,5 +1,17 @@
 import type { PhysicalPlan } from '../graph/plan.ts'
 
+/** `shapeOf`, parsed. */
+export interface Shape {
+  readonly keyGroups: number
+  readonly stages: readonly {
+    readonly id: string
+    /** Undefined for a source: its splits decide. */
+    readonly parallelism?: number
+    readonly operators: readonly { readonly id: string; readonly type: string; readonly states: readonly string[] }[]
+    readonly inputs: readonly [fromStage: number, exchange: string, key: string, ...unknown[]][]
+  }[]
+}
+
 /** What state depends on, as a string to compare: stages, operators with their states, keys and parallelism. */
 export function shapeOf(plan: PhysicalPlan): string {
   return JSON.stringify({
