@@ -9,6 +9,7 @@ import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { UsageError } from './error.ts'
 import { list, suggest } from './suggest.ts'
+import { checkDirectory, checkTarget } from './targets.ts'
 
 export interface Bindings {
   readonly sources: Readonly<Record<string, SourceConnector>>
@@ -57,8 +58,10 @@ function sinkTargets(graph: LogicalGraph, pairs: readonly string[], out: string 
     const [name, path] = split('sink', pair, names, graph.name)
     if (Object.hasOwn(targets, name))
       throw new UsageError(`the sink ${name} was given two files, ${targets[name]} and ${path}: it writes to one`)
+    if (path !== '-') checkTarget(path, `--sink ${pair}`)
     targets[name] = path
   }
+  if (out !== undefined) checkDirectory(out, `--out ${out}`)
   if (out !== undefined) for (const name of names) targets[name] ??= join(out, `${name}.ndjson`)
   const byPath = new Map<string, string>()
   for (const [name, path] of Object.entries(targets)) {

@@ -1,3 +1,4 @@
+import { StateCorruptError, StateDirectoryInUseError, StateFormatError } from '../embedded/errors.ts'
 import { MillraceError } from '../errors.ts'
 
 /** What was typed, or the file that it names, is wrong: one sentence, exit code 2. */
@@ -5,12 +6,25 @@ export class UsageError extends MillraceError {
   override readonly name = 'UsageError'
 }
 
-/** What `work` refuses for good is the fault of what was typed; what may succeed later (a directory in use) stays a failure. */
+/** What `work` refuses for good, or a directory in use, is the fault of what was typed; what may succeed later stays a failure. */
 export async function asUsage<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof MillraceError && !error.retryable) throw new UsageError(error.message, { cause: error })
+    if (error instanceof MillraceError && (!error.retryable || error instanceof StateDirectoryInUseError))
+      throw new UsageError(error.message, { cause: error })
+    throw error
+  }
+}
+
+/** Of a run: a state directory that it can't go on from was wrongly chosen; whatever else ends it is a failure. */
+export async function directoryAsUsage<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { StateMismatchError } = await import('../embedded/meta.ts')
+    const refusals = [StateDirectoryInUseError, StateMismatchError, StateFormatError, StateCorruptError]
+    if (refusals.some(refusal => error instanceof refusal)) throw new UsageError((error as Error).message, { cause: error })
     throw error
   }
 }

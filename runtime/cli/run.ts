@@ -5,7 +5,7 @@ import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { type Bindings, bind } from './bindings.ts'
 import type { Arguments, Command } from './command.ts'
-import { UsageError } from './error.ts'
+import { directoryAsUsage, UsageError } from './error.ts'
 import { loadGraph } from './load.ts'
 import { positiveInteger } from './parse.ts'
 import { makePlan } from './plan.ts'
@@ -53,7 +53,9 @@ async function runPipeline(args: Arguments): Promise<number> {
   const graph = await loadGraph(file)
   const bindings = await bind(graph, { sources: args.texts('source'), sinks: args.texts('sink'), out: args.text('out') })
   await makePlan(graph, file, options.parallelism)
-  const summary = await runWithProgress(graph, { ...options, sources: bindings.sources, sinks: bindings.sinks })
+  const summary = await directoryAsUsage(() =>
+    runWithProgress(graph, { ...options, sources: bindings.sources, sinks: bindings.sinks }),
+  )
   report(summary, bindings, args.has('json'))
   return 0
 }
@@ -68,8 +70,10 @@ function engineOptions(args: Arguments): RunOptions {
 
 function checkpointMs(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
+  // 10 would be 10 ms, and is meant as seconds by most who type it.
+  if (/^[\d.]+$/.test(text)) throw new UsageError(`--checkpoint ${text}: a unit is needed, such as ${text}s or ${text}ms`)
   try {
-    return positiveDuration((/^\d+$/.test(text) ? Number(text) : text) as Duration, '--checkpoint')
+    return positiveDuration(text as Duration, '--checkpoint')
   } catch (error) {
     if (error instanceof MillraceError) throw new UsageError(error.message, { cause: error })
     throw error

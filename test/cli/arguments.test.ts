@@ -32,6 +32,7 @@ const REFUSED: readonly (readonly [words: string, sentence: RegExp])[] = [
   ['run a.ts --parallelism 1.5', /--parallelism 1.5: a whole number above 0 is needed/],
   ['run a.ts --batch many', /--batch many: a whole number above 0 is needed/],
   ['run a.ts --checkpoint soon', /--checkpoint 'soon' is not a duration/],
+  ['run a.ts --checkpoint 10', /--checkpoint 10: a unit is needed, such as 10s or 10ms/],
   ['run a.ts --checkpoint 0s', /--checkpoint '0s' must be more than 0/],
   ['run a.ts', /there is no file a.ts/],
   ['run .', /\. is a directory: name the file that declares the pipeline/],

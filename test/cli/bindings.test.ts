@@ -59,6 +59,9 @@ test('names and files that can not be are refused in one sentence', async () => 
     [() => bound({ sources: [`clicks=${a}`, `clicks=${a}`] }), /was given .*a.ndjson twice/],
     [() => bound({ sinks: ['trending=x', 'trending=y'] }), /^the sink trending was given two files, x and y/],
     [() => bound({ sinks: ['trending=x', 'rankings=./x'] }), /^the sinks trending and rankings can't both write to/],
+    [() => bound({ out: a }), /^--out .*a\.ndjson: .*a\.ndjson is a file, and a directory is needed there$/],
+    [() => bound({ out: join(a, 'deep') }), /a\.ndjson is a file/],
+    [() => bound({ sinks: [`trending=${directory}`] }), /^--sink trending=.* is a directory: name a file$/],
     [() => bound({ sinks: ['trending=x.gz'] }), /write to x and compress that/],
     [
       () => bound({ sinks: [`trending=${a}`] }),

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { directoryWith, millrace } from './cli.ts'
 
 const TOTALS = `
@@ -50,4 +53,31 @@ test('checkpoints and state of a directory that a run left', async () => {
     assert.deepEqual([code, out], [2, ''], err)
     assert.match(err, /^millrace: [^\n]+\n$/)
   }
+})
+
+test('a state directory that can not be gone on from is a wrong argument, told in one sentence', async () => {
+  const cwd = directoryWith({ 'totals.ts': TOTALS, 'events.ndjson': '{"id":"u1","n":1}\n' })
+  const run = ['run', 'totals.ts', '--source', 'events=events.ndjson', '--out', 'o', '--state', 's']
+  assert.equal((await millrace(run, { cwd })).code, 0)
+  const refused = async (args: readonly string[], sentence: RegExp) => {
+    const { code, out, err } = await millrace(args, { cwd })
+    assert.deepEqual([code, out], [2, ''], err)
+    assert.match(err, /^millrace: [^\n]+\n$/)
+    assert.match(err, sentence)
+  }
+  await refused([...run, '--parallelism', '2'], /the parallelism of stage \S+ was 1 and is 2/)
+  writeFileSync(join(cwd, 'totals.ts'), TOTALS.replace("uid('total')", "uid('sum')"))
+  await refused(run, /\(.*total.* gone; .*sum.* new/)
+  writeFileSync(join(cwd, 'totals.ts'), TOTALS.replace("pipeline('totals')", "pipeline('others')"))
+  await refused(run, /belongs to pipeline 'totals', not 'others'/)
+  writeFileSync(join(cwd, 'totals.ts'), TOTALS)
+  const holder = await openEmbedded({ directory: join(cwd, 's') })
+  try {
+    for (const args of [run, ['checkpoints', 's'], ['state', 'get', 's', 'total', 'u1']])
+      await refused(args, /is in use by process/)
+  } finally {
+    await holder.close()
+  }
+  writeFileSync(join(cwd, 's', 'state.db'), 'no database at all, but long enough to be one'.repeat(500))
+  for (const args of [run, ['checkpoints', 's']]) await refused(args, /corrupt|not a Millrace store/)
 })

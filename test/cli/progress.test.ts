@@ -90,10 +90,7 @@ test('the summary, for people and for programs', () => {
   const text = summaryText(SUMMARY, { trending: 'out/trending.ndjson' })
   assert.match(text, /^shop finished \(resumed\) after 2\.0 s\n/)
   assert.match(text, /5,000 \(2\.50 k\/s\)\n/)
-  assert.match(
-    text,
-    /dead letters {2}2, the first: invalid: user: a string is needed \(views\.ndjson, up to line 3\)\n/,
-  )
+  assert.match(text, /dead letters {2}2, the first: invalid: user: a string is needed \(views\.ndjson, up to line 3\)\n/)
   assert.match(summaryText({ ...SUMMARY, deadLetters: 1 }, {}), /dead letters {2}1: invalid: user/)
   assert.match(text, /sink trending: 40 records to out\/trending\.ndjson\n/)
   assert.match(text, /clicks +2 +10 +5,000 +4,998\n$/)
