@@ -11,7 +11,7 @@ Commands:
 ${table(rows)}
 
 millrace COMMAND --help tells more about one. millrace --version gives the version.
-Exit codes: 0 done (or stopped by Ctrl-C, with a last checkpoint), 1 failed while running, 2 wrong arguments, file or pipeline.
+Exit codes: 0 done (or stopped by Ctrl-C, with a last checkpoint), 1 failed while running, 2 wrong arguments, file, pipeline or state directory.
 `
 }
 

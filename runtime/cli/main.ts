@@ -11,7 +11,7 @@ import { suggest } from './suggest.ts'
 
 const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints]
 
-/** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file or pipeline). */
+/** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file, pipeline or state directory). */
 export async function main(words: readonly string[]): Promise<number> {
   // `millrace plan FILE | head` is no failure.
   process.stdout.on('error', error => process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1))

@@ -18,6 +18,7 @@ export const run: Command = {
   summary: 'Run a pipeline on this machine',
   description: `Runs the pipeline that FILE exports, in this process. Sources and sinks go by the names that the pipeline gives them; --source, --sink and --out
 put NDJSON files in their place. A bounded input ends the run by itself: everything fires, a final checkpoint is taken, exit code 0.
+Several files of one source are read side by side, one subtask each: how lines are dealt out to files can decide which of them come too late.
 With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths.
 Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
   positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],

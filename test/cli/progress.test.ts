@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errorText, UsageError } from '../../runtime/cli/error.ts'
 import { bytes, count, duration, rate, watermark } from '../../runtime/cli/format.ts'
-import { progressView } from '../../runtime/cli/progress.ts'
+import { progressLine, progressView } from '../../runtime/cli/progress.ts'
 import { summaryJson, summaryText } from '../../runtime/cli/summary.ts'
 import type { Progress, RunSummary } from '../../runtime/embedded/run-options.ts'
 import { MillraceError } from '../../runtime/errors.ts'
@@ -49,7 +49,7 @@ test('elsewhere a plain line comes every five seconds', () => {
     view.update(at(t, t * 10, { checkpoints: { completed: 4, failed: 1, last: 4 }, backlogBytes: 1500 }))
   view.clear()
   const line = (events: string) =>
-    `${events} events  10.0 k/s  watermark 2026-01-01T00:00:00.000Z  lag 1 min 5 s  1.5 kB waiting  4 checkpoints (1 failed)\n`
+    `${events} events  10.0 k/s  watermark 2026-01-01T00:00:00.000Z  lag 1 min 5 s  1.5 kB waiting for later stages  4 checkpoints (1 failed)\n`
   assert.deepEqual(file.written, [line('50,000'), line('100,000')])
 })
 
@@ -58,6 +58,19 @@ test('the rate is that of the last seconds, not of the whole run', () => {
   const view = progressView(terminal)
   for (let t = 1000; t <= 20_000; t += 1000) view.update(at(t, t <= 10_000 ? 0 : (t - 10_000) * 5))
   assert.match(terminal.written.at(-1)!, / 5\.00 k\/s /)
+})
+
+test('what would only puzzle is left out: the lag of an old file, a rate of 0 while later stages work', () => {
+  const once = { completed: 1, failed: 0, last: 1 }
+  const line = (more: Partial<Progress>, now = START) =>
+    progressLine(at(9000, 1000, { checkpoints: once, ...more }), at(4000, 1000), now)
+  const mark = 'watermark 2026-01-01T00:00:00.000Z'
+  assert.equal(line({}, START + 172 * 86_400_000), `1,000 events  0/s  ${mark}  1 checkpoint`)
+  assert.equal(line({ results: 500 }), `1,000 events  100 results/s  ${mark}  lag 0 ms  1 checkpoint`)
+  assert.equal(
+    line({ backlogBytes: 1500, deadLetters: 1 }),
+    `1,000 events  ${mark}  lag 0 ms  1.5 kB waiting for later stages  1 checkpoint  1 dead letter`,
+  )
 })
 
 test('numbers for people', () => {
