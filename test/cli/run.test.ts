@@ -166,9 +166,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 test('a run whose input has been silent from the start stops too', { timeout: 60_000 }, async () => {
   const cwd = directoryWith({ 'views.ts': VIEWS })
-  const { child, result } = openRun(cwd)
-  // Standard error says nothing before five seconds are over; the run is on by then.
-  await sleep(1500)
+  const { child, result } = openRun(cwd, '--state', 's')
+  // The store is opened when the run is on.
+  await until(() => existsSync(join(cwd, 's')) && readdirSync(join(cwd, 's')).length > 0)
   child.kill('SIGINT')
   assert.equal((await result).code, 0)
 })

@@ -27,9 +27,16 @@ interface Ended {
   err: string
 }
 
+/** Models so slow that a run is surely on when it is killed or stopped, however fast the machine. */
+const SLOW = { MODELS_LATENCY_MS: '100' }
+
 /** Without REDIS_URL: results go to files. */
-function launch(args: string[], command = [process.execPath, START]): { child: ChildProcess; ended: Promise<Ended> } {
-  const { REDIS_URL: _, ...env } = process.env
+function launch(
+  args: string[],
+  { command = [process.execPath, START], settings = {} }: { command?: string[]; settings?: Record<string, string> } = {},
+): { child: ChildProcess; ended: Promise<Ended> } {
+  const { REDIS_URL: _, ...rest } = process.env
+  const env = { ...rest, ...settings }
   const child = spawn(command[0]!, [...command.slice(1), ...args], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
@@ -47,7 +54,7 @@ test('npm start reads files, gzipped or not, writes the results, and shows what 
   const gzipped = join(directory(), 'events.ndjson.gz')
   writeFileSync(gzipped, gzipSync(readFileSync(input)))
   const npm = ['npm', 'start', '--silent', '--']
-  const { code, out: shown, err } = await launch(['--input', gzipped, '--out', out], npm).ended
+  const { code, out: shown, err } = await launch(['--input', gzipped, '--out', out], { command: npm }).ended
   assert.equal(code, 0, err)
   assert.deepEqual(readLines(out), expected())
   assert.match(shown, /Most viewed from 2026-06-01 \d\d:\d\d to 2026-06-01 \d\d:\d\d\n {3}1\. /)
@@ -98,7 +105,7 @@ test('a run that is killed and started again ends with the same files, byte for 
   const args = ['--input', input, '--out', out, '--state', join(dir, 'state'), '--checkpoint', '200ms']
   let kills = 0
   for (let i = 0; i < 5; i++) {
-    const { child, ended } = launch(args)
+    const { child, ended } = launch(args, { settings: SLOW })
     await Promise.race([sleep(600 + next() * 2_000), ended])
     if (child.exitCode !== null) break
     child.kill('SIGKILL')
@@ -115,8 +122,10 @@ test('a run that is killed and started again ends with the same files, byte for 
 test('a run that is stopped goes on from its last checkpoint', async () => {
   const dir = directory()
   const args = ['--input', input, '--out', dir, '--state', join(dir, 'state')]
-  const { child, ended } = launch(args)
-  await sleep(1_500)
+  const { child, ended } = launch(args, { settings: SLOW })
+  // Said in the same turn in which the signal's handler is installed.
+  await new Promise<void>(resolve => child.stderr!.on('data', data => String(data).includes('Reading') && resolve()))
+  await sleep(500)
   child.kill('SIGINT')
   const stopped = await ended
   assert.equal(stopped.code, 0, stopped.err)
