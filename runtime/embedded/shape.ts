@@ -14,6 +14,7 @@ export interface Shape {
 
 /** What state depends on, as a string to compare: stages, operators with their states, keys and parallelism. */
 export function shapeOf(plan: PhysicalPlan): string {
+  const ids = new Map(plan.stages.flatMap(s => [...s.ids]))
   return JSON.stringify({
     keyGroups: plan.options.keyGroups,
     stages: plan.stages.map(s => ({
@@ -26,6 +27,10 @@ export function shapeOf(plan: PhysicalPlan): string {
         e.exchange.kind === 'key' ? e.exchange.key.label : '',
         e.carryKey,
         e.fields,
+        // frames name edges by number: one that leads elsewhere now would hand what is on its way to another operator
+        ids.get(e.fromNode),
+        e.output,
+        e.targets.map(t => [ids.get(t.node), t.input]),
       ]),
     })),
   })

@@ -41,7 +41,7 @@ export interface PlanOperator {
 export interface PlanEdge {
   readonly id: number
   readonly from: { readonly stage: string; readonly operator: string; readonly output: string }
-  readonly to: { readonly stage: string; readonly operator: string; readonly input: number }
+  readonly to: { readonly stage: string; readonly operators: readonly { readonly id: string; readonly input: number }[] }
   readonly exchange: Exchange['kind']
   readonly key?: string
   /** The fields that travel; absent: all. */
@@ -112,7 +112,10 @@ function describeEdge(edge: StageEdge, plan: PhysicalPlan, ids: Ids): PlanEdge {
   return {
     id: edge.id,
     from: { stage: plan.stages[edge.fromStage]!.id, operator: ids.get(edge.fromNode)!, output: edge.output },
-    to: { stage: plan.stages[edge.toStage]!.id, operator: ids.get(edge.toNode)!, input: edge.input },
+    to: {
+      stage: plan.stages[edge.toStage]!.id,
+      operators: edge.targets.map(({ node, input }) => ({ id: ids.get(node)!, input })),
+    },
     exchange: exchange.kind,
     ...(exchange.kind === 'key' ? { key: exchange.key.label } : {}),
     ...(edge.fields === undefined ? {} : { fields: edge.fields }),

@@ -1,6 +1,15 @@
 import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
 
-/** An edge between two stages: records of it are packed into frames on the consumer's stream. */
+/** Where records of an edge go in their new stage. */
+export interface EdgeTarget {
+  readonly node: OperatorNode
+  readonly input: number
+}
+
+/**
+ * An edge between two stages: records of it are packed into frames on the consumer's stream. They travel once, however many operators over
+ * there read them alike.
+ */
 export interface StageEdge {
   /** Unique in the plan, from 0: frames name edges by it. */
   readonly id: number
@@ -9,10 +18,10 @@ export interface StageEdge {
   /** `out`, or a side output's tag. */
   readonly output: string
   readonly toStage: number
-  readonly toNode: OperatorNode
-  readonly input: number
+  /** In the order in which each record is handed to them. */
+  readonly targets: readonly EdgeTarget[]
   readonly exchange: Exchange
-  /** Only these fields travel, undefined: all. */
+  /** Only these fields travel (what any of the targets needs), undefined: all. */
   readonly fields: readonly string[] | undefined
   /** The key travels with each record; false: the consumer computes it from the fields (or there is none). */
   readonly carryKey: boolean

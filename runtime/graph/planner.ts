@@ -3,7 +3,7 @@ import { keyTravels, neededFields } from './fields.ts'
 import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
 import { operatorIds } from './operator-ids.ts'
 import { place } from './placement.ts'
-import type { PhysicalPlan, PhysicalStage, StageEdge } from './plan.ts'
+import type { EdgeTarget, PhysicalPlan, PhysicalStage, StageEdge } from './plan.ts'
 import { sameKey } from './same-key.ts'
 
 export interface PlanOptions {
@@ -67,39 +67,55 @@ function topological(placement: Placement): Draft[] {
   return order
 }
 
+/** A stage edge while it is being made. */
+interface EdgeDraft extends Omit<StageEdge, 'id' | 'targets' | 'fields'> {
+  readonly targets: EdgeTarget[]
+  readonly fields: (readonly string[] | undefined)[]
+}
+
 function stageEdges(
   drafts: readonly Draft[],
   placement: Placement,
   fields: (edge: Edge, reader: OperatorNode) => readonly string[] | undefined,
 ): StageEdge[] {
-  const edges: StageEdge[] = []
+  const edges: EdgeDraft[] = []
   drafts.forEach((draft, toStage) => {
-    for (const toNode of draft.nodes) {
-      if (placement.of.get(toNode)!.length > 1) continue
-      toNode.inputs.forEach((list, input) => {
+    for (const node of draft.nodes) {
+      if (placement.of.get(node)!.length > 1) continue
+      node.inputs.forEach((list, input) => {
         for (const edge of list) {
+          const crossed = { ...edge, exchange: crossing(edge) }
           for (const from of placement.of.get(edge.from)!) {
             if (from === draft) continue
-            const exchange = crossing(edge)
-            const crossed = { ...edge, exchange }
-            edges.push({
-              id: edges.length,
-              fromStage: drafts.indexOf(from),
-              fromNode: edge.from,
-              output: edge.output,
-              toStage,
-              toNode,
-              input,
-              exchange,
-              fields: fields(crossed, toNode),
-              carryKey: keyTravels(crossed),
-            })
+            const made = edgeDraft(crossed, drafts.indexOf(from), toStage)
+            const one = edges.find(e => carriesTheSame(e, made)) ?? made
+            if (one === made) edges.push(made)
+            one.targets.push({ node, input })
+            one.fields.push(fields(crossed, node))
           }
         }
       })
     }
   })
-  return edges
+  return edges.map((edge, id) => ({ ...edge, id, fields: together(edge.fields) }))
+}
+
+function edgeDraft(edge: Edge, fromStage: number, toStage: number): EdgeDraft {
+  const { from, output, exchange } = edge
+  return { fromStage, fromNode: from, output, toStage, exchange, carryKey: keyTravels(edge), targets: [], fields: [] }
+}
+
+/** The same records, to the same subtasks: one edge does for both. */
+function carriesTheSame(a: EdgeDraft, b: EdgeDraft): boolean {
+  if (a.fromStage !== b.fromStage || a.toStage !== b.toStage || a.fromNode !== b.fromNode || a.output !== b.output) return false
+  if (a.exchange.kind !== 'key' || b.exchange.kind !== 'key') return a.exchange.kind === b.exchange.kind
+  // a key that is carried may be another one than the same keyBy would compute here
+  return a.exchange.inherited === b.exchange.inherited && sameKey(a.exchange.key, b.exchange.key)
+}
+
+/** What any of the readers needs. */
+function together(fields: readonly (readonly string[] | undefined)[]): readonly string[] | undefined {
+  return fields.includes(undefined) ? undefined : [...new Set(fields.flatMap(list => list!))].sort()
 }
 
 /** Records that run under a key stay with it when they cross to another stage. */

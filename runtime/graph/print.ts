@@ -47,7 +47,9 @@ export function planMermaid(physical: PhysicalPlan): string {
   }
   for (const edge of plan.edges) {
     const from = boxes.get(`${edge.from.stage}/${edge.from.operator}`)
-    lines.push(`  ${from} ==>|"${quote(exchangeText(edge))}"| ${boxes.get(`${edge.to.stage}/${edge.to.operator}`)}`)
+    for (const { id } of edge.to.operators) {
+      lines.push(`  ${from} ==>|"${quote(exchangeText(edge))}"| ${boxes.get(`${edge.to.stage}/${id}`)}`)
+    }
   }
   return `${lines.join('\n')}\n`
 }

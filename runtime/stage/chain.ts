@@ -1,7 +1,7 @@
 import { MillraceError } from '../errors.ts'
 import type { OperatorNode } from '../graph/graph.ts'
 import { canonicalKey } from '../graph/key.ts'
-import type { PhysicalStage } from '../graph/plan.ts'
+import type { PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { KeyedOperator } from '../operators/keyed-operator.ts'
 import { nowhere, type Operator, type OperatorContext, type Receiver } from '../operators/operator.ts'
 import { SinkOperator } from '../operators/sink.ts'
@@ -165,7 +165,7 @@ export class Chain {
       throw new MillraceError(`operator ${operatorId} declares state but is no keyed operator`)
     }
     if (operator instanceof SinkOperator) this.sinks.push({ index: this.sinks.length, operatorId, node, operator })
-    const edges = (i: number) => node.inputs[i]!.filter(e => this.isLocal(e.from)).length + this.boundary(node, i).length
+    const edges = (i: number) => node.inputs[i]!.filter(e => this.isLocal(e.from)).length + this.boundary(node, i)
     return {
       node,
       operatorId,
@@ -179,8 +179,15 @@ export class Chain {
     return this.stage.nodes.includes(node)
   }
 
-  private boundary(node: OperatorNode, input: number) {
-    return this.stage.inputs.filter(e => e.toNode === node && e.input === input)
+  /** How many edges from other stages lead to one input. */
+  private boundary(node: OperatorNode, input: number): number {
+    return this.stage.inputs.flatMap(e => e.targets).filter(t => t.node === node && t.input === input).length
+  }
+
+  private entrance({ exchange, carryKey, targets }: StageEdge): Entrance {
+    const receivers = targets.map(t => this.members.find(m => m.node === t.node)!.inputs!.connect(t.input, undefined))
+    const key = carryKey || exchange.kind !== 'key' ? undefined : (v: any) => canonicalKey(exchange.key.of(v), exchange.key.label)
+    return { receiver: fanOut(receivers), key }
   }
 
   private readonly receiversOf = new Map<OperatorNode, Map<string, Receiver>>()
@@ -197,16 +204,9 @@ export class Chain {
           if (this.isLocal(edge.from))
             add(edge.from, edge.output, rekey(edge, m.inputs!.connect(i, edge.from), this.stage.verified.has(edge)))
         }
-        for (const edge of this.boundary(m.node, i)) {
-          const { exchange } = edge
-          const key =
-            edge.carryKey || exchange.kind !== 'key'
-              ? undefined
-              : (v: any) => canonicalKey(exchange.key.of(v), exchange.key.label)
-          this.entrances.set(edge.id, { edge, receiver: m.inputs!.connect(i, undefined), key })
-        }
       })
     }
+    for (const edge of this.stage.inputs) this.entrances.set(edge.id, this.entrance(edge))
     for (const output of this.outputs) {
       for (const edge of output.edges) add(edge.fromNode, edge.output, output.receiver(edge, shard))
     }

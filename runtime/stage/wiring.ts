@@ -1,7 +1,6 @@
 import { MillraceError } from '../errors.ts'
 import type { Edge, OperatorNode } from '../graph/graph.ts'
 import { canonicalKey, type Key } from '../graph/key.ts'
-import type { StageEdge } from '../graph/plan.ts'
 import { nowhere, type Receiver, WatermarkMerge } from '../operators/operator.ts'
 
 /** A keyBy that costs no shuffle because the records already run under that key found a record whose key had changed. */
@@ -11,7 +10,7 @@ export class KeyChangedError extends MillraceError {
 
 /** Where records of a stage edge enter the chain. */
 export interface Entrance {
-  readonly edge: StageEdge
+  /** Of all the operators that read the edge. */
   readonly receiver: Receiver
   /** Computes the key where it does not travel. */
   readonly key: ((value: any) => any) | undefined

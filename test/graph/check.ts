@@ -44,8 +44,7 @@ function checkInputs(
           e =>
             e.fromStage === upstream.index &&
             e.fromNode === edge.from &&
-            e.toNode === node &&
-            e.input === input &&
+            e.targets.some(t => t.node === node && t.input === input) &&
             e.output === edge.output,
         )
         if (upstream === home) {

@@ -159,6 +159,43 @@ test('only the fields that are read travel, for each reader its own', () => {
   )
 })
 
+test('operators of one stage that read a stream by the same key share its edge, with the fields of all', () => {
+  const app = pipeline('p')
+  const sales = app.source('sales', ndjson(anything<{ shop: string; price: number; tax: number; timestamp: number }>()), TIME)
+  sales.keyBy('shop').window(tumbling('1m')).aggregate(sum('price')).sink('prices', print())
+  sales.keyBy('shop').window(tumbling('1m')).aggregate(sum('tax')).sink('taxes', print())
+  const plan = planPhysical(app.graph(), { parallelism: 4 })
+  checkPlan(app.graph(), plan)
+  const edges = plan.stages.flatMap(s => s.inputs)
+  assert.deepEqual(
+    edges.map(e => [e.fields, e.targets.map(t => t.node.detail)]),
+    [
+      [
+        ['price', 'shop', 'tax'],
+        ['tumbling 1m', 'tumbling 1m'],
+      ],
+    ],
+  )
+  sales
+    .keyBy('shop')
+    .reduce(a => a)
+    .sink('all', print())
+  const [all] = planPhysical(app.graph(), { parallelism: 4 }).stages.flatMap(s => s.inputs)
+  assert.deepEqual([all!.fields, all!.targets.length], [undefined, 3])
+})
+
+test('a stream that is joined with itself travels once, to both inputs', () => {
+  const { app, events: e } = events()
+  const users = e.keyBy('user_id')
+  users.joinWith(users, a => a).sink('out', print())
+  const plan = planPhysical(app.graph(), { parallelism: 4 })
+  checkPlan(app.graph(), plan)
+  assert.deepEqual(
+    plan.stages.flatMap(s => s.inputs).map(edge => edge.targets.map(t => t.input)),
+    [[0, 1]],
+  )
+})
+
 test('operator ids stay when something else is added, and follow their own inputs', () => {
   const build = (extra: boolean) => {
     const { app, events: e } = events()

@@ -26,6 +26,6 @@ test('the drawing has a box for each operator and an arrow for each edge', () =>
   const drawing = planMermaid(plan)
   assert.match(drawing, /^flowchart LR\n/)
   assert.equal(drawing.match(/subgraph/g)!.length, 4)
-  assert.equal(drawing.match(/==>/g)!.length, plan.stages.flatMap(s => s.inputs).length)
+  assert.equal(drawing.match(/==>/g)!.length, plan.stages.flatMap(s => s.inputs.flatMap(e => e.targets)).length)
   assert.doesNotMatch(drawing, /undefined/)
 })
