@@ -33,19 +33,9 @@ Nothing is run and no source is opened.`,
 export async function makePlan(graph: LogicalGraph, file: string, parallelism: number | undefined) {
   const { planPhysical } = await import('../graph/planner.ts')
   try {
-    const plan = planPhysical(graph, { parallelism, chaining: true })
-    const { keyGroups } = plan.options
-    const wide = plan.stages.find(stage => stage.parallelism > keyGroups)
-    if (wide !== undefined) {
-      const remedy = `Choose at most ${keyGroups}, or set keyGroups in pipeline()`
-      throw new UsageError(
-        `${file}: ${wide.id} has a parallelism of ${wide.parallelism}, but there are only ${keyGroups} key groups. ${remedy}`,
-      )
-    }
-    return plan
+    return planPhysical(graph, { parallelism, chaining: true })
   } catch (error) {
-    if (error instanceof MillraceError && !(error instanceof UsageError))
-      throw new UsageError(`${file}: ${error.message}`, { cause: error })
+    if (error instanceof MillraceError) throw new UsageError(`${file}: ${error.message}`, { cause: error })
     throw error
   }
 }

@@ -1,3 +1,4 @@
+import { MillraceError } from '../errors.ts'
 import type { Draft, Placement } from './draft.ts'
 import { keyTravels, neededFields } from './fields.ts'
 import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
@@ -15,12 +16,17 @@ export interface PlanOptions {
 
 const KEY_GROUPS = 128
 
-/** Stages and the edges between them, linked to the operators: what the runtime builds from. */
+/**
+ * Stages and the edges between them, linked to the operators: what the runtime builds from. Throws MillraceError for uids that are not unique
+ * and for a parallelism above the number of key groups.
+ */
 export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): PhysicalPlan {
   const parallelism = options.parallelism ?? graph.options.parallelism ?? 1
+  const keyGroups = graph.options.keyGroups ?? KEY_GROUPS
   const placement = place(graph, { parallelism, chaining: options.chaining ?? true })
   const drafts = topological(placement)
   const ids = operatorIds(graph)
+  checkParallelism(drafts, ids, keyGroups)
   const edges = stageEdges(drafts, placement, neededFields(graph))
   const stages = drafts.map((draft, index): PhysicalStage => {
     const nodes = [...draft.nodes].sort((a, b) => a.index - b.index)
@@ -39,8 +45,20 @@ export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): Ph
   return {
     graph,
     stages,
-    options: { keyGroups: graph.options.keyGroups ?? KEY_GROUPS, watermarkStep: graph.options.watermarkStep ?? 0 },
+    options: { keyGroups, watermarkStep: graph.options.watermarkStep ?? 0 },
   }
+}
+
+/** A subtask owns at least one key group: more subtasks than that would get no records. Sources have as many as splits. */
+function checkParallelism(drafts: readonly Draft[], ids: ReadonlyMap<OperatorNode, string>, keyGroups: number): void {
+  const wide = drafts.find(d => d.source === undefined && d.parallelism > keyGroups)
+  if (wide === undefined) return
+  const own = [...wide.nodes].find(n => n.parallelism === wide.parallelism)
+  const [node] = wide.nodes
+  const set = own === undefined ? `operator ${ids.get(node!)}, by default` : `operator ${ids.get(own)}, by its .parallelism()`
+  throw new MillraceError(
+    `${set}, has a parallelism of ${wide.parallelism}, but there are only ${keyGroups} key groups: choose a parallelism of at most ${keyGroups}, or more keyGroups in pipeline()`,
+  )
 }
 
 /** A keyBy that costs nothing because the records already run under that key: the runtime checks that they do. */

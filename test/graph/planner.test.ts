@@ -196,6 +196,32 @@ test('a stream that is joined with itself travels once, to both inputs', () => {
   )
 })
 
+test('more subtasks than key groups are refused, with who wanted them and what to do', () => {
+  const { app, events: e } = events()
+  const reduced = e.keyBy('user_id').reduce(a => a)
+  reduced.uid('latest').sink('out', print())
+  assert.equal(planPhysical(app.graph(), { parallelism: 128 }).stages[1]!.parallelism, 128)
+  assert.throws(() => planPhysical(app.graph(), { parallelism: 129 }), {
+    message:
+      'operator latest, by default, has a parallelism of 129, but there are only 128 key groups: choose a parallelism of at most 128, or more keyGroups in pipeline()',
+  })
+  reduced.parallelism(200)
+  assert.throws(() => planPhysical(app.graph()), /operator latest, by its \.parallelism\(\), has a parallelism of 200, but/)
+  const wide = pipeline('wide', { keyGroups: 256, parallelism: 200 })
+  wide
+    .source('events', ndjson(anything<Event>()), TIME)
+    .keyBy('user_id')
+    .reduce(a => a)
+    .sink('out', print())
+  assert.equal(planPhysical(wide.graph()).stages[1]!.parallelism, 200)
+})
+
+test('a parallelism above the key groups that only sources would have is none: their splits decide', () => {
+  const { app, events: e } = events()
+  e.filter(() => true).sink('out', print())
+  assert.equal(planPhysical(app.graph(), { parallelism: 1000 }).stages.length, 1)
+})
+
 test('operator ids stay when something else is added, and follow their own inputs', () => {
   const build = (extra: boolean) => {
     const { app, events: e } = events()
