@@ -30,6 +30,8 @@ export abstract class KeyedOperator extends Operator {
   /** A key whose state has to be in memory beside that of each record's own (broadcast state). */
   protected pinned: KeyPart | undefined
 
+  /** Processing timers stopped firing at a full commit. Those that are left are due as before: nothing has to be remembered. */
+  private full = false
   private waiting: Waiting[] = []
   /** Firing of event timers up to here is under way (it stopped for cold state, or to yield). */
   private firing: number | undefined
@@ -113,12 +115,14 @@ export abstract class KeyedOperator extends Operator {
     this.yielded = firing !== undefined
   }
 
-  /** Fires the processing timers due at `now`; the stage calls it when nothing is pending. */
-  async fireProcessingTimers(now: number): Promise<void> {
-    while (this.processingTimers.size > 0 && this.processingTimers.next <= now) {
+  /** Fires the processing timers due at `now`; the stage calls it when nothing is pending. False: the commit is full, some may be left. */
+  async fireProcessingTimers(now: number): Promise<boolean> {
+    this.full = false
+    while (!this.full && this.processingTimers.size > 0 && this.processingTimers.next <= now) {
       const at = this.processingTimers.next
       await this.fireProcessing(this.processingTimers.due(at, DUE_KEYS).map(timer => ({ at, ...timer })))
     }
+    return !this.full
   }
 
   /**
@@ -127,13 +131,14 @@ export abstract class KeyedOperator extends Operator {
    */
   async endProcessingTimers(): Promise<void> {
     const last = this.processingTimers.all()
+    this.full = false
     for (let i = 0; i < last.length; i += DUE_KEYS) {
       let portion = last.slice(i, i + DUE_KEYS)
       while (portion.length > 0) portion = await this.fireProcessing(portion)
     }
   }
 
-  /** Fires timers of the list in order; gives back those from the first one that missed state, to be fired when it is there. */
+  /** Fires timers of the list in order; gives back those from the first one that missed state, to be fired when it is there, or that is too many. */
   private async fireProcessing(due: readonly { at: number; key: KeyPart; tag: KeyPart }[]) {
     await this.state.load(this.withPinned(due.map(d => d.key)))
     for (const [i, { at, key, tag }] of due.entries()) {
@@ -144,6 +149,10 @@ export abstract class KeyedOperator extends Operator {
       // one that missed state goes first when it is there: the order may not depend on what is cold
       if (!this.fire(key, at, tag, 'processing')) return due.slice(i)
       if (this.pending) await this.drain()
+      if (this.ctx.shouldYield()) {
+        this.full = true
+        return due.slice(i + 1)
+      }
     }
     return []
   }

@@ -46,7 +46,7 @@ export class PaneWindowOperator extends KeyedOperator {
   }
 
   /** As WindowOperator: a window of processing time ends when its last millisecond is over. */
-  override fireProcessingTimers(now: number): Promise<void> {
+  override fireProcessingTimers(now: number): Promise<boolean> {
     return super.fireProcessingTimers(now - 1)
   }
 

@@ -45,7 +45,7 @@ export class WindowOperator extends KeyedOperator {
   }
 
   /** The clock passes a window's end when its last millisecond is over, as in Flink; so records of that millisecond are still in. */
-  override fireProcessingTimers(now: number): Promise<void> {
+  override fireProcessingTimers(now: number): Promise<boolean> {
     return super.fireProcessingTimers(now - 1)
   }
 

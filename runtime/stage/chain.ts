@@ -102,11 +102,14 @@ export class Chain {
     for (const o of this.operators) if (o.pending) await o.drain()
   }
 
-  async fireProcessingTimers(now: number): Promise<void> {
+  /** False: the commit is full, and timers may be left that are due. */
+  async fireProcessingTimers(now: number): Promise<boolean> {
     for (const o of this.keyed) {
-      await o.fireProcessingTimers(now)
+      const all = await o.fireProcessingTimers(now)
       await this.drain()
+      if (!all) return false
     }
+    return true
   }
 
   async endProcessingTimers(): Promise<void> {

@@ -350,7 +350,13 @@ export class Subtask {
   private async fireProcessingTimers(live: Live): Promise<void> {
     const now = this.ports.clock.now()
     if (this.nextProcessingTimer > now) return
-    await live.chain.fireProcessingTimers(now)
+    this.attempt!.mayYield = true
+    while (!(await live.chain.fireProcessingTimers(now))) {
+      await this.attempt!.commit(undefined)
+      this.begin(live)
+      this.attempt!.mayYield = true
+    }
+    this.attempt!.mayYield = false
     this.attempt!.touch()
   }
 

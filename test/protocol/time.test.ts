@@ -92,6 +92,50 @@ test('processing timers fire by the clock, without input, once', async () => {
   )
 })
 
+test('processing timers that are more than fit in one commit fire in several, and a crash between them fires the rest only', async () => {
+  const { app, stream } = source('alarms')
+  stream
+    .keyBy('user')
+    .process({
+      onRecord(_e, ctx) {
+        for (const at of [1_500_000, 2_000_000]) ctx.timers.processing.set(at)
+      },
+      onTimer: (at, ctx) => [{ user: ctx.key, at }],
+    })
+    // what fires sets timers behind it, which are due too
+    .process({
+      onRecord(row, ctx) {
+        ctx.timers.processing.set(row.at)
+      },
+      onTimer: (at, ctx) => [`${ctx.key} ${at}`],
+    })
+    .sink('out', print())
+  const users = ['u0', 'u1', 'u2', 'u3', 'u4']
+  const expected = users.flatMap(u => [`${u} 1500000`, `${u} 2000000`]).sort()
+  for (const timersMax of [1, 3, 4, 10]) {
+    for (let crashAt = 1; crashAt < 12; crashAt++) {
+      const h = await harness(app)
+      await h.environment(0).deliverSource(batch([...INPUT, ...INPUT], 0, 30))
+      const limits = { timersMax }
+      await h.deliver(h.environment(1))
+      h.clock.time = 2_000_000
+      let puts = 0
+      const ports = faulty(h.ports, ({ name, when }) => {
+        if (name === 'log.putIfAbsent' && when === 'before' && ++puts >= crashAt) throw new Lost()
+      })
+      await h
+        .environment(1, 0, { ports, limits })
+        .tick(false)
+        .catch(error => assert.ok(error instanceof Lost))
+      const next = h.environment(1, 0, { limits })
+      await next.tick(false)
+      assert.deepEqual(h.results().sort(), expected, `${timersMax} timers a commit, crash at ${crashAt}`)
+      assert.equal(next.nextProcessingTimer, Number.POSITIVE_INFINITY)
+      if (crashAt === 11) assert.ok(puts >= Math.min(20 / timersMax, 10), `${puts} commits with ${timersMax} timers each`)
+    }
+  }
+})
+
 test('at the end of the input a processing timer that sets itself again fires once more, not for ever', {
   timeout: 5000,
 }, async () => {
