@@ -30,7 +30,7 @@ export class IntervalJoin<L, R, K extends Key> {
    * A left record of time t meets the right ones from t + lower to t + upper, both included.
    *
    * @example
-   * orders.intervalJoin(payments).between('-5m', '10m').apply((order, payment) => ({ ...order, paid: payment.at }))
+   * orders.keyBy('id').intervalJoin(payments.keyBy('order_id')).between('-5m', '10m').apply((order, payment) => ({ ...order, paid: payment.at }))
    */
   between(lower: Duration, upper: Duration): BoundedIntervalJoin<L, R, K> {
     const lowerMs = parseDuration(lower, 'intervalJoin: lower bound')
@@ -104,7 +104,7 @@ export class WindowJoin<L, R, K extends Key, M extends 'join' | 'coGroup'> {
    * The windows that both streams' records are put into.
    *
    * @example
-   * views.join(purchases).window(tumbling('1h')).apply((view, purchase) => ({ view, purchase }))
+   * views.keyBy('item_id').join(purchases.keyBy('item_id')).window(tumbling('1h')).apply((view, purchase) => ({ view, purchase }))
    */
   window(assigner: WindowAssigner<L | R>): WindowedJoin<L, R, K, M> {
     if (typeof assigner?.kind !== 'string')
@@ -152,7 +152,8 @@ export class WindowedJoin<L, R, K extends Key, M extends 'join' | 'coGroup'> {
    * returns (or yields) results.
    *
    * @example
-   * views.coGroup(purchases).window(tumbling('1h')).apply((views, purchases, { key }) => [{ key, views: views.length, bought: purchases.length }])
+   * views.keyBy('item_id').coGroup(purchases.keyBy('item_id')).window(tumbling('1h'))
+   *   .apply((views, purchases, { key }) => [{ key, views: views.length, bought: purchases.length }])
    */
   apply<O>(fn: JoinFunction<L, R, K, O, M>): KeyedStream<O, K> {
     syncFunction(fn, this.mode, 'Write apply((left, right, { key, window }) => …)')

@@ -69,7 +69,7 @@ export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {
  * One accumulator per key, read through its aggregate.
  *
  * @example
- * const state = { mean: aggregating(avg<Sale>('price')) }
+ * const state = { mean: aggregating(avg('price')) }
  */
 export function aggregating<I, A, O>(aggregate: Aggregate<I, A, O>, options: StateOptions = {}): AggregatingSpec<I, A, O> {
   return {
