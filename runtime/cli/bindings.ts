@@ -25,6 +25,7 @@ export async function bind(
 ): Promise<Bindings> {
   const sources = bindSources(graph, given.sources)
   const targets = sinkTargets(graph, given.sinks, given.out)
+  checkOwnTargets(graph, targets)
   await checkSources(graph, sources)
   const sinks = Object.fromEntries(
     Object.entries(targets).map(([name, path]) => [name, usage(() => (path === '-' ? print() : fileSink(path)))]),
@@ -71,6 +72,12 @@ function sinkTargets(graph: LogicalGraph, pairs: readonly string[], out: string 
     byPath.set(resolve(path), name)
   }
   return targets
+}
+
+/** Of sinks that the pipeline itself gives a file. */
+function checkOwnTargets(graph: LogicalGraph, bound: Readonly<Record<string, string>>): void {
+  for (const { sink } of graph.nodes)
+    if (sink?.sink.file !== undefined && bound[sink.name] === undefined) checkTarget(sink.sink.file, `the sink ${sink.name}`)
 }
 
 function split(kind: 'source' | 'sink', pair: string, names: readonly string[], pipeline: string): [name: string, path: string] {

@@ -1,5 +1,7 @@
-import { mkdirSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { type Duration, positiveDuration } from '../api/duration.ts'
+import { fileReason } from '../connectors/error.ts'
+import { makeDirectory } from '../connectors/make-directory.ts'
 import type { RunOptions, RunSummary } from '../embedded/run-options.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
@@ -12,6 +14,7 @@ import { makePlan } from './plan.ts'
 import { progressView } from './progress.ts'
 import { stopSignal } from './signals.ts'
 import { summaryJson, summaryText } from './summary.ts'
+import { checkDirectory } from './targets.ts'
 
 export const run: Command = {
   name: 'run',
@@ -65,7 +68,7 @@ function engineOptions(args: Arguments): RunOptions {
   const parallelism = positiveInteger(args, 'parallelism')
   const batchSize = positiveInteger(args, 'batch')
   const state = args.text('state')
-  if (state !== undefined) makeDirectory(state)
+  if (state !== undefined) makeStateDirectory(state)
   return { parallelism, batchSize, state, checkpointMs: checkpointMs(args.text('checkpoint')) }
 }
 
@@ -81,11 +84,12 @@ function checkpointMs(text: string | undefined): number | undefined {
   }
 }
 
-function makeDirectory(path: string): void {
+function makeStateDirectory(path: string): void {
+  checkDirectory(path, `--state ${path}`)
   try {
-    mkdirSync(path, { recursive: true })
+    makeDirectory(resolve(path))
   } catch (error) {
-    throw new UsageError(`--state ${path} can't be made a directory: ${(error as Error).message}`, { cause: error })
+    throw new UsageError(`--state ${path} can't be made a directory: ${fileReason(error)}`, { cause: error })
   }
 }
 

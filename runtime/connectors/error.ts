@@ -16,6 +16,7 @@ export function fileReason(error: unknown): string {
   if (code === 'ENOENT') return 'there is no such file'
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied'
   if (code === 'EISDIR') return 'it is a directory'
+  if (code === 'EROFS') return 'the file system is read-only'
   if (code === 'ENOSPC') return 'the disk is full'
   return reasonOf(error)
 }

@@ -1,7 +1,8 @@
-import { mkdirSync, rmdirSync } from 'node:fs'
+import { rmdirSync } from 'node:fs'
 import { type FileHandle, open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ConnectorError } from './error.ts'
+import { makeDirectory } from './make-directory.ts'
 import type { StagedState } from './staging-writer.ts'
 
 interface Segment {
@@ -48,7 +49,7 @@ export class Staging {
     const path = join(this.directory, fileName(run, subtask, segment))
     for (let tries = 0; ; tries++) {
       // A commit may remove the empty directory between the two calls.
-      mkdirSync(this.directory, { recursive: true })
+      makeDirectory(this.directory)
       try {
         return await open(path, 'r+').catch(() => open(path, 'w+'))
       } catch (error) {
@@ -130,7 +131,7 @@ export class Staging {
   }
 
   private async append(staged: readonly { file: string; length: number }[], before: number): Promise<void> {
-    mkdirSync(dirname(this.target), { recursive: true })
+    makeDirectory(dirname(this.target))
     const target = await open(this.target, 'r+').catch(() => open(this.target, 'w+'))
     try {
       await target.truncate(before)

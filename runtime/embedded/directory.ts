@@ -3,7 +3,6 @@ import {
   existsSync,
   fsyncSync,
   linkSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,6 +13,7 @@ import {
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import { makeDirectory } from '../connectors/make-directory.ts'
 import { type Owner, StateCorruptError, StateDirectoryInUseError, StateFormatError } from './errors.ts'
 import { APPLICATION_ID, createSchema, FORMAT } from './schema.ts'
 import { Code, openSqlite, sqliteCode } from './sqlite.ts'
@@ -35,7 +35,7 @@ const CHECKED_BYTES_MAX = 64 << 20
  * to say who it is. POSIX drops a process's locks on a file when *any* of its descriptors is closed: nothing here may open state.db.
  */
 export function openDirectory(directory: string): DatabaseSync {
-  mkdirSync(directory, { recursive: true })
+  makeDirectory(directory)
   const file = join(directory, 'state.db')
   if (!existsSync(file)) create(directory, file)
   let db: DatabaseSync | undefined

@@ -3,10 +3,11 @@ import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { bind } from '../../runtime/cli/bindings.ts'
+import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { print } from '../../runtime/connectors/print.ts'
 import type { LogicalGraph, OperatorNode } from '../../runtime/graph/graph.ts'
-import { directoryWith } from './cli.ts'
+import { directoryWith, millrace } from './cli.ts'
 
 const directory = directoryWith({ 'a.ndjson': '', 'b.ndjson': '' })
 const a = join(directory, 'a.ndjson')
@@ -46,6 +47,17 @@ test('files take the place of named sources and sinks', async () => {
   assert.deepEqual((await bound({})).targets, {})
 })
 
+test('a place where nothing can be written is told before anything starts', { skip: process.platform !== 'linux' }, async () => {
+  const message = /^[^\n]*: can't write to \/proc: nothing can be made there$/
+  for (const given of [{ out: '/proc/x' }, { out: '/proc/x/y' }, { sinks: ['trending=/proc/x/y'] }])
+    await assert.rejects(bound(given), { name: 'UsageError', message })
+  const own = graph(fileSource([a]))
+  const nodes = own.nodes.map(n => (n.sink?.name === 'trending' ? { ...n, sink: { ...n.sink, sink: fileSink('/proc/x/y') } } : n))
+  await assert.rejects(bound({}, { ...own, nodes }), { name: 'UsageError', message: /^the sink trending: can't write to \/proc/ })
+  const { code, err } = await millrace(['run', 'a.ts', '--state', '/proc/x/y'])
+  assert.deepEqual([code, err], [2, "millrace: --state /proc/x/y: can't write to /proc: nothing can be made there\n"])
+})
+
 test('names and files that can not be are refused in one sentence', async () => {
   const refused: [() => Promise<unknown>, RegExp][] = [
     [() => bound({ sources: [`click=${a}`] }), /^shop has no source 'click': did you mean clicks\?$/],
@@ -61,6 +73,7 @@ test('names and files that can not be are refused in one sentence', async () => 
     [() => bound({ sinks: ['trending=x', 'rankings=./x'] }), /^the sinks trending and rankings can't both write to/],
     [() => bound({ out: a }), /^--out .*a\.ndjson: .*a\.ndjson is a file, and a directory is needed there$/],
     [() => bound({ out: join(a, 'deep') }), /a\.ndjson is a file/],
+    [() => bound({ sinks: ['trending=/dev/stdout'] }), /^--sink .*: \/dev\/stdout is no regular file \('-' is standard output\)/],
     [() => bound({ sinks: [`trending=${directory}`] }), /^--sink trending=.* is a directory: name a file$/],
     [() => bound({ sinks: ['trending=x.gz'] }), /write to x and compress that/],
     [
