@@ -2,18 +2,7 @@
  * Searches, clicks and views become, each full minute, the ten most viewed items and a top 100 for every user who was there in the last half
  * hour. README.md has the rules; the functions are in the files beside this one; here is how they are put together.
  */
-import {
-  boundedOutOfOrderness,
-  fileSink,
-  map,
-  ndjson,
-  pipeline,
-  redis,
-  sliding,
-  sum,
-  tumbling,
-  value,
-} from '../../runtime/index.ts'
+import { boundedOutOfOrderness, fileSink, map, ndjson, pipeline, redis, sliding, sum, tumbling, value } from 'millrace'
 import { userActivity } from './activity.ts'
 import { type BotState, judge, noBot } from './bots.ts'
 import { ShopEvent } from './events.ts'

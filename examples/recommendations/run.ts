@@ -2,13 +2,13 @@
 import { mkdirSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import { fileSink, fileSource } from 'millrace'
 import { type Duration, positiveDuration } from '../../runtime/api/duration.ts'
 import { bytes, count, duration, rate } from '../../runtime/cli/format.ts'
 import { progressView } from '../../runtime/cli/progress.ts'
 import { stopSignal } from '../../runtime/cli/signals.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import type { RunSummary } from '../../runtime/embedded/run-options.ts'
-import { fileSink, fileSource } from '../../runtime/index.ts'
 import { show } from './showcase.ts'
 
 const SAMPLE = join(import.meta.dirname, 'sample.ndjson.gz')

@@ -1,4 +1,4 @@
-import type { Ranked } from '../../runtime/index.ts'
+import type { Ranked } from 'millrace'
 import { TRENDING_WINDOW_MS, type TrendingList, type TrendingRow } from './records.ts'
 
 /** Views of one item in the window that ends at `window_end`. */
