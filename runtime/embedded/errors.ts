@@ -29,20 +29,23 @@ export class StateFormatError extends MillraceError {
   readonly directory: string
   constructor(directory: string, problem: string, options?: ErrorOptions) {
     super(
-      `state directory ${directory} cannot be read by this version of Millrace: ${problem}. Open it with the version that ` +
-        'wrote it and take a savepoint there, or choose another directory',
+      `state directory ${directory} cannot be read by this version of Millrace: ${problem}. Go on with the version that ` +
+        'wrote it, or choose another directory, which starts from the beginning of the input',
       options,
     )
     this.directory = directory
   }
 }
 
-/** The store is damaged. Nothing is repaired or reset: restore a savepoint into a new directory. */
+/** The store is damaged. Nothing is repaired or reset: a copy of it can be put back, or the input be read again from its beginning. */
 export class StateCorruptError extends MillraceError {
   override readonly name = 'StateCorruptError'
   readonly directory: string
   constructor(directory: string, problem: string, options?: ErrorOptions) {
-    super(`state directory ${directory} is corrupt: ${problem}. Restore a savepoint into a new directory`, options)
+    super(
+      `state directory ${directory} is corrupt: ${problem}. Put back a copy of it, or choose another directory, which starts from the beginning of the input`,
+      options,
+    )
     this.directory = directory
   }
 }

@@ -40,6 +40,8 @@ describe('an embedded state directory that cannot be trusted is refused by name,
         assert.equal(raised.retryable, false)
         assert.equal(raised.name, error.name)
         assert.match(raised.message, new RegExp(directory))
+        assert.match(raised.message, /choose another directory, which starts from the beginning of the input$/)
+        assert.doesNotMatch(raised.message, /savepoint/, 'there are none yet')
         return true
       })
     }
