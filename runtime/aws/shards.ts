@@ -1,0 +1,70 @@
+import { type KinesisClient, ListShardsCommand, type Shard } from '@aws-sdk/client-kinesis'
+import type { Call } from './call.ts'
+import { ResourceMissingError } from './errors.ts'
+import { formatShard } from './position.ts'
+
+/** One shard, as the service last described it. */
+export interface KnownShard {
+  readonly id: string
+  /** The lowest hash key that it takes: records are addressed by it. */
+  readonly hashKey: string
+  /** It takes no more records: it was split or merged. */
+  readonly closed: boolean
+}
+
+export interface Shards {
+  /** Shard `index` of the stream as it was made. */
+  of(stream: string, index: number): Promise<KnownShard>
+  /** Has the stream's shards listed anew at the next question. */
+  forget(stream: string): void
+}
+
+/** Shards of streams, listed once: a stage's stream keeps the shards that it was made with. */
+export function listedShards(client: KinesisClient, call: Call): Shards {
+  const streams = new Map<string, Promise<Map<string, KnownShard>>>()
+
+  async function list(stream: string): Promise<Map<string, KnownShard>> {
+    const shards = new Map<string, KnownShard>()
+    for (let NextToken: string | undefined; ; ) {
+      // A token stands for the stream's name too, and is refused beside it.
+      const command = new ListShardsCommand(NextToken === undefined ? { StreamName: stream } : { NextToken })
+      const options = { operation: 'kinesis.ListShards', resource: `stream ${stream}` }
+      const page = await call(options, ({ signal }) => client.send(command, { abortSignal: signal }))
+      for (const shard of page.Shards ?? []) shards.set(shard.ShardId!, known(shard))
+      NextToken = page.NextToken
+      if (NextToken === undefined) return shards
+    }
+  }
+
+  function listed(stream: string): Promise<Map<string, KnownShard>> {
+    let shards = streams.get(stream)
+    if (shards === undefined) {
+      shards = list(stream)
+      streams.set(stream, shards)
+      // A failure is for those who wait now; the next one asks again.
+      shards.catch(() => streams.delete(stream))
+    }
+    return shards
+  }
+
+  return {
+    async of(stream, index) {
+      const shards = await listed(stream)
+      const shard = shards.get(formatShard(index))
+      if (shard !== undefined) return shard
+      throw new ResourceMissingError(
+        `stream ${stream}`,
+        `stream ${stream} has no ${formatShard(index)} (it has ${[...shards.keys()].join(', ')}): deploy it with as many shards as its stage has subtasks`,
+      )
+    },
+    forget: stream => void streams.delete(stream),
+  }
+}
+
+function known({ ShardId, HashKeyRange, SequenceNumberRange }: Shard): KnownShard {
+  return {
+    id: ShardId!,
+    hashKey: HashKeyRange!.StartingHashKey!,
+    closed: SequenceNumberRange?.EndingSequenceNumber !== undefined,
+  }
+}
