@@ -125,20 +125,21 @@ function describeEdge(edge: StageEdge, plan: PhysicalPlan, ids: Ids): PlanEdge {
 }
 
 /** Why records have to leave their stage here. */
-function reasonOf(edge: StageEdge, plan: PhysicalPlan): string {
-  const { exchange } = edge
+function reasonOf({ exchange, ...edge }: StageEdge, plan: PhysicalPlan): string {
   const from = plan.stages[edge.fromStage]!
   const to = plan.stages[edge.toStage]!
-  const subtasks = `from ${from.source === undefined ? from.parallelism : "the source's"} to ${to.parallelism} subtasks`
   const moved = from.source !== undefined || from.parallelism !== to.parallelism
+  const subtasks = `the number of subtasks changes from ${from.source === undefined ? from.parallelism : 'one per split'} to ${to.parallelism}`
   if (exchange.kind === 'broadcast') return 'broadcast: every subtask needs every record'
-  if (exchange.kind === 'forward') return moved ? subtasks : 'several streams come together'
-  if (exchange.inherited) {
-    if (moved) return `${subtasks}, still by ${exchange.key.label}`
-    return `still by ${exchange.key.label}: in one stage with what it is joined with, without a cycle`
+  if (exchange.kind === 'forward') return `passed on: ${moved ? subtasks : 'several streams come together here'}`
+  const { label } = exchange.key
+  if (!exchange.inherited) {
+    const key = edge.fromNode.key
+    return `shuffled by ${label}: the records were ${key === undefined ? 'not grouped by any key' : `grouped by ${key.label}`} before`
   }
-  const key = edge.fromNode.key
-  return key === undefined ? `by ${exchange.key.label}: no key before` : `by ${exchange.key.label}, was by ${key.label}`
+  return moved
+    ? `shuffled by ${label} as before: ${subtasks}`
+    : `passed on by ${label} as before: another stream joins here, and in the same stage it would have to wait for itself`
 }
 
 function elided(stage: PhysicalStage, ids: Ids): Plan['elided'] {
@@ -156,7 +157,9 @@ function elided(stage: PhysicalStage, ids: Ids): Plan['elided'] {
 }
 
 function whyNone(edge: Edge, stage: PhysicalStage): string {
-  return stage.verified.has(edge) ? 'the records already run under this key' : 'there is one subtask before and after it'
+  return stage.verified.has(edge)
+    ? 'the records are already grouped by this key'
+    : 'there is only one subtask, before and after it'
 }
 
 function describeSource(node: OperatorNode, operator: string): PlanSource {

@@ -82,9 +82,14 @@ function operatorText(operator: PlanOperator): string {
 
 function edgeText(edge: PlanEdge): string {
   const output = edge.from.output === 'out' ? '' : ` (${edge.from.output})`
-  const fields =
-    edge.fields === undefined ? '' : `; only ${edge.fields.length === 0 ? 'timestamps and keys' : edge.fields.join(', ')}`
-  return `${edge.from.operator}${output}, ${edge.reason}${fields}`
+  return `${edge.from.operator}${output}, ${edge.reason}${fieldsText(edge.fields)}`
+}
+
+/** What is known not to be needed later stays behind. */
+function fieldsText(fields: readonly string[] | undefined): string {
+  if (fields === undefined) return ''
+  if (fields.length === 0) return ' (of the records, only timestamp and key travel)'
+  return ` (of the records, only the ${fields.length === 1 ? 'field' : 'fields'} ${fields.join(', ')} ${fields.length === 1 ? 'travels' : 'travel'})`
 }
 
 function exchangeText(edge: PlanEdge): string {

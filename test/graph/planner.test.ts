@@ -28,7 +28,7 @@ test('with one subtask everywhere nothing needs repartitioning', () => {
 test('what a stage boundary cuts under an unchanged key is still sent by key', () => {
   const plan = describePlan(planPhysical(recommendations().graph(), { parallelism: 4 }))
   assert.equal(plan.shuffles, 3)
-  const cut = plan.edges.find(e => e.reason.startsWith('still by'))!
+  const cut = plan.edges.find(e => e.reason.startsWith('passed on by'))!
   assert.deepEqual([cut.exchange, cut.key, cut.carryKey], ['key', 'user_id', true])
 })
 
@@ -55,7 +55,7 @@ test('a keyBy by the key that records run under costs nothing, and is verified',
   const plan = describePlan(planPhysical(app.graph(), { parallelism: 4 }))
   assert.deepEqual(
     plan.elided.map(x => [x.key, x.reason]),
-    [['user_id', 'the records already run under this key']],
+    [['user_id', 'the records are already grouped by this key']],
   )
 })
 
