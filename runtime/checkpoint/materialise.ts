@@ -2,6 +2,7 @@ import { keyGroup } from '../graph/key.ts'
 import type { BaseItem, KeyedStore, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
 import { decodeItem } from '../protocol/item.ts'
+import { joinAddress } from '../snapshot/item.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import { readChunk } from '../stage/live.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
@@ -23,9 +24,12 @@ export interface Materialised {
   readonly tombstones: ReadonlySet<string>
 }
 
+/** Takes folded items, in order of address. */
+type Target = (items: readonly FoldedItem[]) => Promise<void>
+
 /**
  * Folds a subtask's log from the materialised marker to `cut` into base items, away from the processing path (protocol.md, E3).
- * Idempotent: items carry their version, and the marker is written last.
+ * Idempotent: items carry their version, and the marker is written last. `snapshot`: what was changed behind `since` goes there as well.
  */
 export async function materialise(
   topology: Topology,
@@ -33,23 +37,49 @@ export async function materialise(
   shard: number,
   cut: number,
   ports: Ports,
+  snapshot?: { readonly since: number; readonly take: Target },
 ): Promise<Materialised> {
   const log = topology.log(at.stage.index, shard)
   const from = await readMarker(ports.store, log)
-  const fold = new Fold(topology, at, shard)
   let items = 0
   let bytes = 0
   const tombstones = new Set<string>()
-  const flush = async () => {
-    const batch = fold.take()
-    items += batch.length
-    for (const item of batch) {
+  const toBase: Target = async folded => {
+    items += folded.length
+    for (const { item } of folded) {
       if (item.value === undefined) tombstones.add(item.pk)
       else bytes += item.value.length
     }
-    if (batch.length > 0) await ports.store.upsert(batch)
+    await ports.store.upsert(folded.map(f => f.item))
   }
-  for (let version = from; version < cut; ) {
+  const fold = (since: number, take: Target) => foldLog(topology, at, shard, since, cut, ports, take)
+  if (snapshot?.since === from) {
+    await fold(from, async folded => {
+      await toBase(folded)
+      await snapshot.take(folded)
+    })
+  } else {
+    // The base may be ahead of the cut (it was folded to relieve memory), or of the last snapshot (a checkpoint failed): each its own way then,
+    // for what the base has seen and swept may not be brought back.
+    await fold(from, toBase)
+    if (snapshot !== undefined) await fold(snapshot.since, snapshot.take)
+  }
+  if (cut > from) await writeMarker(ports.store, log, cut)
+  return { from, to: cut, items, bytes, tombstones }
+}
+
+async function foldLog(
+  topology: Topology,
+  at: StageTopology,
+  shard: number,
+  since: number,
+  cut: number,
+  ports: Ports,
+  take: Target,
+): Promise<void> {
+  const log = topology.log(at.stage.index, shard)
+  const fold = new Fold(topology, at, shard)
+  for (let version = since; version < cut; ) {
     const slots = await ports.log.range(log, version + 1, Math.min(PAGE, cut - version))
     for (const slot of slots) {
       if (slot.version !== version + 1)
@@ -58,13 +88,17 @@ export async function materialise(
       const item = decodeItem(slot.item)
       const chunk = item.kind === 'commit' ? await readChunk(ports, item) : undefined
       if (chunk !== undefined) fold.add(chunk, version)
-      if (fold.size >= FOLD_ITEMS) await flush()
+      if (fold.size >= FOLD_ITEMS) await take(fold.take())
     }
     if (slots.length === 0) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though the cut lies behind it`)
   }
-  await flush()
-  if (cut > from) await writeMarker(ports.store, log, cut)
-  return { from, to: cut, items, bytes, tombstones }
+  if (fold.size > 0) await take(fold.take())
+}
+
+/** A base item with its address as one string (snapshot/item.ts). */
+export interface FoldedItem {
+  readonly address: string
+  readonly item: BaseItem
 }
 
 /** The last change of each entry. */
@@ -87,13 +121,14 @@ class Fold {
   add(chunk: Uint8Array, v: number): void {
     forEachChange(chunk, change => {
       const item = typeof change.state === 'string' ? this.timer(change, change.state, v) : this.state(change, change.state, v)
-      this.items.set(`${item.pk}\u0000${item.sk}`, item)
+      this.items.set(joinAddress(item.pk, item.sk), item)
     })
   }
 
-  /** In order of address: an embedded store writes sorted items several times as fast. */
-  take(): BaseItem[] {
-    const items = [...this.items.values()].sort((a, b) => compareText(a.pk, b.pk) || compareText(a.sk, b.sk))
+  /** In order of address: an embedded store writes sorted items several times as fast, and segments are sorted. */
+  take(): FoldedItem[] {
+    const items = Array.from(this.items, ([address, item]) => ({ address, item }))
+    items.sort((a, b) => (a.address < b.address ? -1 : 1))
     this.items = new Map()
     return items
   }
@@ -113,10 +148,6 @@ class Fold {
     const value = c.written ? pack(isMap ? c.value.v : c.value) : undefined
     return declaration.ttl === undefined ? { ...address, v, value } : { ...address, v, value, expiry: c.timestamp }
   }
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 /**

@@ -1,46 +1,73 @@
 import type { Ports } from '../ports.ts'
-import { decodeItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
+import { channelsOf, chunksOf, segmentsOf } from './blob-names.ts'
 import type { Part } from './cut.ts'
+import { decisionOf } from './decision.ts'
+import { listManifests, manifestKey, readManifest } from './manifest.ts'
 import { readMarker } from './marker.ts'
-import { manifestKey } from './steps.ts'
 
-/** Manifests that stay. */
-const MANIFESTS_KEPT = 3
+/** Complete checkpoints that stay. */
+const KEPT = 3
 const PAGE = 200
 
 /**
- * What a complete checkpoint makes dispensable (protocol.md, E5 and C): the log below its cuts as far as it is materialised. The floor is raised first;
- * every barrier frame of this checkpoint has been accepted on every channel, or it would not be complete (C3).
+ * What complete checkpoint n makes dispensable (protocol.md, E5 and C): the log below its cuts as far as it is materialised, older manifests, and blobs
+ * that nothing names any more, those of failed checkpoints and lost attempts among them. The floor is raised first; every barrier frame of
+ * this checkpoint has been accepted on every channel, or it would not be complete (C3).
  */
 export async function retain(topology: Topology, checkpoint: number, parts: readonly Part[], ports: Ports): Promise<void> {
-  for (const part of parts) await expireLog(part, ports)
-  const old = checkpoint - MANIFESTS_KEPT
-  if (old > 0) await ports.blobs.delete(manifestKey(topology.run, old))
+  const named = await retainManifests(topology, checkpoint, ports)
+  for (const part of parts) {
+    const floor = await expireLog(part, ports)
+    // What is not named by then never will be: the next checkpoint's blobs carry a higher number.
+    await sweep(ports, segmentsOf(part.log), n => n <= checkpoint, named)
+    await sweep(ports, channelsOf(part.log), n => n <= checkpoint, named)
+    // Below the floor every slot is decided (C5), and what won is in the base.
+    await sweep(ports, chunksOf(part.log), version => version < floor, named)
+  }
 }
 
-async function expireLog(part: Part, ports: Ports): Promise<void> {
+/** Deletes all manifests up to n but the newest complete ones. Gives the blobs that those name. */
+async function retainManifests(topology: Topology, checkpoint: number, ports: Ports): Promise<ReadonlySet<string>> {
+  const named = new Set<string>()
+  let kept = 0
+  for (const n of (await listManifests(ports.blobs, topology.run)).reverse()) {
+    if (n > checkpoint) continue
+    const stays = kept < KEPT && (await decisionOf(ports.log, topology.run, n))?.outcome === 'complete'
+    if (!stays) {
+      await ports.blobs.delete(manifestKey(topology.run, n))
+      continue
+    }
+    kept++
+    for (const s of (await readManifest(ports.blobs, topology.run, n)).subtasks) {
+      for (const blob of s.channelState) named.add(blob)
+      for (const { blob } of s.runs?.flat() ?? []) named.add(blob)
+    }
+  }
+  return named
+}
+
+/** Deletes blobs that nothing names and whose number, right behind the prefix, is one that may go. */
+async function sweep(ports: Ports, prefix: string, mayGo: (n: number) => boolean, named: ReadonlySet<string>): Promise<void> {
+  const dispensable = (await ports.blobs.list(prefix)).filter(
+    blob => mayGo(Number.parseInt(blob.slice(prefix.length), 10)) && !named.has(blob),
+  )
+  await Promise.all(dispensable.map(blob => ports.blobs.delete(blob)))
+}
+
+async function expireLog(part: Part, ports: Ports): Promise<number> {
   const floor = Math.min(part.version, await readMarker(ports.store, part.log))
   const before = await ports.log.floor(part.log)
-  if (floor <= before) return
+  if (floor <= before) return before
   await ports.log.raiseFloor(part.log, floor)
   // From the very first: an earlier one may have died between raising the floor and this.
   for (let from = 1; from < floor; ) {
     const slots = await ports.log.range(part.log, from, Math.min(PAGE, floor - from))
     const below = slots.filter(s => s.version < floor)
     if (below.length === 0) break
-    // Chunks of decided slots only (C5): what they hold is in the base.
-    for (const { item } of below) {
-      const slot = decodeItem(item)
-      if (slot.kind !== 'commit') continue
-      if (slot.chunk !== undefined && 'blob' in slot.chunk) await ports.blobs.delete(slot.chunk.blob)
-      const { alignment } = slot.head
-      if (alignment !== undefined && alignment.checkpoint < (part.item.head.alignment?.checkpoint ?? 0)) {
-        for (const blob of alignment.channelState) await ports.blobs.delete(blob)
-      }
-    }
     const to = below.at(-1)!.version + 1
     await ports.log.expire(part.log, from, to)
     from = to
   }
+  return floor
 }

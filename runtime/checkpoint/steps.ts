@@ -1,25 +1,16 @@
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
-import { pack } from '../state/codec.ts'
 import { type Part, partsOf } from './cut.ts'
-import { type Decision, decide, decisionOf, decisions } from './decision.ts'
-import { type Materialised, materialise } from './materialise.ts'
+import { type Decision, decide, decisions } from './decision.ts'
+import { encodeManifest, manifestKey } from './manifest.ts'
 import { retain } from './retention.ts'
+import type { MaterialisedPart } from './snapshot.ts'
+import type { CheckpointStart } from './start.ts'
 
 /**
  * The controller's steps as plain functions: a state machine calls them on AWS, the embedded engine in the same order in its own process.
- * Each may run twice, late, or not at all.
+ * Each may run twice, late, or not at all. `startCheckpoint` (start.ts) comes first, `materialisePart` (snapshot.ts) between `collectParts` and `completeCheckpoint`.
  */
-export interface CheckpointStart {
-  readonly checkpoint: number
-  readonly startedAt: number
-}
-
-/** The next checkpoint: n + 1 begins only after decision(n) (protocol.md, D6). */
-export async function startCheckpoint(topology: Topology, ports: Ports): Promise<CheckpointStart> {
-  const last = (await decisions(ports.log, topology.run)).at(-1)?.checkpoint ?? 0
-  return { checkpoint: last + 1, startedAt: ports.clock.now() }
-}
 
 /** All parts if every subtask is through, else the names of those that are not. */
 export async function collectParts(
@@ -31,52 +22,39 @@ export async function collectParts(
   return { parts: found.flatMap(f => f.part ?? []), missing: found.filter(f => f.part === undefined).map(f => f.name) }
 }
 
-export function materialisePart(topology: Topology, part: Part, ports: Ports): Promise<Materialised> {
-  return materialise(topology, topology.stages[part.stage]!, part.shard, part.version, ports)
-}
-
-/** What a checkpoint consists of: written once, after all its parts are durable and before it is decided. */
-export interface Manifest {
-  readonly formatVersion: 1
-  readonly pipeline: string
-  readonly run: string
-  readonly checkpoint: number
-  readonly createdAt: number
-  readonly subtasks: readonly {
-    readonly log: string
-    readonly version: number
-    readonly attempt: string
-    readonly channelState: readonly string[]
-  }[]
-}
-
-export function manifestKey(run: string, checkpoint: number): string {
-  return `checkpoints/${run}/${String(checkpoint).padStart(12, '0')}/_metadata`
-}
-
 /** Manifest, decision, then what acts on it: the sinks' commit and retention. Gives the decision, which may be somebody else's. */
 export async function completeCheckpoint(
   topology: Topology,
   start: CheckpointStart,
   parts: readonly Part[],
-  bytes: number,
+  materialised: readonly MaterialisedPart[],
   ports: Ports,
 ): Promise<Decision> {
   const { checkpoint, startedAt } = start
-  const manifest: Manifest = {
-    formatVersion: 1,
+  const manifest = encodeManifest({
     pipeline: topology.pipeline,
     run: topology.run,
     checkpoint,
     createdAt: ports.clock.now(),
-    subtasks: parts.map(p => ({ log: p.log, version: p.version, attempt: p.item.attempt, channelState: p.channelState })),
-  }
-  await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), pack(manifest))
+    shape: topology.shape,
+    splits: topology.splits,
+    subtasks: parts.map(({ stage, shard, log, version, item, channelState }, i) => ({
+      stage,
+      shard,
+      log,
+      version,
+      attempt: item.attempt,
+      head: item.head,
+      channelState,
+      runs: materialised[i]!.runs,
+    })),
+  })
+  await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), manifest)
   const decision = await decide(ports.log, topology.run, checkpoint, {
     outcome: 'complete',
     startedAt,
     decidedAt: ports.clock.now(),
-    bytes,
+    bytes: materialised.reduce((sum, m) => sum + m.bytes, 0),
   })
   if (decision.outcome === 'complete') {
     await commitSinks(topology, checkpoint, parts)
@@ -126,5 +104,3 @@ export async function recommitSinks(topology: Topology, ports: Ports): Promise<v
   // Parts that have a newer cut are past this checkpoint, so the commit of this one is done or the newer one's will do it.
   if (missing.length === 0) await commitSinks(topology, last.checkpoint, parts)
 }
-
-export { decisionOf }

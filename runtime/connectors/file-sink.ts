@@ -14,6 +14,7 @@ const TEXT_CHARS = 1 << 20
  *
  * - A new run replaces what an earlier one left at `path`, at its first complete checkpoint; a resumed run goes on behind what it had committed, and
  *   refuses to if the file has become shorter since.
+ * - A run that starts from a snapshot goes on behind what that had committed, if the target is there: later lines are cut off. Else it starts a new file.
  * - Lines are in order of checkpoint, then of subtask; of one subtask, in the order written. Give the sink parallelism 1 for one total order.
  * - Parent directories are made. While it runs, `DIR/.NAME.millrace/` holds what is staged; nothing but the target stays behind.
  * - It survives the end of the process at any moment. Staged lines are forced to disk at each cut, the target at each commit.
@@ -41,6 +42,9 @@ export function fileSink(path: string): Sink<any> {
     },
     async commit(run, _checkpoint, parts) {
       await named(where, () => staging.commit(run, parts as readonly (StagedState | undefined)[]))
+    },
+    async restore(run, _checkpoint, parts) {
+      return named(where, () => staging.restore(run, parts as readonly (StagedState | undefined)[]))
     },
     describe: () => `file ${path}`,
   }

@@ -39,5 +39,14 @@ export interface Sink<T> {
    * at its cut. Called after the checkpoint is complete, maybe more than once: idempotent by checkpoint.
    */
   commit?(run: string, checkpoint: number, parts: readonly (SinkState | undefined)[]): Promise<void>
+  /**
+   * A new run starts from checkpoint `checkpoint` of `run`: `parts[i]` is subtask i's state at its cut. Makes visible what was staged up to it, takes back what
+   * came later where that can be done, and gives the states to go on with. Absent: `commit` is called, and the states stay as they are.
+   */
+  restore?(
+    run: string,
+    checkpoint: number,
+    parts: readonly (SinkState | undefined)[],
+  ): Promise<readonly (SinkState | undefined)[]>
   describe(): string
 }

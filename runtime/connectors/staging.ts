@@ -91,6 +91,19 @@ export class Staging {
     this.removeIfEmpty()
   }
 
+  /**
+   * The target as of a checkpoint of `run`, for a new run that starts there: what is staged for it is appended, what was committed later is cut off. Without the target the
+   * new run writes a file of its own.
+   */
+  async restore(run: string, parts: readonly (StagedState | undefined)[]): Promise<readonly (StagedState | undefined)[]> {
+    const ours = (await this.segments()).some(s => s.run === run)
+    if (!ours && (await sizeOf(this.target)) === undefined) return parts.map(() => undefined)
+    await this.commit(run, parts)
+    const total = parts.reduce((sum, part) => sum + (part?.total ?? 0), 0)
+    if (((await sizeOf(this.target)) ?? 0) > total) await truncate(this.target, total)
+    return parts
+  }
+
   /** All segments, in the order in which they belong into the target. */
   private async segments(): Promise<Segment[]> {
     const names = await readdir(this.directory).catch(error => {

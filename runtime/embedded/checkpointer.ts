@@ -1,13 +1,8 @@
 import { decide, decisions } from '../checkpoint/decision.ts'
 import { type Materialised, sweepTombstones } from '../checkpoint/materialise.ts'
-import {
-  type CheckpointStart,
-  collectParts,
-  completeCheckpoint,
-  failCheckpoint,
-  materialisePart,
-  startCheckpoint,
-} from '../checkpoint/steps.ts'
+import { type MaterialisedPart, materialisePart } from '../checkpoint/snapshot.ts'
+import { type CheckpointStart, startCheckpoint } from '../checkpoint/start.ts'
+import { collectParts, completeCheckpoint, failCheckpoint } from '../checkpoint/steps.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { Exclusive } from './exclusive.ts'
@@ -81,16 +76,14 @@ export class Checkpointer {
       this.failed++
       return false
     }
-    let bytes = 0
-    const materialised: Materialised[] = []
+    const materialised: MaterialisedPart[] = []
     for (const part of parts) {
-      const folded = await this.folding.run(() => materialisePart(this.topology, part, this.ports))
-      bytes += folded.bytes
+      const folded = await this.folding.run(() => materialisePart(this.topology, start, part, this.ports))
       materialised.push(folded)
       this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)
       await breathe()
     }
-    const decision = await completeCheckpoint(this.topology, start, parts, bytes, this.ports)
+    const decision = await completeCheckpoint(this.topology, start, parts, materialised, this.ports)
     if (decision.outcome !== 'complete') {
       this.failed++
       return false

@@ -6,6 +6,7 @@ import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
+import { shapeOf } from '../graph/shape.ts'
 import { defaultLimits } from '../stage/attempt.ts'
 import { Subtask } from '../stage/subtask.ts'
 import { Topology } from '../stage/topology.ts'
@@ -16,8 +17,8 @@ import { openRun } from './meta.ts'
 import { meter } from './meter.ts'
 import { openEmbedded } from './ports.ts'
 import { Report } from './report.ts'
+import { restoreRun } from './restore.ts'
 import type { RunOptions, RunSummary } from './run-options.ts'
-import { shapeOf } from './shape.ts'
 import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.ts'
 
 const CHECKPOINT_MS = 10_000
@@ -41,19 +42,17 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
   refuseOwnInput(connectors, sinks)
   const ports = await openEmbedded({ directory: options.state })
   try {
-    const { meta, resumed } = await openRun(ports, {
-      pipeline: graph.name,
-      shape: shapeOf(plan),
-      splits: Object.fromEntries(splits),
-    })
+    const kind = { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits) }
     const sourceSplits = new Map(
       plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
     )
-    const topology = new Topology(plan, graph.name, meta.run, sourceSplits, {
-      sources: options.sources,
-      sinks: options.sinks,
-      splits,
-    })
+    const topologyOf = (run: string, snapshots: boolean) =>
+      new Topology(plan, graph.name, run, sourceSplits, { sources: options.sources, sinks: options.sinks, splits, snapshots })
+    const { meta, resumed } =
+      options.from === undefined
+        ? await openRun(ports, kind, ports.directory !== undefined)
+        : { meta: await restoreRun(ports, options.from, kind, run => topologyOf(run, true)), resumed: true }
+    const topology = topologyOf(meta.run, meta.snapshots)
     if (resumed) await recommitSinks(topology, ports)
     return await new Run(topology, connectors, splits, ports, options, resumed).run()
   } finally {

@@ -1,17 +1,24 @@
 import { MillraceError } from '../errors.ts'
+import { shapeDifference } from '../graph/shape-difference.ts'
 import type { Ports } from '../ports.ts'
 import { pack, unpack } from '../state/codec.ts'
-import { shapeDifference } from './shape-difference.ts'
 
-/** What a state directory belongs to. */
-export interface RunMeta {
-  readonly run: string
+/** What a run is of. */
+export interface RunKind {
   readonly pipeline: string
   /** The stages, operators and parallelism that the state was written by. */
   readonly shape: string
   /** Splits of each source, by its name: a position belongs to a split. */
   readonly splits: Readonly<Record<string, readonly string[]>>
+}
+
+/** What a state directory belongs to. */
+export interface RunMeta extends RunKind {
+  readonly run: string
+  /** Epoch ms. */
   readonly createdAt: number
+  /** Its checkpoints hold the state, so that another run can start from them. */
+  readonly snapshots: boolean
 }
 
 /** The state directory was written by another pipeline, plan or input. */
@@ -19,42 +26,57 @@ export class StateMismatchError extends MillraceError {
   override readonly name = 'StateMismatchError'
 }
 
+/** One slot for each run that the directory has had; the last one is the run. */
+const META = 'meta'
+/** The run that a restore is making: it gets its slot in META when it is whole. */
+const RESTORING = 'restoring'
+const RUNS_MAX = 1000
+
 /** The run of this directory: made now, or the one to go on with, if it fits. */
-export async function openRun(
-  ports: Ports,
-  wanted: Omit<RunMeta, 'run' | 'createdAt'>,
-): Promise<{ meta: RunMeta; resumed: boolean }> {
-  const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now() }
-  if (await ports.log.putIfAbsent('meta', 1, pack(fresh))) return { meta: fresh, resumed: false }
-  const meta = (await readRun(ports))!
-  check(meta, wanted)
+export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean): Promise<{ meta: RunMeta; resumed: boolean }> {
+  const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots }
+  if (await ports.log.putIfAbsent(META, 1, pack(fresh))) return { meta: fresh, resumed: false }
+  const slots = await ports.log.range(META, 1, RUNS_MAX)
+  if ((await ports.log.get(RESTORING, slots.length + 1)) !== undefined)
+    throw new StateMismatchError(
+      'going back to a checkpoint was interrupted in this state directory: give the same command again',
+    )
+  const meta = unpack<RunMeta>(slots.at(-1)!.item)
+  checkKind(meta, wanted, 'the state directory', 'start with an empty state directory, or run what it was made by')
   return { meta, resumed: true }
 }
 
-export async function readRun(ports: Ports): Promise<RunMeta | undefined> {
-  const bytes = await ports.log.get('meta', 1)
-  return bytes === undefined ? undefined : unpack<RunMeta>(bytes)
+/** A new run in the place of the directory's, begun by `make`. If the process dies meanwhile, the next restore takes up the same run. */
+export async function openRestored(ports: Ports, wanted: RunKind, make: (run: string) => Promise<void>): Promise<RunMeta> {
+  const slot = (await ports.log.range(META, 1, RUNS_MAX)).length + 1
+  const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots: true }
+  await ports.log.putIfAbsent(RESTORING, slot, pack(fresh))
+  const meta = unpack<RunMeta>((await ports.log.get(RESTORING, slot))!)
+  await make(meta.run)
+  await ports.log.putIfAbsent(META, slot, pack(meta))
+  return meta
 }
 
-function check(found: RunMeta, wanted: Omit<RunMeta, 'run' | 'createdAt'>): void {
-  const remedy = 'start with an empty state directory, or run what it was made by'
+export async function readRun(ports: Pick<Ports, 'log'>): Promise<RunMeta | undefined> {
+  const last = (await ports.log.range(META, 1, RUNS_MAX)).at(-1)
+  return last === undefined ? undefined : unpack<RunMeta>(last.item)
+}
+
+/** `what` was written by another pipeline, plan or input: says so, and what to do. */
+export function checkKind(found: RunKind, wanted: RunKind, what: string, remedy: string): void {
   if (found.pipeline !== wanted.pipeline) {
-    throw new StateMismatchError(
-      `the state directory belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`,
-    )
+    throw new StateMismatchError(`${what} belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`)
   }
   if (found.shape !== wanted.shape) {
     const difference = shapeDifference(JSON.parse(found.shape), JSON.parse(wanted.shape))
-    throw new StateMismatchError(
-      `the state directory was written by another plan of '${wanted.pipeline}' (${difference}): ${remedy}`,
-    )
+    throw new StateMismatchError(`${what} was written by another plan of '${wanted.pipeline}' (${difference}): ${remedy}`)
   }
   if (JSON.stringify(found.splits) !== JSON.stringify(wanted.splits)) {
     const names = Object.keys({ ...found.splits, ...wanted.splits })
     const name = names.find(n => JSON.stringify(found.splits[n]) !== JSON.stringify(wanted.splits[n]))!
     const list = (splits: readonly string[] | undefined) => (splits ?? []).join(', ') || 'nothing'
     throw new StateMismatchError(
-      `source '${name}' read ${list(found.splits[name])} when the state directory was made, and should now read ${list(wanted.splits[name])}: ${remedy}`,
+      `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${remedy}`,
     )
   }
 }

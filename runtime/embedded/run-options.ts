@@ -8,6 +8,11 @@ export interface RunOptions {
   readonly parallelism?: number
   /** Directory for streams, logs, state and snapshots; a run on the same directory goes on where it stopped. Undefined: in memory. */
   readonly state?: string
+  /**
+   * Starts a new run from a checkpoint, of another state directory or, to go back, of `state` itself. In `state` there is no other run yet then. Each call goes back
+   * again: leave it out to go on.
+   */
+  readonly from?: SnapshotOrigin
   /** Between the starts of two checkpoints, ms. Default 10,000. */
   readonly checkpointMs?: number
   /** By name of the source: replaces or supplies its connector. */
@@ -24,6 +29,14 @@ export interface RunOptions {
   readonly onProgress?: (progress: Progress) => void
   /** Aborted: takes a last checkpoint and stops (`outcome: 'stopped'`). */
   readonly signal?: AbortSignal
+}
+
+/** A checkpoint that a run can start from. */
+export interface SnapshotOrigin {
+  /** A state directory. */
+  readonly directory: string
+  /** Its number. Default: the newest complete one. */
+  readonly checkpoint?: number
 }
 
 export interface Progress {

@@ -25,6 +25,13 @@ export interface Alignment {
   readonly channelState: readonly string[]
 }
 
+/** Channel state of the checkpoint that this run was restored from, which has to be taken before anything else (protocol.md, D8). */
+export interface Injection {
+  readonly blobs: readonly string[]
+  /** Entries of them, over all frames, that are taken. */
+  readonly taken: number
+}
+
 /** Timers of one operator that are still firing for a watermark (it fires more than fit in one commit). */
 export interface Firing {
   readonly operator: number
@@ -54,6 +61,7 @@ export interface HeadFields {
   readonly firing: readonly Firing[]
   readonly lastCut: number
   readonly alignment: Alignment | undefined
+  readonly injection: Injection | undefined
   /** By index of the operator in the chain. */
   readonly sinks: readonly (readonly [operator: number, state: SinkState])[]
   /** Since the beginning. */
@@ -121,6 +129,7 @@ export const emptyHead: HeadFields = {
   firing: [],
   lastCut: 0,
   alignment: undefined,
+  injection: undefined,
   sinks: [],
   counts: { recordsIn: 0, recordsOut: 0, deadLetters: 0, late: 0, results: 0, commits: 0 },
 }

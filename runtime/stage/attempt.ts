@@ -1,9 +1,10 @@
+import { channelsOf, chunksOf } from '../checkpoint/blob-names.ts'
+import { encodeChannelState, type KeptFrame } from '../checkpoint/channel-state.ts'
 import type { Ports } from '../ports.ts'
 import { DeadlineError, LostRaceError } from '../protocol/errors.ts'
 import type { ChunkRef, CommitItem, HeadFields } from '../protocol/item.ts'
 import { putSlot, step } from '../protocol/log.ts'
 import { encodeChanges, markCommitted } from '../state/changelog.ts'
-import { pack } from '../state/codec.ts'
 import type { Live } from './live.ts'
 import type { OutgoingFrame } from './output.ts'
 import type { StageTopology, Topology } from './topology.ts'
@@ -52,7 +53,7 @@ export class Attempt {
   private timers = 0
   private touched = false
   private idle = false
-  private kept: { readonly data: Uint8Array; readonly from: number; to: number }[] = []
+  private kept: { -readonly [K in keyof KeptFrame]: KeptFrame[K] }[] = []
 
   constructor(
     topology: Topology,
@@ -229,7 +230,7 @@ export class Attempt {
     if (bytes === undefined) return undefined
     this.live.stateBytes += bytes.length
     if (bytes.length <= INLINE_BYTES) return { inline: bytes }
-    const blob = `chunks/${this.topology.log(this.at.stage.index, this.shard)}/${this.version}-${this.id}`
+    const blob = `${chunksOf(this.topology.log(this.at.stage.index, this.shard))}${this.version}-${this.id}`
     this.checkDeadline()
     await this.ports.blobs.put(blob, bytes)
     return { blob }
@@ -238,9 +239,10 @@ export class Attempt {
   private async stashChannelState(): Promise<void> {
     const { alignment } = this.live.working
     if (alignment === undefined || this.kept.length === 0) return
-    const blob = `channels/${this.topology.log(this.at.stage.index, this.shard)}/${alignment.checkpoint}/${this.version}-${this.id}`
+    const channels = channelsOf(this.topology.log(this.at.stage.index, this.shard))
+    const blob = `${channels}${alignment.checkpoint}/${this.version}-${this.id}`
     this.checkDeadline()
-    await this.ports.blobs.put(blob, pack(this.kept))
+    await this.ports.blobs.put(blob, encodeChannelState(this.kept))
     this.live.working.alignment = { ...alignment, channelState: [...alignment.channelState, blob] }
   }
 
@@ -258,6 +260,7 @@ export class Attempt {
       ...chain.firing(),
       lastCut: working.lastCut,
       alignment: working.alignment,
+      injection: working.injection,
       sinks: [...this.live.sinkStates],
       counts: { ...working.counts },
     }

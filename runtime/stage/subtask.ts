@@ -1,11 +1,14 @@
+import { readChannelState } from '../checkpoint/channel-state.ts'
 import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
 import type { Ports, StreamRecord } from '../ports.ts'
 import { Decisions } from '../protocol/decisions.ts'
 import { GapError, LostRaceError } from '../protocol/errors.ts'
 import { ENTRY_BARRIER, ENTRY_RECORD, ENTRY_WATERMARK, type FrameCursor, readFrame } from '../protocol/frame.ts'
+import type { Injection } from '../protocol/item.ts'
 import { follow } from '../protocol/log.ts'
 import type { WatermarkGenerator } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
+import type { Chain } from './chain.ts'
 import { decode, describePosition, rawBytes } from './decode.ts'
 import { type Live, loadLive, useBase } from './live.ts'
 import { type Arrived, arrived, classify, lookUp } from './read-committed.ts'
@@ -86,6 +89,7 @@ export class Subtask {
       })
       this.live = live
       if (live.head.fields.firing.length > 0) await this.guarded(() => this.finishFiring(live))
+      if (live.working.injection !== undefined) await this.guarded(() => this.inject(live, live.working.injection!))
     }
     return this.live!
   }
@@ -256,9 +260,7 @@ export class Subtask {
     working.idle.delete(header.producer)
     for (let type = cursor.next(); type >= 0; type = cursor.next()) {
       if (type === ENTRY_RECORD) {
-        const entrance = chain.entrances.get(cursor.edge)!
-        const key = cursor.key === undefined && entrance.key !== undefined ? entrance.key(cursor.value) : cursor.key
-        entrance.receiver.record(cursor.value, cursor.timestamp, key)
+        enter(chain, cursor)
         this.attempt!.took(1)
         if (this.attempt!.full) await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)
       } else if (type === ENTRY_WATERMARK) {
@@ -347,6 +349,38 @@ export class Subtask {
     this.attempt!.mayYield = false
   }
 
+  /** The first input of a restored run (D8): what was on its way to this subtask when the checkpoint was taken. */
+  private async inject(live: Live, { blobs, taken }: Injection): Promise<void> {
+    const { working } = live
+    let passed = 0
+    const upTo = () => {
+      working.injection = { blobs, taken: passed }
+    }
+    this.begin(live)
+    for await (const { data, from, to } of readChannelState(this.ports.blobs, blobs)) {
+      const frame = readFrame(data)
+      const cursor = frame.reader()
+      if (from > 0) cursor.skip(from)
+      working.idle.delete(frame.header.producer)
+      for (let i = from, type = cursor.next(); i < to && type >= 0; i++, type = cursor.next()) {
+        if (++passed <= taken) continue
+        if (type === ENTRY_RECORD) {
+          enter(live.chain, cursor)
+          this.attempt!.took(1)
+        } else if (type === ENTRY_WATERMARK) {
+          const risen = working.onWatermark(frame.header.producer, cursor.watermark)
+          if (risen !== undefined && this.mustFire(live, risen)) await this.fire(live, risen, upTo)
+        }
+        if (!this.attempt!.full && !this.attempt!.overdue) continue
+        upTo()
+        await this.commitAndGoOn(live)
+      }
+    }
+    await live.chain.drain()
+    working.injection = undefined
+    await this.attempt!.commit(undefined)
+  }
+
   private async fireProcessingTimers(live: Live): Promise<void> {
     const now = this.ports.clock.now()
     if (this.nextProcessingTimer > now) return
@@ -403,4 +437,11 @@ export class Subtask {
       this.live = undefined
     } else live.checkedAt = this.ports.clock.now()
   }
+}
+
+/** A record goes in where its edge enters the chain. */
+function enter(chain: Chain, cursor: FrameCursor): void {
+  const entrance = chain.entrances.get(cursor.edge)!
+  const key = cursor.key === undefined && entrance.key !== undefined ? entrance.key(cursor.value) : cursor.key
+  entrance.receiver.record(cursor.value, cursor.timestamp, key)
 }

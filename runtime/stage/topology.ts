@@ -2,6 +2,7 @@ import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import type { OperatorNode } from '../graph/graph.ts'
 import type { PhysicalPlan, PhysicalStage } from '../graph/plan.ts'
+import { shapeOf } from '../graph/shape.ts'
 
 /** A stage with its number of subtasks. Producers are numbered over all stages, so that a frame names one with one number. */
 export interface StageTopology {
@@ -16,6 +17,8 @@ export interface Bindings {
   readonly sinks?: Readonly<Record<string, Sink<any>>>
   /** Names of each source's splits, by subtask: for people who look for a dead letter. */
   readonly splits?: ReadonlyMap<string, readonly string[]>
+  /** Checkpoints hold the state itself, so that another run can start from them. Default false. */
+  readonly snapshots?: boolean
 }
 
 /** Who there is in one run of a plan, and what their streams and logs are called. */
@@ -24,6 +27,8 @@ export class Topology {
   readonly pipeline: string
   readonly plan: PhysicalPlan
   readonly stages: readonly StageTopology[]
+  /** What state depends on (graph/shape.ts). */
+  readonly shape: string
 
   private readonly bindings: Bindings
 
@@ -39,6 +44,7 @@ export class Topology {
     this.bindings = bindings
     this.pipeline = pipeline
     this.run = run
+    this.shape = shapeOf(plan)
     let next = 0
     this.stages = plan.stages.map(stage => {
       const parallelism = stage.source === undefined ? stage.parallelism : (sourceSplits.get(stage.index) ?? 1)
@@ -46,6 +52,15 @@ export class Topology {
       next += parallelism
       return { stage, parallelism, firstProducer }
     })
+  }
+
+  /** Whether checkpoints hold the state itself. */
+  get snapshots(): boolean {
+    return this.bindings.snapshots ?? false
+  }
+
+  get splits(): Readonly<Record<string, readonly string[]>> {
+    return Object.fromEntries(this.bindings.splits ?? [])
   }
 
   sinkOf(node: OperatorNode): Sink<any> {

@@ -1,5 +1,5 @@
 import type { SourcePosition } from '../connectors/source.ts'
-import type { Alignment, Counts, FrameId, HeadFields, Position } from '../protocol/item.ts'
+import type { Alignment, Counts, FrameId, HeadFields, Injection, Position } from '../protocol/item.ts'
 
 /** The part of the head that changes while an attempt runs; a lost attempt throws it away. */
 export class Working {
@@ -12,6 +12,7 @@ export class Working {
   watermark: number
   lastCut: number
   alignment: Alignment | undefined
+  injection: Injection | undefined
   readonly counts: { -readonly [K in keyof Counts]: Counts[K] }
   private readonly producers: readonly number[]
   private readonly lateBefore: number
@@ -27,6 +28,7 @@ export class Working {
     this.watermark = fields.watermark
     this.lastCut = fields.lastCut
     this.alignment = fields.alignment
+    this.injection = fields.injection
     this.counts = { ...fields.counts }
     this.lateBefore = fields.counts.late
   }

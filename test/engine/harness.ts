@@ -45,7 +45,7 @@ export async function harness(app: Pipeline, options: { parallelism?: number; sp
   const sinks = Object.fromEntries(
     names.map(({ name, stage }) => [name, collecting((shard, f) => flushes.push({ ...f, log: `run/${stage.id}/${shard}` }))]),
   )
-  const topology = new Topology(plan, app.name, 'run', splits, { sinks })
+  const topology = new Topology(plan, app.name, 'run', splits, { sinks, snapshots: true })
   return {
     topology,
     ports,

@@ -3,7 +3,9 @@ import test from 'node:test'
 import { decide, decisionOf } from '../../runtime/checkpoint/decision.ts'
 import { readMarker, writeMarker } from '../../runtime/checkpoint/marker.ts'
 import { materialise } from '../../runtime/checkpoint/materialise.ts'
-import { collectParts, completeCheckpoint, failCheckpoint, startCheckpoint } from '../../runtime/checkpoint/steps.ts'
+import { materialisePart } from '../../runtime/checkpoint/snapshot.ts'
+import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
+import { collectParts, completeCheckpoint, failCheckpoint } from '../../runtime/checkpoint/steps.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { readFrame } from '../../runtime/protocol/frame.ts'
 import { decodeItem } from '../../runtime/protocol/item.ts'
@@ -112,8 +114,8 @@ test('D5, D6: a missing ack fails the checkpoint by name, the one before stands,
   await p1.cutSource(1)
   await h.deliver(sink)
   const { parts } = await collectParts(h.topology, 1, h.ports)
-  for (const part of parts) await materialise(h.topology, h.topology.stages[part.stage]!, part.shard, part.version, h.ports)
-  assert.equal((await completeCheckpoint(h.topology, first, parts, 0, h.ports)).outcome, 'complete')
+  const materialised = await Promise.all(parts.map(part => materialisePart(h.topology, first, part, h.ports)))
+  assert.equal((await completeCheckpoint(h.topology, first, parts, materialised, h.ports)).outcome, 'complete')
   const second = await startCheckpoint(h.topology, h.ports)
   assert.equal(second.checkpoint, 2)
   await p0.cutSource(2)
@@ -122,7 +124,7 @@ test('D5, D6: a missing ack fails the checkpoint by name, the one before stands,
   assert.deepEqual(missing, [p1.log, sink.log])
   const failed = await failCheckpoint(h.topology, second, missing, h.ports)
   assert.match(failed.reason!, new RegExp(`${p1.log}, ${sink.log}`))
-  assert.equal((await completeCheckpoint(h.topology, second, parts, 0, h.ports)).outcome, 'failed')
+  assert.equal((await completeCheckpoint(h.topology, second, parts, materialised, h.ports)).outcome, 'failed')
   assert.equal((await decisionOf(h.ports.log, 'run', 1))?.outcome, 'complete')
   assert.equal((await decide(h.ports.log, 'run', 1, { ...failed, outcome: 'superseded' })).outcome, 'complete')
   assert.equal((await startCheckpoint(h.topology, h.ports)).checkpoint, 3)

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import {
-  collectParts,
-  completeCheckpoint,
-  failCheckpoint,
-  materialisePart,
-  startCheckpoint,
-} from '../../runtime/checkpoint/steps.ts'
+import { type MaterialisedPart, materialisePart } from '../../runtime/checkpoint/snapshot.ts'
+import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
+import { collectParts, completeCheckpoint, failCheckpoint } from '../../runtime/checkpoint/steps.ts'
 import { LostRaceError } from '../../runtime/protocol/errors.ts'
 import { help } from '../../runtime/protocol/help.ts'
 import type { Subtask } from '../../runtime/stage/subtask.ts'
@@ -57,11 +53,12 @@ async function checkpoint(h: Harness, source: Subtask, subtasks: readonly (reado
   await flow(h, subtasks)
   const { parts, missing } = await collectParts(h.topology, start.checkpoint, ports)
   assert.deepEqual(missing, [])
+  const materialised: MaterialisedPart[] = []
   for (const part of parts) {
-    await materialisePart(h.topology, part, ports)
+    materialised.push(await materialisePart(h.topology, start, part, ports))
     subtasks[part.stage]![part.shard]!.materialised(part.version)
   }
-  assert.equal((await completeCheckpoint(h.topology, start, parts, 0, ports)).outcome, 'complete')
+  assert.equal((await completeCheckpoint(h.topology, start, parts, materialised, ports)).outcome, 'complete')
 }
 
 /** A checkpoint that the process before began has failed. */

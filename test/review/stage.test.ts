@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import test from 'node:test'
-import { collectParts, completeCheckpoint, materialisePart, startCheckpoint } from '../../runtime/checkpoint/steps.ts'
+import { materialisePart } from '../../runtime/checkpoint/snapshot.ts'
+import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
+import { collectParts, completeCheckpoint } from '../../runtime/checkpoint/steps.ts'
 import { meter } from '../../runtime/embedded/meter.ts'
 import { type Shared, stageWorker } from '../../runtime/embedded/workers.ts'
 import { boundedOutOfOrderness, ndjson, pipeline, print } from '../../runtime/index.ts'
@@ -20,8 +22,8 @@ async function checkpoint(h: Harness, sources: readonly Subtask[], stages: reado
   for (const s of stages) await h.deliver(s)
   const { parts, missing } = await collectParts(h.topology, start.checkpoint, h.ports)
   assert.deepEqual(missing, [])
-  for (const part of parts) await materialisePart(h.topology, part, h.ports)
-  await completeCheckpoint(h.topology, start, parts, 0, ports)
+  const materialised = await Promise.all(parts.map(part => materialisePart(h.topology, start, part, h.ports)))
+  await completeCheckpoint(h.topology, start, parts, materialised, ports)
 }
 
 test('a process function without a key knows the watermark after a restart', async () => {

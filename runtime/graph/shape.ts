@@ -1,4 +1,4 @@
-import type { PhysicalPlan } from '../graph/plan.ts'
+import type { PhysicalPlan } from './plan.ts'
 
 /** `shapeOf`, parsed. */
 export interface Shape {

@@ -1,0 +1,23 @@
+import type { Blobs } from '../ports.ts'
+import { SnapshotError } from '../snapshot/error.ts'
+import { pack, unpack } from '../state/codec.ts'
+
+/** A frame that was accepted from a producer whose barrier was pending (protocol.md, D4): its entries from <= i < to. */
+export interface KeptFrame {
+  readonly data: Uint8Array
+  readonly from: number
+  readonly to: number
+}
+
+export function encodeChannelState(kept: readonly KeptFrame[]): Uint8Array {
+  return pack(kept)
+}
+
+/** @throws SnapshotError a blob is gone */
+export async function* readChannelState(blobs: Blobs, names: readonly string[]): AsyncGenerator<KeptFrame> {
+  for (const name of names) {
+    const bytes = await blobs.get(name)
+    if (bytes === undefined) throw new SnapshotError(`channel state ${name} is gone, though it was not injected yet`)
+    yield* unpack<KeptFrame[]>(bytes)
+  }
+}

@@ -1,0 +1,153 @@
+import type { Blobs, CommitLog, Ports } from '../ports.ts'
+import { BrokenLogError } from '../protocol/errors.ts'
+import type { HeadFields } from '../protocol/item.ts'
+import { putSlot } from '../protocol/log.ts'
+import { SnapshotError } from '../snapshot/error.ts'
+import { splitAddress } from '../snapshot/item.ts'
+import { mergeRuns, RunWriter } from '../snapshot/runs.ts'
+import type { Topology } from '../stage/topology.ts'
+import { channelsOf, segmentsOf } from './blob-names.ts'
+import { decide, decisions } from './decision.ts'
+import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
+import { writeMarker } from './marker.ts'
+
+/** What a restored subtask's log begins with, in the place of an attempt's id. */
+const RESTORED = 'restored'
+const UPSERT_ITEMS = 1000
+
+/** The newest complete checkpoint of a run that still has its manifest. */
+export async function newestComplete(ports: Pick<Ports, 'blobs' | 'log'>, run: string): Promise<number | undefined> {
+  const manifests = new Set(await listManifests(ports.blobs, run))
+  return (await decisions(ports.log, run)).findLast(d => d.decision.outcome === 'complete' && manifests.has(d.checkpoint))
+    ?.checkpoint
+}
+
+/**
+ * Ends a run, so that a restored one may take its place (protocol.md, D8): its next checkpoint is decided before anybody can complete it. A checkpoint that won that
+ * race is complete, and newer than what was known before: look for the newest one afterwards. Idempotent.
+ */
+export async function supersede(log: CommitLog, run: string, now: number, reason: string): Promise<void> {
+  for (;;) {
+    const last = (await decisions(log, run)).at(-1)
+    if (last?.decision.outcome === 'superseded') return
+    const next = (last?.checkpoint ?? 0) + 1
+    await decide(log, run, next, { outcome: 'superseded', startedAt: now, decidedAt: now, bytes: 0, reason })
+  }
+}
+
+/**
+ * Starts `topology.run` from a manifest of the same shape: each subtask's log begins at its cut, with the state of then behind it, and what was on
+ * its way to it as its first input. The new run's first checkpoint is this one, complete. `from` holds the blobs that the manifest names; nothing refers to them
+ * afterwards. Idempotent.
+ *
+ * @throws SnapshotError when a part is missing or damaged
+ */
+export async function restore(topology: Topology, manifest: Manifest, from: Blobs, ports: Ports): Promise<void> {
+  const startedAt = ports.clock.now()
+  const { checkpoint } = manifest
+  const sinks = await restoreSinks(topology, manifest)
+  const subtasks: SubtaskSnapshot[] = []
+  for (const s of manifest.subtasks) {
+    subtasks.push(await restoreSubtask(topology, checkpoint, { ...s, head: { ...s.head, sinks: sinks.get(s)! } }, from, ports))
+  }
+  const { shape, splits, run } = topology
+  const createdAt = ports.clock.now()
+  const restored = encodeManifest({ pipeline: topology.pipeline, run, checkpoint, createdAt, shape, splits, subtasks })
+  await ports.blobs.putIfAbsent(manifestKey(run, checkpoint), restored)
+  await decide(ports.log, run, checkpoint, {
+    outcome: 'complete',
+    startedAt,
+    decidedAt: ports.clock.now(),
+    bytes: 0,
+    reason: `restored from checkpoint ${checkpoint} of run ${manifest.run}`,
+  })
+}
+
+async function restoreSubtask(
+  topology: Topology,
+  checkpoint: number,
+  snapshot: SubtaskSnapshot,
+  from: Blobs,
+  ports: Ports,
+): Promise<SubtaskSnapshot> {
+  const { stage, shard, version } = snapshot
+  const log = topology.log(stage, shard)
+  const runs = [await restoreState(topology, checkpoint, snapshot, from, ports)].filter(run => run.length > 0)
+  const channelState: string[] = []
+  for (const [i, blob] of snapshot.channelState.entries()) {
+    const bytes = await from.get(blob)
+    if (bytes === undefined) throw new SnapshotError(`channel state ${blob} is gone, though the manifest names it`)
+    const copy = `${channelsOf(log)}${checkpoint}/${RESTORED}-${i}`
+    await ports.blobs.put(copy, bytes)
+    channelState.push(copy)
+  }
+  const head = restoredHead(snapshot.head, checkpoint, version, channelState)
+  await writeMarker(ports.store, log, version)
+  const item = { kind: 'commit', attempt: RESTORED, prev: '', lastCommit: [0, ''], head, chunk: undefined } as const
+  if (!(await putSlot(ports.log, log, version, item))) throw new BrokenLogError(`slot ${version} of ${log}, a new log, is taken`)
+  // From here on the log is read from its first slot, whose number is that of the cut.
+  await ports.log.raiseFloor(log, version)
+  return { stage, shard, log, version, attempt: RESTORED, head, channelState, runs }
+}
+
+/** The cut's own head, on streams where nothing has been sent or accepted yet. */
+function restoredHead(cut: HeadFields, checkpoint: number, version: number, channelState: readonly string[]): HeadFields {
+  return {
+    ...cut,
+    position: { seq: '', offset: 0 },
+    accepted: [],
+    sent: [],
+    lastCut: checkpoint,
+    alignment: { checkpoint, version, watermark: cut.watermark, pending: [], channelState },
+    injection: channelState.length === 0 ? undefined : { blobs: channelState, taken: 0 },
+  }
+}
+
+/** Base items, and the same as the first segments of the new run's own snapshots. */
+async function restoreState(
+  topology: Topology,
+  checkpoint: number,
+  { stage, shard, version, runs, log: origin }: SubtaskSnapshot,
+  from: Blobs,
+  ports: Ports,
+) {
+  if (runs === undefined)
+    throw new SnapshotError(`checkpoint ${checkpoint} holds no state of ${origin}: its run kept no snapshots`)
+  const writer = new RunWriter(ports, `${segmentsOf(topology.log(stage, shard))}${checkpoint}`)
+  let items: { pk: string; sk: string; v: number; value: Uint8Array; expiry?: number }[] = []
+  for await (const item of mergeRuns(from, runs)) {
+    const { address, value, expiry } = item
+    if (value === undefined) continue
+    const { pk, sk } = splitAddress(address)
+    items.push({ pk: `${topology.run}|${pk}`, sk, v: version, value, ...(expiry !== undefined && { expiry }) })
+    await writer.add(item)
+    if (items.length < UPSERT_ITEMS) continue
+    await ports.store.upsert(items)
+    items = []
+  }
+  if (items.length > 0) await ports.store.upsert(items)
+  return writer.finish()
+}
+
+/** D7: what the old run staged up to this checkpoint is committed, for the crash between its manifest and that. Gives each subtask's sink states to go on with. */
+async function restoreSinks(topology: Topology, { run, checkpoint, subtasks }: Manifest) {
+  const states = new Map(subtasks.map(s => [s, [...s.head.sinks]]))
+  for (const at of topology.stages) {
+    const mine = subtasks.filter(s => s.stage === at.stage.index).sort((a, b) => a.shard - b.shard)
+    const nodes = at.stage.nodes.filter(node => node.sink !== undefined)
+    for (const [index, node] of nodes.entries()) {
+      const sink = topology.sinkOf(node)
+      const parts = mine.map(s => s.head.sinks.find(([i]) => i === index)?.[1])
+      if (sink.restore === undefined) {
+        await sink.commit?.(run, checkpoint, parts)
+        continue
+      }
+      const restored = await sink.restore(run, checkpoint, parts)
+      for (const [i, s] of mine.entries()) {
+        const others = states.get(s)!.filter(([sinkIndex]) => sinkIndex !== index)
+        states.set(s, restored[i] === undefined ? others : [...others, [index, restored[i]]])
+      }
+    }
+  }
+  return states
+}

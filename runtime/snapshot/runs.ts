@@ -1,0 +1,148 @@
+import type { Blobs, Ports } from '../ports.ts'
+import { SnapshotError } from './error.ts'
+import type { SnapshotItem } from './item.ts'
+import { readSegment, SegmentWriter } from './segment.ts'
+
+/** One immutable segment file. */
+export interface SegmentRef {
+  readonly blob: string
+  readonly items: number
+  /** As stored. */
+  readonly bytes: number
+}
+
+/** Segments one behind the other in order of address, which do not overlap: read in a row they are one sorted list. */
+export type SortedRun = readonly SegmentRef[]
+
+/** A subtask's keyed state in a snapshot: sorted runs, oldest first. Of several items with one address, that of the newest run counts. */
+export type Runs = readonly SortedRun[]
+
+/** Raw bytes at which a segment is complete: what a merge holds of each run in memory. */
+const SEGMENT_BYTES = 2 * 1024 * 1024
+/** So many runs of about one size are merged into one of the next size. */
+const MERGE_RUNS = 8
+const SMALLEST_TIER_BYTES = 128 * 1024
+
+/** Writes sorted items as segments called `PREFIX-ID-0`, `-1`, … */
+export class RunWriter {
+  private readonly blobs: Blobs
+  private readonly name: string
+  private readonly writer = new SegmentWriter()
+  private readonly done: SegmentRef[] = []
+
+  constructor({ blobs, random }: Pick<Ports, 'blobs' | 'random'>, prefix: string) {
+    this.blobs = blobs
+    this.name = `${prefix}-${random.id()}`
+  }
+
+  async add(item: SnapshotItem): Promise<void> {
+    this.writer.add(item)
+    if (this.writer.rawBytes >= SEGMENT_BYTES) await this.close()
+  }
+
+  async finish(): Promise<SortedRun> {
+    if (this.writer.count > 0) await this.close()
+    return this.done
+  }
+
+  private async close(): Promise<void> {
+    const items = this.writer.count
+    const bytes = this.writer.finish()
+    const blob = `${this.name}-${this.done.length}`
+    await this.blobs.put(blob, bytes)
+    this.done.push({ blob, items, bytes: bytes.length })
+  }
+}
+
+/**
+ * All runs merged, in order of address: the newest item of each address, deleted ones included.
+ * Memory: one segment of each run.
+ * @throws SnapshotError a segment is gone or damaged
+ */
+export async function* mergeRuns(blobs: Blobs, runs: Runs): AsyncGenerator<SnapshotItem> {
+  const cursors = runs.map(run => new RunCursor(blobs, run))
+  for (const c of cursors) await c.advance()
+  for (;;) {
+    let least: RunCursor | undefined
+    // From the newest to the oldest: of equal addresses the newest is found first, and kept.
+    for (let i = cursors.length - 1; i >= 0; i--) {
+      const c = cursors[i]!
+      if (c.item !== undefined && (least === undefined || c.item.address < least.item!.address)) least = c
+    }
+    if (least === undefined) return
+    const item = least.item!
+    for (const c of cursors) {
+      // A promise for each segment, not for each item.
+      if (c.item?.address === item.address && c.next() === undefined) await c.advance()
+    }
+    yield item
+  }
+}
+
+class RunCursor {
+  item: SnapshotItem | undefined
+  private readonly blobs: Blobs
+  private readonly run: SortedRun
+  private at = 0
+  private items: Generator<SnapshotItem> | undefined
+
+  constructor(blobs: Blobs, run: SortedRun) {
+    this.blobs = blobs
+    this.run = run
+  }
+
+  /** The next item of the open segment. */
+  next(): SnapshotItem | undefined {
+    const { value, done } = this.items!.next()
+    this.item = done ? undefined : value
+    return this.item
+  }
+
+  /** Opens the next segment that has an item. */
+  async advance(): Promise<void> {
+    while (this.at < this.run.length) {
+      const { blob } = this.run[this.at++]!
+      const bytes = await this.blobs.get(blob)
+      if (bytes === undefined) throw new SnapshotError(`segment ${blob} is gone, though the snapshot names it`)
+      this.items = readSegment(bytes, blob)
+      if (this.next() !== undefined) return
+    }
+    this.item = undefined
+  }
+}
+
+/**
+ * The runs with one more, newest; as many as are of about one size are merged, so that a snapshot has few runs and each item is rewritten about
+ * log(state) times. Deleted items go when nothing older is left that they could hide.
+ */
+export async function addRun(ports: Pick<Ports, 'blobs' | 'random'>, prefix: string, runs: Runs, run: SortedRun): Promise<Runs> {
+  if (run.length === 0) return runs
+  let all = [...runs, run]
+  for (;;) {
+    const tier = tierOf(all.at(-1)!)
+    const from = all.findLastIndex(r => tierOf(r) > tier) + 1
+    if (all.length - from < MERGE_RUNS) return all
+    const merged = await merge(ports, prefix, all.slice(from), from === 0)
+    all = [...all.slice(0, from), ...(merged.length > 0 ? [merged] : [])]
+    if (all.length === 0) return all
+  }
+}
+
+/** One run of several. `whole`: nothing older is behind them. */
+export async function merge(
+  ports: Pick<Ports, 'blobs' | 'random'>,
+  prefix: string,
+  runs: Runs,
+  whole: boolean,
+): Promise<SortedRun> {
+  const writer = new RunWriter(ports, prefix)
+  for await (const item of mergeRuns(ports.blobs, runs)) {
+    if (!whole || item.value !== undefined) await writer.add(item)
+  }
+  return writer.finish()
+}
+
+function tierOf(run: SortedRun): number {
+  const bytes = run.reduce((sum, s) => sum + s.bytes, 0)
+  return Math.max(0, Math.ceil(Math.log(bytes / SMALLEST_TIER_BYTES) / Math.log(MERGE_RUNS)))
+}
