@@ -1,6 +1,6 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 import type { BaseItem } from '../ports.ts'
-import { key, PARTITION_KEY, type Row, SORT_KEY } from './table.ts'
+import { key, PARTITION_KEY, type Row, SORT_KEY } from './row.ts'
 
 /**
  * Begins every sort key, because DynamoDB takes no empty ones. Rows: `v`; `value`, or `object` where it lies outside; neither in a tombstone; `expiry`.

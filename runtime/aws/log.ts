@@ -1,7 +1,8 @@
 import { FloorError } from '../embedded/errors.ts'
 import type { CommitLog, Random } from '../ports.ts'
 import { TooLargeError } from './errors.ts'
-import { key, type Row, rowBytes, type Table } from './table.ts'
+import { key, type Row, rowBytes } from './row.ts'
+import type { Table } from './table.ts'
 
 const ITEM_BYTES_MAX = 400 << 10
 /** Holds 2^53, so that the order of the sort key is that of versions. */

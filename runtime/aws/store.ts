@@ -2,29 +2,42 @@ import type { Address, BaseItem, KeyedStore } from '../ports.ts'
 import { fromRow, number, objectOf, sortKey, toRow, versionOf } from './base-row.ts'
 import { eachConcurrently } from './concurrency.ts'
 import { ServiceUnavailableError, ValueLostError } from './errors.ts'
+import { type Expression, key, type Row } from './row.ts'
 import type { Spill } from './spill.ts'
-import { type Expression, key, type Row, type Table } from './table.ts'
+import type { Table } from './table.ts'
 
 /** An item may have 400 KB; this leaves room for the longest key. */
 const INLINE_BYTES_MAX = 395_000
+/** Behind every sort key. */
+const LAST = ';'
 /** Rows that change each time they are looked at. */
 const RACES_MAX = 20
 
 /** One row an entry; values too large for one lie in `spilled`, and go from there when their row does. */
 export function dynamodbStore(table: Table, spilled: Spill): KeyedStore {
-  async function read(row: Row): Promise<BaseItem | undefined> {
-    let seen: Row | undefined = row
-    for (let races = 0, object = objectOf(row); object !== undefined; races++) {
+  async function read(row: Row): Promise<BaseItem> {
+    for (let races = 0; ; races++) {
+      const object = objectOf(row)
+      if (object === undefined) return fromRow(row, undefined)
       const value = await spilled.get(object)
-      if (value !== undefined) return fromRow(seen!, value)
+      if (value !== undefined) return fromRow(row, value)
       // Overwritten or swept since the row was read: the row says what holds now. One that still names the object has lost it.
-      seen = await table.get(row.pk!.S!, row.sk!.S!)
-      if (seen === undefined) return undefined
-      const now = objectOf(seen)
-      if (now === object || races === RACES_MAX) throw lost(seen, object)
-      object = now
+      const now = await table.get(row.pk!.S!, row.sk!.S!)
+      // As what it was before it was swept, so that a range that is shorter than its limit still means its end.
+      if (now === undefined) return { ...fromRow(row, undefined), value: undefined }
+      if (objectOf(now) === object || races === RACES_MAX) throw lost(now, object)
+      row = now
     }
-    return fromRow(seen!, undefined)
+  }
+
+  /** In the order of `rows`. */
+  async function readAll(rows: readonly Row[]): Promise<BaseItem[]> {
+    const items: BaseItem[] = rows.map(row => fromRow(row, undefined))
+    const outside = [...rows.keys()].filter(i => objectOf(rows[i]!) !== undefined)
+    await eachConcurrently(outside, async i => {
+      items[i] = await read(rows[i]!)
+    })
+    return items
   }
 
   function lost(row: Row, object: string): ValueLostError {
@@ -33,15 +46,6 @@ export function dynamodbStore(table: Table, spilled: Spill): KeyedStore {
       `the value of '${row.sk!.S}' of '${row.pk!.S}' in ${table.resource} lies in object ${object}, which is gone: has the bucket a rule that deletes? ` +
         'Restore a savepoint into a new run',
     )
-  }
-
-  /** In the order of `rows`, without those that went away. */
-  async function readAll(rows: readonly Row[]): Promise<BaseItem[]> {
-    const items: (BaseItem | undefined)[] = new Array(rows.length)
-    await eachConcurrently([...rows.keys()], async i => {
-      items[i] = objectOf(rows[i]!) === undefined ? fromRow(rows[i]!, undefined) : await read(rows[i]!)
-    })
-    return items.filter(item => item !== undefined)
   }
 
   async function write(item: BaseItem): Promise<void> {
@@ -88,12 +92,12 @@ export function dynamodbStore(table: Table, spilled: Spill): KeyedStore {
       })
     },
     async range(pk, from, to, limit) {
-      const rows: Row[] = []
-      // BETWEEN takes its upper end in; one more row, so that dropping that one leaves enough.
       if (Buffer.compare(Buffer.from(from), Buffer.from(to)) >= 0) return []
-      for await (const page of table.query({ pk, from: sortKey(from), to: sortKey(to), limit: limit + 1 })) rows.push(...page)
+      const rows: Row[] = []
+      for await (const page of table.query({ pk, from: sortKey(from), to: sortKey(to), limit })) rows.push(...page)
+      // BETWEEN takes its upper end in.
       if (rows.at(-1)?.sk?.S === sortKey(to)) rows.pop()
-      return readAll(rows.slice(0, limit))
+      return readAll(rows)
     },
     upsert: items => eachConcurrently(items, write),
     async sweep(pk, v, now) {
@@ -108,9 +112,6 @@ export function dynamodbStore(table: Table, spilled: Spill): KeyedStore {
     },
   }
 }
-
-/** Behind every sort key. */
-const LAST = ';'
 
 function id({ pk, sk }: Address): string {
   return `${pk.length}|${pk}|${sk}`

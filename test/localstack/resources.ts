@@ -10,7 +10,7 @@ import {
 import { openClients } from '../../runtime/aws/clients.ts'
 import { stageStreams } from '../../runtime/aws/names.ts'
 import { type AwsOptions, type AwsPorts, awsPorts } from '../../runtime/aws/ports.ts'
-import { PARTITION_KEY, SORT_KEY } from '../../runtime/aws/table.ts'
+import { PARTITION_KEY, SORT_KEY } from '../../runtime/aws/row.ts'
 import { systemRandom } from '../../runtime/embedded/clock.ts'
 
 /** Where LocalStack listens, or undefined: start.sh and `npm run test:localstack` say it in the environment. */
