@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { brokenGzip, isGzipError, refuseStub } from './broken-gzip.ts'
 import { type ByteReader, gzipBytes, isGzip, plainBytes, stdinBytes } from './byte-reader.ts'
 import { ConnectorError, fileReason } from './error.ts'
 import { LineChunk, type Lines } from './line-chunk.ts'
@@ -55,6 +56,7 @@ class LineReader implements SplitReader {
       }
     } catch (error) {
       if (error instanceof ConnectorError) throw error
+      if (isGzipError(error)) throw await brokenGzip(this.path === STDIN ? undefined : this.path, error)
       throw new ConnectorError(`reading ${this.name} failed near line ${this.start.line + 1}: ${fileReason(error)}`, {
         cause: error,
       })
@@ -100,6 +102,7 @@ class LineReader implements SplitReader {
     const file = await open(this.path)
     const gzip = await isGzip(file).catch(error => file.close().then(() => Promise.reject(error)))
     if (!gzip) {
+      await refuseStub(file, this.path).catch(error => file.close().then(() => Promise.reject(error)))
       await checkPosition(file, position, this.path)
       return this.begin(plainBytes(file, position.offset), position)
     }
