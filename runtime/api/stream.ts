@@ -298,7 +298,8 @@ export class Stream<T> {
   }
 
   /**
-   * Subtasks of the operator right before this point. Default: those of the operator that it is chained to, or the pipeline's.
+   * Subtasks of the operator right before this point. Default: those of the operator that it is chained to, or the pipeline's. Records without a
+   * key are dealt to another number of subtasks in turn; those of one key may then overtake each other on the way to the next keyBy.
    *
    * @example
    * views.keyBy('item_id').window(sliding('5m', '1m')).aggregate(count()).parallelism(1)

@@ -16,7 +16,7 @@ export interface KeySpec {
 
 /** How records get from one operator to the next. */
 export type Exchange =
-  /** Where they are: same subtask. Sources to stateless operators, and so on. */
+  /** Where they are: same subtask. Sources to stateless operators, and so on. To another number of subtasks, each gets one in turn. */
   | { readonly kind: 'forward' }
   /** By key. `inherited`: the records already run under this key (no keyBy in between), so it is carried, not computed. */
   | { readonly kind: 'key'; readonly key: KeySpec; readonly inherited: boolean }

@@ -63,7 +63,8 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
   const outputs = topology.consumersOf(stage.index).map(consumer => {
     const edges = stage.outputs.filter(e => e.toStage === consumer)
     const only = topology.keepsSubtask(stage.index, consumer) ? shard : undefined
-    return new StageOutput(consumer, edges, topology.stages[consumer]!.parallelism, only, topology.plan.options)
+    const subtasks = { from: at.parallelism, to: topology.stages[consumer]!.parallelism, only }
+    return new StageOutput(consumer, edges, subtasks, topology.plan.options)
   })
   for (const [consumer, channel, version, index] of head.fields.sent) {
     outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])

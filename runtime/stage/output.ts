@@ -31,6 +31,14 @@ interface Channel {
   index: number
 }
 
+/** How many subtasks there are on both sides of an output. */
+export interface OutputSubtasks {
+  readonly from: number
+  readonly to: number
+  /** The one shard that listens, undefined: all (see Topology.keepsSubtask). */
+  readonly only: number | undefined
+}
+
 /** All channels from one subtask to one consumer stage. */
 export class StageOutput {
   readonly stage: number
@@ -40,35 +48,33 @@ export class StageOutput {
   private readonly channels: Channel[]
   /** Channels whose consumers count on this producer: they get its watermarks and barriers. */
   private readonly listeners: Channel[]
+  /** As many subtasks on both sides: what has no key stays with its own. */
+  private readonly keeps: boolean
+  /** The channel that gets the next record without a key, where it does not stay. */
+  private turn = 0
   private readonly groups: number
   private readonly step: number
   private readonly merge: WatermarkMerge
   private tag: AttemptTag | undefined
 
-  /** `only`: the one shard that listens, undefined: all (see Topology.keepsSubtask). */
-  constructor(
-    stage: number,
-    edges: readonly StageEdge[],
-    shards: number,
-    only: number | undefined,
-    plan: PhysicalPlan['options'],
-  ) {
+  constructor(stage: number, edges: readonly StageEdge[], subtasks: OutputSubtasks, plan: PhysicalPlan['options']) {
     this.stage = stage
     this.edges = edges
     this.groups = plan.keyGroups
     this.step = plan.watermarkStep
     this.merge = new WatermarkMerge(edges.length)
-    this.channels = Array.from({ length: shards }, () => ({
+    this.keeps = subtasks.from === subtasks.to
+    this.channels = Array.from({ length: subtasks.to }, () => ({
       writer: new FrameWriter(),
       sent: [0, 0] as const,
       watermark: Number.NEGATIVE_INFINITY,
       closed: [],
       index: 0,
     }))
-    this.listeners = only === undefined ? this.channels : [this.channels[only]!]
+    this.listeners = subtasks.only === undefined ? this.channels : [this.channels[subtasks.only]!]
   }
 
-  /** The receiver for one edge; `shard` is the subtask's own, for edges that keep records where they are. */
+  /** The receiver for one edge; `shard` is the subtask's own. */
   receiver(edge: StageEdge, shard: number): Receiver {
     const slot = this.edges.indexOf(edge)
     const route = this.route(edge, edge.exchange, shard)
@@ -77,6 +83,8 @@ export class StageOutput {
 
   begin(tag: AttemptTag): void {
     this.tag = tag
+    // By the version, so that an attempt deals its records as the one before it did, whether it is warm or cold.
+    this.turn = keyGroup(tag.version, this.channels.length)
     this.records = 0
     this.bytes = 0
     for (const c of this.channels) c.index = 0
@@ -142,8 +150,11 @@ export class StageOutput {
         for (const c of this.channels) this.write(c, edge.id, v, timestamp, edge.carryKey ? key : undefined)
       }
     }
+    if (exchange.kind === 'forward' && !this.keeps) {
+      return (value, timestamp, key) => this.write(this.next(), edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
+    }
     if (exchange.kind === 'forward') {
-      const channel = this.channels[shard % this.channels.length]!
+      const channel = this.channels[shard]!
       return (value, timestamp, key) => this.write(channel, edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
     }
     const { of, label } = exchange.key
@@ -153,6 +164,13 @@ export class StageOutput {
       const target = subtaskOf(keyGroup(k, this.groups), this.groups, this.channels.length)
       this.write(this.channels[target]!, edge.id, shape(value), timestamp, edge.carryKey ? k : undefined)
     }
+  }
+
+  /** Each channel in turn. */
+  private next(): Channel {
+    const channel = this.channels[this.turn]!
+    this.turn = this.turn + 1 === this.channels.length ? 0 : this.turn + 1
+    return channel
   }
 
   private write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
