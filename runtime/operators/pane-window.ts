@@ -1,4 +1,4 @@
-import { type KeyPart, userKey } from '../graph/key.ts'
+import type { KeyPart } from '../graph/key.ts'
 import { DELETED, type KeyEntry } from '../state/entry.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
 import type { SlidingAssigner } from '../windows/assigners.ts'
@@ -6,6 +6,7 @@ import type { WindowOptions } from '../windows/options.ts'
 import { alignDown } from '../windows/window.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import { userError } from './user-code.ts'
+import { emitResult } from './window-function.ts'
 
 /** The only state: number of the pane, from the offset on → accumulator. (Numbers are small where times are not: less to hash and to log.) */
 const PANES = 0
@@ -85,7 +86,7 @@ export class PaneWindowOperator extends KeyedOperator {
     }
     this.accs.length = 0
     if (more) (domain === 'event' ? this.eventTimers : this.processingTimers).set(at + this.slide, entry.key)
-    if (acc !== undefined) this.emit(entry, acc, start, end)
+    if (acc !== undefined) emitResult(this, this.options, this.fold, entry.key, { start, end }, acc, at)
   }
 
   /** The end of the first window that ends after `time` and has not fired; it covers `time` unless the record is late or in a gap. */
@@ -135,18 +136,6 @@ export class PaneWindowOperator extends KeyedOperator {
       throw userError(this.ctx, timestamp, this.options.reduce === undefined ? "the aggregate's merge" : 'reduce', error)
     }
     return merged
-  }
-
-  private emit(entry: KeyEntry, acc: any, start: number, end: number): void {
-    let result: any
-    try {
-      result = this.fold.result(acc)
-      if (this.options.apply !== undefined)
-        result = this.options.apply(result, { key: userKey(entry.key), window: { start, end } })
-    } catch (error) {
-      throw userError(this.ctx, end - 1, 'the window function', error)
-    }
-    this.ctx.output.record(result, end - 1, entry.key)
   }
 
   /** The record is in no open window: all have fired, or it lies in a gap between windows (then only what is behind the watermark is late). */

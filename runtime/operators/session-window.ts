@@ -1,4 +1,4 @@
-import { type KeyPart, userKey } from '../graph/key.ts'
+import type { KeyPart } from '../graph/key.ts'
 import { DELETED, type KeyEntry } from '../state/entry.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
 import type { SessionAssigner } from '../windows/assigners.ts'
@@ -6,6 +6,7 @@ import type { WindowOptions } from '../windows/options.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import { sessionGap } from './session-gap.ts'
 import { userError } from './user-code.ts'
+import { emitResult } from './window-function.ts'
 
 /** The only state: id → Session. */
 const SESSIONS = 0
@@ -79,16 +80,7 @@ export class SessionWindowOperator extends KeyedOperator {
       return
     }
     this.state.mapDelete(entry, SESSIONS, tag)
-    let result: any
-    try {
-      result = this.fold.result(session.acc)
-      const apply = this.options.apply
-      if (apply !== undefined)
-        result = apply(result, { key: userKey(entry.key), window: { start: session.start, end: session.end } })
-    } catch (error) {
-      throw userError(this.ctx, at, 'the window function', error)
-    }
-    this.ctx.output.record(result, at, entry.key)
+    emitResult(this, this.options, this.fold, entry.key, session, session.acc, at)
   }
 
   /** The first of these, which takes in the others. */

@@ -1,4 +1,4 @@
-import { type KeyPart, userKey } from '../graph/key.ts'
+import type { KeyPart } from '../graph/key.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
 import { defaultTrigger, type SessionAssigner } from '../windows/assigners.ts'
@@ -9,6 +9,7 @@ import { alignDown, GLOBAL_WINDOW } from '../windows/window.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import { sessionGap } from './session-gap.ts'
 import { userError } from './user-code.ts'
+import { emitProcessed, emitResult } from './window-function.ts'
 import { BoundTriggerContext, ELEMENTS, elementBuffer, newWindowState, WINDOWS, type WindowState } from './window-state.ts'
 
 /** Firings of one record whose elements have to be loaded first; goes through the input queue in the record's place. */
@@ -233,19 +234,19 @@ export class WindowOperator extends KeyedOperator {
   private emit(entry: KeyEntry, id: number, window: WindowState): void {
     const timestamp = window.last ?? window.end - 1
     if (!this.buffered) {
-      if (window.acc !== undefined) this.emitResult(entry, window, window.acc, timestamp)
+      if (window.acc !== undefined) emitResult(this, this.options, this.fold!, entry.key, window, window.acc, timestamp)
       return
     }
     let elements: any[] = elementBuffer.read(this.state, entry, window)
     if (this.evictor !== undefined) elements = this.evict(entry, id, window, elements, timestamp)
     if (elements.length === 0) return
     if (this.fold === undefined) {
-      this.emitProcessed(entry, window, elements, timestamp)
+      emitProcessed(this, this.options, entry.key, window, elements, timestamp)
       return
     }
     let acc: any
     for (const element of elements) acc = this.fold.add(acc, element)
-    this.emitResult(entry, window, acc, timestamp)
+    emitResult(this, this.options, this.fold, entry.key, window, acc, timestamp)
   }
 
   /** The values that the window function gets. */
@@ -259,38 +260,6 @@ export class WindowOperator extends KeyedOperator {
     } catch (error) {
       throw userError(this.ctx, timestamp, 'the evictor', error)
     }
-  }
-
-  private emitResult(entry: KeyEntry, window: WindowState, acc: any, timestamp: number): void {
-    let result: any
-    try {
-      result = this.fold!.result(acc)
-      const apply = this.options.apply
-      if (apply !== undefined)
-        result = apply(result, { key: userKey(entry.key), window: { start: window.start, end: window.end } })
-    } catch (error) {
-      throw userError(this.ctx, timestamp, 'the window function', error)
-    }
-    this.ctx.output.record(result, timestamp, entry.key)
-  }
-
-  private emitProcessed(entry: KeyEntry, window: WindowState, elements: readonly any[], timestamp: number): void {
-    // collected first: an error further down the chain is not this function's
-    const out: { tag: string | undefined; value: any }[] = []
-    try {
-      this.options.process!(elements, {
-        key: userKey(entry.key),
-        window: { start: window.start, end: window.end },
-        currentWatermark: this.currentWatermark,
-        processingTime: () => this.ctx.now(),
-        emit: value => out.push({ tag: undefined, value }),
-        output: (tag, value) => out.push({ tag: tag.id, value }),
-      })
-    } catch (error) {
-      throw userError(this.ctx, timestamp, 'the window function', error)
-    }
-    for (const { tag, value } of out)
-      (tag === undefined ? this.ctx.output : this.ctx.side(tag)).record(value, timestamp, entry.key)
   }
 
   // ---- window state ---------------------------------------------------------------------------------------------------
