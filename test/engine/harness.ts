@@ -28,24 +28,24 @@ export interface Harness {
   readonly clock: HandClock
   /** A new environment of a subtask, cold; on other ports where given (see `faulty`). */
   environment(stage: number, shard?: number, options?: { ports?: Ports; limits?: Partial<AttemptLimits> }): Subtask
-  /** Delivers all that lies behind the environment's committed position, as one batch. */
-  deliver(subtask: Subtask): Promise<DeliveryOutcome>
-  /** Rows of winning attempts, in order of flushing. */
-  results(): any[]
+  /** Delivers all that lies behind the environment's committed position, or the first `limit` frames of it, as one batch. */
+  deliver(subtask: Subtask, limit?: number): Promise<DeliveryOutcome>
+  /** Rows of winning attempts, in order of flushing; `upTo`: by log, the last version that counts. */
+  results(upTo?: ReadonlyMap<string, number>): any[]
 }
 
-export async function harness(app: Pipeline, options: { parallelism?: number; splits?: number } = {}): Promise<Harness> {
+export async function harness(app: Pipeline, { parallelism = 1, splits: splitsOf = 1, run = 'run' } = {}): Promise<Harness> {
   const clock: HandClock = { time: 1_000_000, now: () => clock.time, sleep: async () => {} }
   const winners = new Map<string, string>()
   const ports = remembering(await openEmbedded({ clock }), winners)
-  const plan = planPhysical(app.graph(), { parallelism: options.parallelism ?? 1 })
-  const splits = new Map(plan.stages.filter(s => s.source !== undefined).map(s => [s.index, options.splits ?? 1]))
+  const plan = planPhysical(app.graph(), { parallelism })
+  const splits = new Map(plan.stages.filter(s => s.source !== undefined).map(s => [s.index, splitsOf]))
   const flushes: Flush[] = []
   const names = plan.stages.flatMap(s => s.nodes.flatMap(n => (n.sink === undefined ? [] : [{ name: n.sink.name, stage: s }])))
   const sinks = Object.fromEntries(
-    names.map(({ name, stage }) => [name, collecting((shard, f) => flushes.push({ ...f, log: `run/${stage.id}/${shard}` }))]),
+    names.map(({ name, stage }) => [name, collecting((shard, f) => flushes.push({ ...f, log: `${run}/${stage.id}/${shard}` }))]),
   )
-  const topology = new Topology(plan, app.name, 'run', splits, { sinks, snapshots: true })
+  const topology = new Topology(plan, app.name, run, splits, { sinks, snapshots: true })
   return {
     topology,
     ports,
@@ -53,13 +53,17 @@ export async function harness(app: Pipeline, options: { parallelism?: number; sp
     environment(stage, shard = 0, o = {}) {
       return new Subtask(topology, topology.stages[stage]!, shard, o.ports ?? ports, { ...defaultLimits, ...o.limits })
     },
-    async deliver(subtask) {
+    async deliver(subtask, limit = 1000) {
       const { working } = await subtask.ready()
       const after = working.position.seq === '' ? undefined : working.position.seq
-      return subtask.deliver(await ports.streams.poll(topology.stream(subtask.at.stage.index), subtask.shard, after, 1000))
+      return subtask.deliver(await ports.streams.poll(topology.stream(subtask.at.stage.index), subtask.shard, after, limit))
     },
-    results() {
-      return flushes.filter(f => winners.get(`${f.log}#${f.version}`) === f.attempt).flatMap(f => f.rows)
+    results(upTo) {
+      return flushes
+        .filter(
+          f => winners.get(`${f.log}#${f.version}`) === f.attempt && f.version <= (upTo?.get(f.log) ?? Number.POSITIVE_INFINITY),
+        )
+        .flatMap(f => f.rows)
     },
   }
 }

@@ -7,6 +7,7 @@ import {
   type Pipeline,
   pipeline,
   print,
+  sum,
   tumbling,
   value,
 } from '../../runtime/index.ts'
@@ -57,6 +58,35 @@ export function statements(): Pipeline {
     .keyBy('shop')
     .window(tumbling('10s'))
     .aggregate(count(), (n, { key, window }) => ({ shop: key, n, start: window.start }))
+    .sink('out', print())
+  return app
+}
+
+/** Like `statements`, and several sources may interleave as they like: only event time decides what belongs together. */
+export function balances(): Pipeline {
+  const app = pipeline('balances')
+  app
+    .source('entries', ndjson(Entry), { time: e => e.at, watermark: boundedOutOfOrderness('1s') })
+    .keyBy('user')
+    .process({
+      state: { sums: map<number, number>() },
+      onRecord(e, ctx) {
+        const due = Math.ceil((e.at + 1) / 3000) * 3000
+        ctx.state.sums.set(due, (ctx.state.sums.get(due) ?? 0) + e.amount)
+        ctx.timers.event.set(due)
+      },
+      onTimer(at, ctx) {
+        const amount = ctx.state.sums.get(at)!
+        ctx.state.sums.delete(at)
+        return [{ group: ctx.key.length + (amount % 2), user: ctx.key, amount }]
+      },
+    })
+    .keyBy('group')
+    .window(tumbling('3s'))
+    .aggregate(
+      sum('amount'),
+      (amount, { key, window }) => ({ group: key, amount, start: window.start }),
+    )
     .sink('out', print())
   return app
 }

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
+import { SnapshotError } from '../../runtime/snapshot/error.ts'
+import { joinAddress, type SnapshotItem, splitAddress } from '../../runtime/snapshot/item.ts'
+import { addRun, mergeRuns, type Runs, RunWriter } from '../../runtime/snapshot/runs.ts'
+import { readSegment, SegmentWriter } from '../../runtime/snapshot/segment.ts'
+
+/** Keys as wild as users': NULs, halves of surrogate pairs, separators. */
+const text = fc.string({
+  unit: fc.oneof(fc.constantFrom('\0', '\ud800', '\udc00', '|', 'a', 'n', 'é', '😀'), fc.string({ maxLength: 3 })),
+})
+const address = fc.tuple(
+  text,
+  text.filter(sk => sk.length > 0),
+)
+const entry = fc.record({
+  address,
+  value: fc.option(fc.uint8Array({ maxLength: 40 }), { nil: undefined }),
+  expiry: fc.option(fc.double({ noNaN: true }), { nil: undefined }),
+})
+type Entry = typeof entry extends fc.Arbitrary<infer T> ? T : never
+
+/** As a fold gives them: one item for each address, in order. */
+function sorted(entries: readonly Entry[]): SnapshotItem[] {
+  const items = new Map<string, SnapshotItem>()
+  for (const { address, value, expiry } of entries) {
+    const joined = joinAddress(...address)
+    items.set(joined, { address: joined, value, ...(expiry !== undefined && { expiry }) })
+  }
+  return [...items.values()].sort((a, b) => (a.address < b.address ? -1 : 1))
+}
+
+const plain = (items: Iterable<SnapshotItem>) => Array.from(items, i => ({ ...i, value: i.value && [...i.value] }))
+
+function segmentOf(items: readonly SnapshotItem[]): Uint8Array {
+  const writer = new SegmentWriter()
+  for (const item of items) writer.add(item)
+  return writer.finish()
+}
+
+describe('segments', () => {
+  test('addresses: one string for two, and back, in the order of both', () => {
+    fc.assert(
+      fc.property(address, address, (a, b) => {
+        const [x, y] = [joinAddress(...a), joinAddress(...b)]
+        assert.deepEqual(splitAddress(x), { pk: a[0], sk: a[1] })
+        assert.equal(x === y, a[0] === b[0] && a[1] === b[1])
+        assert.ok(x.isWellFormed())
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('a segment gives back what was written', () => {
+    fc.assert(
+      fc.property(fc.array(entry), entries => {
+        const items = sorted(entries)
+        assert.deepEqual(plain(readSegment(segmentOf(items), 's')), plain(items))
+      }),
+    )
+  })
+
+  test('damage anywhere is an error that names the segment', () => {
+    const items = sorted(fc.sample(entry, { numRuns: 30, seed: 1 }))
+    const segment = segmentOf(items)
+    fc.assert(
+      fc.property(fc.nat(segment.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, mask, cut) => {
+        const bad = cut ? segment.slice(0, at) : segment.slice()
+        if (!cut) bad[at]! ^= mask
+        assert.throws(
+          () => [...readSegment(bad, 'the/blob')],
+          error => error instanceof SnapshotError && error.message.includes('the/blob'),
+        )
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('runs merged and added one by one hold what a map holds, in order, and stay few', async () => {
+    const small = fc.record({ ...{ value: fc.option(fc.uint8Array({ maxLength: 4 }), { nil: undefined }) }, key: fc.nat(60) })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(small, { minLength: 1 }), { maxLength: 40 }), async flushes => {
+        const ports = await openEmbedded()
+        const model = new Map<string, Uint8Array | undefined>()
+        let runs: Runs = []
+        for (const flush of flushes) {
+          const entries = flush.map(({ key, value }): Entry => ({ address: [`k${key}`, 'v'], value, expiry: undefined }))
+          const writer = new RunWriter(ports, 'run')
+          for (const item of sorted(entries)) await writer.add(item)
+          runs = await addRun(ports, 'run', runs, await writer.finish())
+          for (const { address, value } of entries) model.set(joinAddress(...address), value)
+        }
+        const found = await Array.fromAsync(mergeRuns(ports.blobs, runs))
+        assert.deepEqual(
+          found.map(f => f.address),
+          found.map(f => f.address).sort(),
+        )
+        const living = (pairs: Iterable<readonly [string, Uint8Array | undefined]>) =>
+          [...pairs]
+            .filter(([, value]) => value !== undefined)
+            .map(([a, value]) => `${a}=${[...value!]}`)
+            .sort()
+        assert.deepEqual(living(found.map(f => [f.address, f.value] as const)), living(model))
+        assert.ok(runs.length < 8, `${runs.length} runs`)
+        await ports.close()
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  test('large runs are cut into segments of bounded size, and merges write about log(state) times as much', async () => {
+    const ports = await openEmbedded()
+    let written = 0
+    const put = (key: string, data: Uint8Array) => {
+      written += data.length
+      return ports.blobs.put(key, data)
+    }
+    const counting = { ...ports, blobs: { ...ports.blobs, put } }
+    let runs: Runs = []
+    let added = 0
+    const noise = randomBytes(2000)
+    for (let flush = 0; flush < 30; flush++) {
+      const writer = new RunWriter(counting, 'run')
+      const before = written
+      for (let i = 0; i < 5000; i++) {
+        const n = (i * 30 + flush) % 150_000
+        await writer.add({
+          address: joinAddress(`k${String(n).padStart(8, '0')}`, 'v'),
+          value: noise.subarray(n % 1900, (n % 1900) + 100),
+        })
+      }
+      const run = await writer.finish()
+      added += written - before
+      runs = await addRun(counting, 'run', runs, run)
+    }
+    assert.ok(runs.flat().every(s => s.bytes < 3 * 1024 * 1024))
+    assert.ok(written < 5 * added, `${written} bytes written for ${added}`)
+    let items = 0
+    for await (const _ of mergeRuns(ports.blobs, runs)) items++
+    assert.equal(items, 150_000)
+    await ports.close()
+  })
+})
