@@ -83,10 +83,7 @@ export function balances(): Pipeline {
     })
     .keyBy('group')
     .window(tumbling('3s'))
-    .aggregate(
-      sum('amount'),
-      (amount, { key, window }) => ({ group: key, amount, start: window.start }),
-    )
+    .aggregate(sum('amount'), (amount, { key, window }) => ({ group: key, amount, start: window.start }))
     .sink('out', print())
   return app
 }

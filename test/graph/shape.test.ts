@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { shapeOf } from '../../runtime/graph/shape.ts'
 import { planPhysical } from '../../runtime/graph/planner.ts'
+import { shapeOf } from '../../runtime/graph/shape.ts'
 import { monotonous, ndjson, pipeline, print, sideOutput } from '../../runtime/index.ts'
 import { Event } from '../engine/events.ts'
 
