@@ -1,4 +1,4 @@
-import { StateCorruptError, StateDirectoryInUseError, StateFormatError } from '../embedded/errors.ts'
+import { SnapshotOriginError, StateCorruptError, StateDirectoryInUseError, StateFormatError } from '../embedded/errors.ts'
 import { MillraceError } from '../errors.ts'
 
 /** What was typed, or the file that it names, is wrong: one sentence, exit code 2. */
@@ -23,7 +23,7 @@ export async function directoryAsUsage<T>(work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (error) {
     const { StateMismatchError } = await import('../embedded/meta.ts')
-    const refusals = [StateDirectoryInUseError, StateMismatchError, StateFormatError, StateCorruptError]
+    const refusals = [StateDirectoryInUseError, StateMismatchError, StateFormatError, StateCorruptError, SnapshotOriginError]
     if (refusals.some(refusal => error instanceof refusal)) throw new UsageError((error as Error).message, { cause: error })
     throw error
   }

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { type Duration, positiveDuration } from '../api/duration.ts'
 import { fileReason } from '../connectors/error.ts'
 import { makeDirectory } from '../connectors/make-directory.ts'
-import type { RunOptions, RunSummary } from '../embedded/run-options.ts'
+import type { RunOptions, RunSummary, SnapshotOrigin } from '../embedded/run-options.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { type Bindings, bind } from './bindings.ts'
@@ -13,6 +13,7 @@ import { positiveInteger } from './parse.ts'
 import { makePlan } from './plan.ts'
 import { progressView } from './progress.ts'
 import { stopSignal } from './signals.ts'
+import { checkStateDirectory } from './state-directory.ts'
 import { summaryJson, summaryText } from './summary.ts'
 import { checkDirectory } from './targets.ts'
 
@@ -23,6 +24,8 @@ export const run: Command = {
 put NDJSON files in their place. A bounded input ends the run by itself: everything fires, a final checkpoint is taken, exit code 0.
 Several files of one source are read side by side, one subtask each: how lines are dealt out to files can decide which of them come too late.
 With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths.
+With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input. The one it comes from stays as it is, unless --state
+names the same directory, which then goes back to it. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
 Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
   positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
   flags: {
@@ -38,6 +41,10 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     },
     out: { value: 'DIR', help: 'Write every sink without --sink to DIR/NAME.ndjson' },
     state: { value: 'DIR', help: 'Keep state, logs and checkpoints in DIR and go on from there (default: in memory)' },
+    'from-snapshot': {
+      value: 'DIR[@N]',
+      help: 'Start a new run from checkpoint N (default: the newest) of the state directory DIR; with --state DIR itself, go back to it',
+    },
     parallelism: { value: 'N', help: 'Subtasks of each stage whose operators set none' },
     checkpoint: { value: 'TIME', help: 'Between the starts of two checkpoints, like 500ms, 10s or 1m (default: 10s)' },
     batch: { value: 'N', help: 'Source records in one batch (default: 1000)' },
@@ -47,6 +54,7 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     'millrace run trending.ts --source clicks=data/clicks.ndjson.gz --out results',
     'millrace run trending.ts --source clicks=monday.ndjson --source clicks=tuesday.ndjson --sink trending=- --json',
     'millrace run trending.ts --state state --checkpoint 5s --parallelism 4',
+    'millrace run trending.ts --from-snapshot state@12 --state fork --out fork-results',
   ],
   run: runPipeline,
 }
@@ -69,7 +77,13 @@ function engineOptions(args: Arguments): RunOptions {
   const batchSize = positiveInteger(args, 'batch')
   const state = args.text('state')
   if (state !== undefined) makeStateDirectory(state)
-  return { parallelism, batchSize, state, checkpointMs: checkpointMs(args.text('checkpoint')) }
+  return {
+    parallelism,
+    batchSize,
+    state,
+    from: snapshotOrigin(args.text('from-snapshot')),
+    checkpointMs: checkpointMs(args.text('checkpoint')),
+  }
 }
 
 function checkpointMs(text: string | undefined): number | undefined {
@@ -82,6 +96,12 @@ function checkpointMs(text: string | undefined): number | undefined {
     if (error instanceof MillraceError) throw new UsageError(error.message, { cause: error })
     throw error
   }
+}
+
+function snapshotOrigin(text: string | undefined): SnapshotOrigin | undefined {
+  if (text === undefined) return undefined
+  const [, directory, checkpoint] = /^(.*?)(?:@(\d+))?$/s.exec(text)!
+  return { directory: checkStateDirectory(directory!), ...(checkpoint !== undefined && { checkpoint: Number(checkpoint) }) }
 }
 
 function makeStateDirectory(path: string): void {

@@ -37,6 +37,11 @@ export class StateFormatError extends MillraceError {
   }
 }
 
+/** There is no checkpoint to start from where one was asked for, or something else is where the new run should go. */
+export class SnapshotOriginError extends MillraceError {
+  override readonly name = 'SnapshotOriginError'
+}
+
 /** The store is damaged. Nothing is repaired or reset: a copy of it can be put back, or the input be read again from its beginning. */
 export class StateCorruptError extends MillraceError {
   override readonly name = 'StateCorruptError'

@@ -1,4 +1,5 @@
 import { decisions } from '../checkpoint/decision.ts'
+import { listManifests } from '../checkpoint/manifest.ts'
 import { MillraceError } from '../errors.ts'
 import { canonicalKey, type Key, type KeyPart } from '../graph/key.ts'
 import type { Ports } from '../ports.ts'
@@ -11,6 +12,8 @@ export interface CheckpointInfo {
   readonly n: number
   /** interrupted: the process ended during it; startedAt is then when the next one noticed. */
   readonly status: 'complete' | 'failed' | 'interrupted'
+  /** A run can start from it: `millrace run --from-snapshot DIR@N`. Older ones go. */
+  readonly kept: boolean
   /** Epoch ms. */
   readonly startedAt: number
   readonly completedAt: number
@@ -24,16 +27,18 @@ export interface CheckpointInfo {
  * @throws MillraceError when the directory holds no run, or another process has it open
  */
 export async function listCheckpoints(directory: string): Promise<CheckpointInfo[]> {
-  return withRun(directory, async (ports, meta) =>
-    (await decisions(ports.log, meta.run)).map(({ checkpoint, decision }) => ({
+  return withRun(directory, async (ports, meta) => {
+    const manifests = new Set(meta.snapshots ? await listManifests(ports.blobs, meta.run) : [])
+    return (await decisions(ports.log, meta.run)).map(({ checkpoint, decision }) => ({
       n: checkpoint,
       status: decision.outcome === 'superseded' ? ('failed' as const) : decision.outcome,
+      kept: decision.outcome === 'complete' && manifests.has(checkpoint),
       startedAt: decision.startedAt,
       completedAt: decision.decidedAt,
       bytes: decision.bytes,
       reason: decision.reason,
-    })),
-  )
+    }))
+  })
 }
 
 export interface StateQuery {

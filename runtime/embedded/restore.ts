@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import { readManifest } from '../checkpoint/manifest.ts'
+import { listManifests, readManifest } from '../checkpoint/manifest.ts'
 import { newestComplete, restore, supersede } from '../checkpoint/restore.ts'
-import { MillraceError } from '../errors.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
+import { SnapshotOriginError } from './errors.ts'
 import { checkKind, openRestored, type RunKind, type RunMeta, readRun } from './meta.ts'
 import { type EmbeddedPorts, openEmbedded } from './ports.ts'
 import type { SnapshotOrigin } from './run-options.ts'
@@ -11,7 +11,7 @@ import type { SnapshotOrigin } from './run-options.ts'
 /**
  * A new run that starts from a checkpoint of another state directory, or from an earlier one of its own, in which case the run that was there has ended.
  *
- * @throws MillraceError when there is no such checkpoint, or the directory has a run that is not the one to go back in
+ * @throws SnapshotOriginError when there is no such checkpoint, or the directory has a run that is not the one to go back in
  */
 export async function restoreRun(
   ports: EmbeddedPorts,
@@ -21,7 +21,7 @@ export async function restoreRun(
 ): Promise<RunMeta> {
   const inPlace = ports.directory === resolve(origin.directory)
   if (!inPlace && (await readRun(ports)) !== undefined) {
-    throw new MillraceError(
+    throw new SnapshotOriginError(
       `${ports.directory} holds a run already: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
     )
   }
@@ -43,9 +43,13 @@ async function restoreFrom(
   inPlace: boolean,
 ): Promise<RunMeta> {
   const old = await readRun(from)
-  if (old === undefined) throw new MillraceError(`${directory} holds no run`)
+  if (old === undefined) throw new SnapshotOriginError(`${directory} holds no run`)
+  if (!old.snapshots) throw new SnapshotOriginError(`the checkpoints in ${directory} hold no state to start from`)
   const known = checkpoint ?? (await newestComplete(from, old.run))
-  if (known === undefined) throw new MillraceError(`${directory} has no complete checkpoint to start from`)
+  if (known === undefined) throw new SnapshotOriginError(`${directory} has no complete checkpoint to start from`)
+  const there = await listManifests(from.blobs, old.run)
+  if (!there.includes(known))
+    throw new SnapshotOriginError(`${directory} has no checkpoint ${known} to start from: it has kept ${there.join(', ')}`)
   // Everything that can be refused is, before the old run ends.
   const remedy = 'run what it was made by'
   checkKind(await readManifest(from.blobs, old.run, known), wanted, `checkpoint ${known} in ${directory}`, remedy)

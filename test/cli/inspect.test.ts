@@ -32,7 +32,7 @@ test('checkpoints and state of a directory that a run left', async () => {
   assert.equal(ran.code, 0, ran.err)
 
   const listed = await millrace(['checkpoints', 's'], { cwd })
-  assert.match(listed.out, /^n +status +started +took +size +reason\n1 +complete +20\d\d-.*Z +\d+/)
+  assert.match(listed.out, /^n +status +kept +started +took +size +reason\n1 +complete +yes +20\d\d-.*Z +\d+/)
   const json = JSON.parse((await millrace(['checkpoints', 's', '--json'], { cwd })).out)
   assert.deepEqual([json[0].n, json[0].status], [1, 'complete'])
 

@@ -120,6 +120,9 @@ test('a fork leaves its origin alone, and a snapshot of another shape or a used 
   const from = { directory: at('a-state') }
   await assert.rejects(run(name, input, { out: at('c'), from, parallelism: 2 }), StateMismatchError)
   await assert.rejects(run(name, input, { out: at('c'), state: at('b-state'), from }), /holds a run already/)
-  await assert.rejects(run(name, input, { out: at('c'), from: { ...from, checkpoint: 9999 } }), /no manifest/)
+  await assert.rejects(
+    run(name, input, { out: at('c'), from: { ...from, checkpoint: 9999 } }),
+    /has no checkpoint 9999 to start from: it has kept \d/,
+  )
   await assert.rejects(run(name, input, { out: at('c'), from: { directory: at('nothing') } }), /holds no run/)
 })

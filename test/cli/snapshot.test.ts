@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { directoryWith, millrace } from './cli.ts'
+
+const COUNTS = `
+import { monotonous, ndjson, pipeline, print, value } from 'millrace'
+import { z } from '${import.meta.resolve('zod')}'
+
+const app = pipeline('counts')
+app
+  .source('events', ndjson(z.object({ item: z.string(), time: z.number() })), { time: e => e.time, watermark: monotonous() })
+  .keyBy('item')
+  .process({
+    state: { n: value<number>() },
+    onRecord(e, ctx) {
+      const n = (ctx.state.n.get() ?? 0) + 1
+      ctx.state.n.set(n)
+      return [{ item: e.item, n }]
+    },
+  })
+  .sink('counts', print())
+export default app
+`
+const EVENTS = 20_000
+const events = Array.from({ length: EVENTS }, (_, i) => `${JSON.stringify({ item: `i${i % 7}`, time: i * 100 })}\n`).join('')
+const run = ['run', 'counts.ts', '--source', 'events=a.ndjson', '--checkpoint', '10ms', '--batch', '100']
+
+test('a run starts from a kept checkpoint of another: its file is cut there and ends the same; a new file has what comes after', async () => {
+  const cwd = directoryWith({ 'counts.ts': COUNTS, 'a.ndjson': events })
+  const first = await millrace([...run, '--state', 's', '--out', 'o'], { cwd })
+  assert.equal(first.code, 0, first.err)
+  const whole = readFileSync(join(cwd, 'o/counts.ndjson'), 'utf8')
+  const listed = JSON.parse((await millrace(['checkpoints', 's', '--json'], { cwd })).out) as { n: number; kept: boolean }[]
+  const kept = listed.filter(c => c.kept).map(c => c.n)
+  assert.equal(kept.length, Math.min(3, listed.length))
+  assert.ok(listed.length > 1)
+  const oldest = `s@${kept[0]}`
+  const fork = await millrace([...run, '--from-snapshot', oldest, '--state', 'f', '--out', 'of', '--json'], { cwd })
+  assert.equal(fork.code, 0, fork.err)
+  const rest = readFileSync(join(cwd, 'of/counts.ndjson'), 'utf8')
+  assert.ok(rest.length < whole.length)
+  assert.ok(whole.endsWith(rest))
+  const back = await millrace([...run, '--from-snapshot', oldest, '--state', 's', '--out', 'o'], { cwd })
+  assert.equal(back.code, 0, back.err)
+  assert.equal(readFileSync(join(cwd, 'o/counts.ndjson'), 'utf8'), whole)
+  const again = await millrace(['checkpoints', 's'], { cwd })
+  assert.match(again.out, new RegExp(`restored from checkpoint ${kept[0]} of run`))
+})
+
+test('a snapshot that is not there, or a directory in use, is one sentence and exit code 2', async () => {
+  const cwd = directoryWith({ 'counts.ts': COUNTS, 'a.ndjson': events.slice(0, events.indexOf('\n') + 1), 'b/x': '' })
+  assert.equal((await millrace([...run, '--state', 's', '--out', 'o'], { cwd })).code, 0)
+  const mistakes: [string[], RegExp][] = [
+    [['--from-snapshot', 'none'], /no state directory none/],
+    [['--from-snapshot', 's@99'], /has no checkpoint 99 to start from: it has kept 1/],
+    [['--from-snapshot', 's', '--parallelism', '3'], /parallelism/],
+  ]
+  for (const [args, sentence] of mistakes) {
+    const { code, err } = await millrace([...run, '--out', 'p', ...args], { cwd })
+    assert.equal(code, 2, err)
+    assert.match(err, sentence)
+    assert.equal(err.trimEnd().split('\n').length, 1, err)
+  }
+  assert.equal((await millrace([...run, '--from-snapshot', 's', '--state', 't', '--out', 'p'], { cwd })).code, 0)
+  const used = await millrace([...run, '--from-snapshot', 's', '--state', 't', '--out', 'p'], { cwd })
+  assert.equal(used.code, 2)
+  assert.match(used.err, /t holds a run already/)
+})
