@@ -37,6 +37,6 @@ export interface Command {
 
 /** Flags of every command. */
 export const COMMON_FLAGS: Readonly<Record<string, Flag>> = {
-  verbose: { help: 'Show stack traces of errors' },
+  verbose: { help: 'Show stack traces of errors (as MILLRACE_DEBUG=1 does)' },
   help: { short: 'h', help: 'Show this help' },
 }

@@ -29,6 +29,9 @@ export async function directoryAsUsage<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** So much of a cause's message tells that it is the one quoted. */
+const QUOTED_CHARS = 200
+
 /** An error on standard error: its message, what caused it, and the stacks when asked. */
 export function errorText(error: unknown, verbose: boolean): string {
   if (verbose && error instanceof Error) return `millrace: ${withCauses(error)}`
@@ -37,9 +40,14 @@ export function errorText(error: unknown, verbose: boolean): string {
   for (let e: unknown = error; e !== undefined && e !== null && lines.length < 5; e = e instanceof Error ? e.cause : undefined) {
     // Most messages already end with their cause's.
     const message = e instanceof Error ? e.message : String(e)
-    if (!lines.some(line => line.includes(message))) lines.push(messageOf(e))
+    if (!lines.some(line => line.includes(beginning(message)))) lines.push(messageOf(e))
   }
   return `millrace: ${lines.join('\n  caused by: ')}`
+}
+
+/** As messages quote it: in one line, which may have been cut. */
+function beginning(message: string): string {
+  return message.replace(/\s+/g, ' ').slice(0, QUOTED_CHARS)
 }
 
 function messageOf(error: unknown): string {

@@ -18,7 +18,7 @@ export async function main(words: readonly string[]): Promise<number> {
   try {
     return await dispatch(words)
   } catch (error) {
-    process.stderr.write(`${errorText(error, words.includes('--verbose'))}\n`)
+    process.stderr.write(`${errorText(error, words.includes('--verbose') || process.env.MILLRACE_DEBUG === '1')}\n`)
     return error instanceof UsageError ? 2 : 1
   }
 }

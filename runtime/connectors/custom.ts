@@ -1,3 +1,6 @@
+import { MillraceError } from '../errors.ts'
+import { describeError } from '../operators/user-code.ts'
+import { ConnectorError } from './error.ts'
 import type { CommitIdentity, Sink, SinkContext, SinkState } from './sink.ts'
 
 /** One subtask's writer of a custom sink. Everything but `write` may be left out. */
@@ -39,17 +42,37 @@ export function customSink<T>(definition: {
   /** For transactional sinks: makes visible what was staged up to a complete checkpoint. May be called again: idempotent by (run, checkpoint). */
   readonly commit?: Sink<T>['commit']
 }): Sink<T> {
+  const { name, commit } = definition
   return {
-    kind: definition.name,
+    kind: name,
     async open(context, state) {
-      const writer = await definition.open(context, state)
+      const where = `operator '${context.operatorId}': the sink ${name}`
+      const writer = await told(`${where}: open`, async () => definition.open(context, state))
       return {
-        write: (value, record) => writer.write(value, record),
-        flush: async (commit, cut) => (await writer.flush?.(commit, cut)) ?? undefined,
+        write(value, record) {
+          try {
+            writer.write(value, record)
+          } catch (error) {
+            throw failure(`${where}: write`, error)
+          }
+        },
+        flush: async (commit, cut) => (await told(`${where}: flush`, async () => writer.flush?.(commit, cut))) ?? undefined,
         close: async () => writer.close?.(),
       }
     },
-    ...(definition.commit && { commit: definition.commit }),
-    describe: () => definition.name,
+    ...(commit && { commit: (...cut) => told(`the sink ${name}: commit`, () => commit(...cut)) }),
+    describe: () => name,
   }
+}
+
+async function told<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw failure(what, error)
+  }
+}
+
+function failure(what: string, error: unknown): MillraceError {
+  return error instanceof MillraceError ? error : new ConnectorError(`${what} threw ${describeError(error)}`, { cause: error })
 }

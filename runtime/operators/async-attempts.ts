@@ -17,8 +17,10 @@ export class AsyncCallError extends MillraceError {
 
   constructor(operatorId: string, attempts: number, cause: unknown) {
     const times = attempts === 1 ? 'once' : `${attempts} times`
-    const remedy = 'the batch is tried again; to go on without this record, set onFailure'
-    super(`operator '${operatorId}': a call was tried ${times} and failed: ${describeError(cause)} (${remedy})`, { cause })
+    super(
+      `operator '${operatorId}': a call was tried ${times} and failed: ${describeError(cause)} (to go on without such records, set onFailure)`,
+      { cause },
+    )
     this.operatorId = operatorId
     this.retryable = !isFinal(cause)
   }

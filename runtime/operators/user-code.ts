@@ -1,5 +1,9 @@
 import { MillraceError } from '../errors.ts'
 import type { OperatorContext } from './operator.ts'
+import { userPlace } from './user-place.ts'
+
+/** Of a thrown message: a validator's may hold the whole record. */
+const MESSAGE_CHARS = 300
 
 /**
  * A function of the pipeline's author threw, or gave something it must not give. The batch is not committed; running it again will most likely
@@ -12,14 +16,14 @@ export class UserCodeError extends MillraceError {
   readonly timestamp: number
 
   constructor(operatorId: string, timestamp: number, problem: string, cause?: unknown) {
-    super(`operator '${operatorId}' at the record of ${time(timestamp)}: ${problem}`, cause === undefined ? undefined : { cause })
+    super(`${recordOf(operatorId, timestamp)}: ${problem}`, cause === undefined ? undefined : { cause })
     this.operatorId = operatorId
     this.timestamp = timestamp
   }
 }
 
 /** What to throw when a user's function threw `cause`: errors of the runtime (from further down the chain, say) stay as they are. */
-export function userError(ctx: OperatorContext, timestamp: number, fn: string, cause: unknown): Error {
+export function userError(ctx: Pick<OperatorContext, 'operatorId'>, timestamp: number, fn: string, cause: unknown): Error {
   if (cause instanceof MillraceError) return cause
   return new UserCodeError(ctx.operatorId, timestamp, `${fn} threw ${describeError(cause)}`, cause)
 }
@@ -32,9 +36,31 @@ export function refusePromise(ctx: OperatorContext, timestamp: number, fn: strin
   throw new UserCodeError(ctx.operatorId, timestamp, `${fn} returned a Promise, but has to be synchronous; ${remedy}`)
 }
 
+/** What was thrown, in one line: `RangeError: no such item`. */
+export function describeThrown(error: unknown): string {
+  if (error instanceof Error) return `${error.name}: ${oneLine(error.message)}`
+  return oneLine(typeof error === 'string' ? error : (JSON.stringify(error) ?? String(error)))
+}
+
+/** With the place: `RangeError: no such item (pipeline.ts:12)`. */
 export function describeError(error: unknown): string {
-  if (error instanceof Error) return `${error.name}: ${error.message}`
-  return typeof error === 'string' ? error : (JSON.stringify(error) ?? String(error))
+  return `${describeThrown(error)}${placeOf(error)}`
+}
+
+/** ` (pipeline.ts:12)`, where that is known. */
+export function placeOf(error: unknown): string {
+  const place = userPlace(error)
+  return place === undefined ? '' : ` (${place})`
+}
+
+/** Which record of which operator: how errors of a user's function begin. */
+export function recordOf(operatorId: string, timestamp: number): string {
+  return `operator '${operatorId}' at the record of ${time(timestamp)}`
+}
+
+function oneLine(text: string): string {
+  const flat = text.replace(/\s+/g, ' ')
+  return flat.length > MESSAGE_CHARS ? `${flat.slice(0, MESSAGE_CHARS)}…` : flat
 }
 
 function time(timestamp: number): string {

@@ -205,7 +205,7 @@ export class Chain {
       m.node.inputs.forEach((edges, i) => {
         for (const edge of edges) {
           if (this.isLocal(edge.from))
-            add(edge.from, edge.output, rekey(edge, m.inputs!.connect(i, edge.from), this.stage.verified.has(edge)))
+            add(edge.from, edge.output, rekey(edge, m.inputs!.connect(i, edge.from), this.stage.verified.has(edge), m.operatorId))
         }
       })
     }

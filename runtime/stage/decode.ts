@@ -1,11 +1,17 @@
 import type { SourcePosition } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { SourceSpec } from '../graph/graph.ts'
+import { describeThrown } from '../operators/user-code.ts'
 
 /** A raw record as user code will see it, or why it can't. */
 export type Decoded =
   | { readonly ok: true; readonly value: any; readonly timestamp: number }
-  | { readonly ok: false; readonly reason: string }
+  | {
+      readonly ok: false
+      readonly reason: string
+      /** What a function of the pipeline threw. Its place is left out of the reason: a dead letter is the same wherever the pipeline runs. */
+      readonly thrown?: unknown
+    }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -21,7 +27,7 @@ export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
   try {
     result = source.schema['~standard'].validate(json)
   } catch (error) {
-    return { ok: false, reason: `invalid: its validator threw ${error instanceof Error ? error.message : String(error)}` }
+    return { ok: false, reason: `invalid: its validator threw ${describeThrown(error)}`, thrown: error }
   }
   if (result instanceof Promise) {
     throw new MillraceError(`the schema of source ${source.name} validates asynchronously: a source needs a synchronous one`)
@@ -31,7 +37,7 @@ export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
   try {
     timestamp = source.timestamp(result.value)
   } catch (error) {
-    return { ok: false, reason: `no timestamp: ${(error as Error).message}` }
+    return { ok: false, reason: `no timestamp: the time function threw ${describeThrown(error)}`, thrown: error }
   }
   if (!Number.isFinite(timestamp)) return { ok: false, reason: `no timestamp: ${String(timestamp)} is no time in epoch ms` }
   return { ok: true, value: result.value, timestamp }

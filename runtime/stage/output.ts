@@ -1,9 +1,10 @@
-import type { Exchange } from '../graph/graph.ts'
-import { canonicalKey, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
-import type { PhysicalPlan, StageEdge } from '../graph/plan.ts'
+import type { Exchange, OperatorNode } from '../graph/graph.ts'
+import { type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
+import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
 import { FrameWriter } from '../protocol/frame.ts'
 import type { FrameId } from '../protocol/item.ts'
+import { keyOf } from './key-of.ts'
 
 /** Raw bytes at which a frame is closed and another one begun: well below Kinesis' 1 MB for a record. */
 const FRAME_BYTES = 256 * 1024
@@ -52,13 +53,16 @@ export class StageOutput {
   private readonly keeps: boolean
   /** The channel that gets the next record without a key, where it does not stay. */
   private turn = 0
+  /** Operators of the consumer. */
+  private readonly ids: ReadonlyMap<OperatorNode, string>
   private readonly groups: number
   private readonly step: number
   private readonly merge: WatermarkMerge
   private tag: AttemptTag | undefined
 
-  constructor(stage: number, edges: readonly StageEdge[], subtasks: OutputSubtasks, plan: PhysicalPlan['options']) {
-    this.stage = stage
+  constructor(consumer: PhysicalStage, edges: readonly StageEdge[], subtasks: OutputSubtasks, plan: PhysicalPlan['options']) {
+    this.stage = consumer.index
+    this.ids = consumer.ids
     this.edges = edges
     this.groups = plan.keyGroups
     this.step = plan.watermarkStep
@@ -157,10 +161,10 @@ export class StageOutput {
       const channel = this.channels[shard]!
       return (value, timestamp, key) => this.write(channel, edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
     }
-    const { of, label } = exchange.key
+    const compute = keyOf(exchange.key, this.ids.get(edge.targets[0]!.node)!)
     const { inherited } = exchange
     return (value, timestamp, key: KeyPart) => {
-      const k = inherited ? key : canonicalKey(of(value), label)
+      const k = inherited ? key : compute(value, timestamp)
       const target = subtaskOf(keyGroup(k, this.groups), this.groups, this.channels.length)
       this.write(this.channels[target]!, edge.id, shape(value), timestamp, edge.carryKey ? k : undefined)
     }

@@ -1,5 +1,6 @@
 import { readChannelState } from '../checkpoint/channel-state.ts'
 import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
+import { placeOf } from '../operators/user-code.ts'
 import type { Ports, StreamRecord } from '../ports.ts'
 import { Decisions } from '../protocol/decisions.ts'
 import { GapError, LostRaceError } from '../protocol/errors.ts'
@@ -141,7 +142,7 @@ export class Subtask {
         if (!decoded.ok) {
           working.counts.deadLetters++
           const note = { source: source.name, position: describePosition(split, batch.after(i)), reason: decoded.reason }
-          this.firstDeadLetter ??= note
+          this.firstDeadLetter ??= { ...note, reason: decoded.reason + placeOf(decoded.thrown) }
           chain.sourceDeadLetters.record({ ...note, raw: rawBytes(raw) }, Math.max(0, working.watermark), undefined)
         } else {
           chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)

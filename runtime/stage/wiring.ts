@@ -1,7 +1,8 @@
 import { MillraceError } from '../errors.ts'
 import type { Edge, OperatorNode } from '../graph/graph.ts'
-import { canonicalKey, type Key } from '../graph/key.ts'
+import type { Key } from '../graph/key.ts'
 import { nowhere, type Receiver, WatermarkMerge } from '../operators/operator.ts'
+import { keyOf } from './key-of.ts'
 
 /** A keyBy that costs no shuffle because the records already run under that key found a record whose key had changed. */
 export class KeyChangedError extends MillraceError {
@@ -81,20 +82,21 @@ export class Inputs {
 }
 
 /** Changes the key of records on their way inside a stage. */
-export function rekey(edge: Edge, receiver: Receiver, verify: boolean): Receiver {
+export function rekey(edge: Edge, receiver: Receiver, verify: boolean, operatorId: string): Receiver {
   if (edge.exchange.kind !== 'key' || edge.exchange.inherited) return receiver
-  const { of, label } = edge.exchange.key
+  const { key: spec } = edge.exchange
+  const compute = keyOf(spec, operatorId)
   const record: Receiver['record'] = verify
     ? (value, timestamp, key) => {
-        if (canonicalKey(of(value), label) !== key) throw keyChanged(label, of(value), key)
+        if (compute(value, timestamp) !== key) throw keyChanged(operatorId, spec.label, spec.of(value), key)
         receiver.record(value, timestamp, key)
       }
-    : (value, timestamp) => receiver.record(value, timestamp, canonicalKey(of(value), label))
+    : (value, timestamp) => receiver.record(value, timestamp, compute(value, timestamp))
   return { record, watermark: timestamp => receiver.watermark(timestamp) }
 }
 
-function keyChanged(label: string, found: Key, key: unknown): KeyChangedError {
+function keyChanged(operatorId: string, label: string, found: Key, key: unknown): KeyChangedError {
   return new KeyChangedError(
-    `keyBy(${label}) was planned without a shuffle because its records already run under this key, but one with key ${JSON.stringify(found)} came from a record with key ${JSON.stringify(key)}: an operator in between changed the key. Key by a function of your own there, which always shuffles`,
+    `keyBy(${label}) before the operator '${operatorId}' was planned without a shuffle because its records already run under this key, but one with key ${JSON.stringify(found)} came from a record with key ${JSON.stringify(key)}: an operator in between changed the key. Key by a function of your own there, which always shuffles`,
   )
 }

@@ -52,7 +52,7 @@ test('a validator that throws makes a dead letter too: one record must not stop 
   const throws = validator(() => {
     throw new Error('boom')
   })
-  assert.equal(reason('{}', source(throws)), 'invalid: its validator threw boom')
+  assert.equal(reason('{}', source(throws)), 'invalid: its validator threw Error: boom')
 })
 
 test('an asynchronous schema is refused by name', () => {
