@@ -63,7 +63,9 @@ async function conditionally(
     await call({ operation, resource, expected: isConditionFailure }, async ({ signal, meter }) => {
       meter.bytes += bytes
       try {
-        meter.writeUnits += (await send(signal)).ConsumedCapacity?.CapacityUnits ?? 0
+        // Not in one expression with the addition: that would add to what the meter said before the wait.
+        const { ConsumedCapacity } = await send(signal)
+        meter.writeUnits += ConsumedCapacity?.CapacityUnits ?? 0
       } catch (error) {
         // A failed condition is billed like the write, and its answer does not say how much that was.
         if (isConditionFailure(error)) meter.writeUnits += Math.max(1, Math.ceil(bytes / WRITE_UNIT_BYTES))

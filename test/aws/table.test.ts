@@ -123,4 +123,13 @@ describe('an upsert', () => {
     await store.upsert([{ pk: 'p', sk: 'a', v: 1, value: new Uint8Array(5000) }])
     assert.equal(meters.stats()['dynamodb.PutItem.writeUnits'], 10)
   })
+
+  test('counts what calls under way at the same time take, each', async () => {
+    const { store, meters } = open(async () => {
+      await new Promise(resolve => setTimeout(resolve, 1))
+      return { ConsumedCapacity: { CapacityUnits: 2 } }
+    })
+    await store.upsert(Array.from({ length: 50 }, (_, i) => ({ pk: 'p', sk: `${i}`, v: 1, value: undefined })))
+    assert.equal(meters.stats()['dynamodb.PutItem.writeUnits'], 100)
+  })
 })
