@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+test('nothing in the runtime but its AWS ports imports the SDK, so that no other bundle or start pays for it', () => {
+  const root = join(import.meta.dirname, '../..')
+  const importing = globSync('runtime/**/*.ts', { cwd: root }).filter(file =>
+    /from '(@aws-sdk|@smithy)\//.test(readFileSync(join(root, file), 'utf8')),
+  )
+  assert.ok(importing.length > 0)
+  assert.deepEqual(
+    importing.filter(file => !file.startsWith('runtime/aws/')),
+    [],
+  )
+  const ports = globSync('runtime/**/*.ts', { cwd: root }).filter(file => !file.startsWith('runtime/aws/'))
+  for (const file of ports) assert.doesNotMatch(readFileSync(join(root, file), 'utf8'), /from '.*\/aws\//, file)
+})
