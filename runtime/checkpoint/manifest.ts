@@ -49,7 +49,7 @@ export function manifestKey(run: string, checkpoint: number): string {
 }
 
 /** Checkpoints of a run that have a manifest, oldest first: decided or not. */
-export async function listManifests(blobs: Blobs, run: string): Promise<number[]> {
+export async function listManifests(blobs: Pick<Blobs, 'list'>, run: string): Promise<number[]> {
   const prefix = manifestsOf(run)
   const keys = await blobs.list(prefix)
   return keys.filter(k => k.endsWith('/_metadata')).map(k => Number(k.slice(prefix.length, prefix.length + DIGITS)))

@@ -7,7 +7,7 @@ import { checkStateDirectory } from './state-directory.ts'
 export const checkpoints: Command = {
   name: 'checkpoints',
   summary: 'List the checkpoints of a state directory',
-  description: `Lists the checkpoints that runs with --state DIR took, oldest first, with the reason why one failed.
+  description: `Lists the checkpoints that runs with --state DIR took, oldest first, with the reason why one failed, also while a run is on.
 From those that are kept, a run can start: millrace run FILE --from-snapshot DIR@N.`,
   positionals: [{ name: 'DIR', help: 'the state directory of a run' }],
   flags: { json: { help: 'Print the list as JSON' } },

@@ -6,7 +6,7 @@ import { checkStateDirectory } from './state-directory.ts'
 export const stateGet: Command = {
   name: 'state get',
   summary: "Show an operator's state for a key",
-  description: `Shows what the operator keeps for KEY, as of the last checkpoint, one line of JSON for each of its states. OPERATOR is its uid, or its id as millrace plan prints it.
+  description: `Shows what the operator keeps for KEY, as of the last checkpoint, one line of JSON for each of its states, also while a run is on. OPERATOR is its uid, or its id as millrace plan prints it.
 A KEY that reads as a number or as a tuple in JSON is looked up as that first, then as a string; '"42"', quotes included, is always a string.
 Exit code 1 if nothing is kept for that key.`,
   positionals: [

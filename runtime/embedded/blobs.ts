@@ -3,7 +3,7 @@ import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Blobs } from '../ports.ts'
 import { systemRandom } from './clock.ts'
-import { type Database, text } from './database.ts'
+import { type Database, type Meter, text } from './database.ts'
 import { StateCorruptError } from './errors.ts'
 
 /** Up to this size an object lies in the database; above, in a file of its own, written and synced off the main thread. */
@@ -12,13 +12,26 @@ const READ_TRIES_MAX = 100
 
 type Row = [data: Uint8Array | null, file: string | null, bytes: number]
 
+/** The keys alone: all that is needed of objects to see which there are. */
+export function listBlobs(db: Database, meter: Meter = db.meter('blobs.list')): Blobs['list'] {
+  const keys = db.prepare('select key from blobs where key >= ? order by key')
+  return prefix =>
+    db.call(meter, () => {
+      const found: string[] = []
+      for (const [key] of keys.iterate(text(prefix)) as unknown as Iterable<[string]>) {
+        if (!key.startsWith(prefix)) break
+        found.push(key)
+      }
+      return found
+    })
+}
+
 /**
  * A key's row is the object: a file counts from the moment a row names it, and its name is never used again. The row and everything
  * else committed therefore go back to the same moment after a power loss, and no key ever has to be a legal file name.
  */
 export function embeddedBlobs(db: Database): Blobs & { settle(): Promise<void> } {
   const read = db.prepare('select data, file, bytes from blobs where key = ?')
-  const keys = db.prepare('select key from blobs where key >= ? order by key')
   const insert = db.prepare('insert into blobs (key, data, file, bytes) values (?, ?, ?, ?) on conflict do nothing')
   const replace = db.prepare('insert or replace into blobs (key, data, file, bytes) values (?, ?, ?, ?)')
   const remove = db.prepare('delete from blobs where key = ?')
@@ -74,15 +87,7 @@ export function embeddedBlobs(db: Database): Blobs & { settle(): Promise<void> }
         missing = file!
       }
     },
-    list: prefix =>
-      db.call(meters.list, () => {
-        const found: string[] = []
-        for (const [key] of keys.iterate(text(prefix)) as unknown as Iterable<[string]>) {
-          if (!key.startsWith(prefix)) break
-          found.push(key)
-        }
-        return found
-      }),
+    list: listBlobs(db, meters.list),
     delete: key =>
       db.call(meters.delete, () => {
         const old = row(key)?.[1]

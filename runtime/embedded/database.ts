@@ -1,5 +1,5 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { closeDirectory, openDirectory } from './directory.ts'
+import type { StatementSync } from 'node:sqlite'
+import { type Connection, openDirectory, readDirectory } from './directory.ts'
 import { PortArgumentError, StateClosedError, StateCorruptError, StateUnavailableError } from './errors.ts'
 import { createSchema } from './schema.ts'
 import { Code, openSqlite, sqliteCode } from './sqlite.ts'
@@ -33,7 +33,16 @@ export interface Database {
 }
 
 export function openDatabase(directory: string | undefined): Database {
-  const db = directory === undefined ? openMemory() : openDirectory(directory)
+  return database(directory, directory === undefined ? openMemory() : openDirectory(directory))
+}
+
+/** For reading beside the process that has the directory open, as of now; writing fails. Undefined when there is no store. */
+export function readDatabase(directory: string): Database | undefined {
+  const connection = readDirectory(directory)
+  return connection && database(directory, connection)
+}
+
+function database(directory: string | undefined, { db, close }: Connection): Database {
   const meters = new Map<string, Meter>()
   const begin = db.prepare('begin immediate')
   const commit = db.prepare('commit')
@@ -89,8 +98,7 @@ export function openDatabase(directory: string | undefined): Database {
     close() {
       if (!open) return
       open = false
-      if (directory === undefined) db.close()
-      else closeDirectory(directory, db)
+      close()
     },
     stats() {
       const flat: Record<string, number> = {}
@@ -104,11 +112,11 @@ export function openDatabase(directory: string | undefined): Database {
 }
 
 /** SQLite's pages are malloc'd: state in memory is bounded by the machine, not by V8's heap. */
-function openMemory(): DatabaseSync {
+function openMemory(): Connection {
   const db = openSqlite(':memory:')
   db.exec('pragma temp_store = memory')
   createSchema(db)
-  return db
+  return { db, close: db.close.bind(db) }
 }
 
 function turnTaking() {

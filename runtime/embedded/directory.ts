@@ -25,27 +25,37 @@ const WAL_BYTES = 64 << 20
 const CACHE_KIB = 4 << 10
 /** Bridges the moment between a kill and the kernel's release of the lock. */
 const LOCK_WAIT_MS = 200
+/** Those who read hold a database up when they are the first to open it after a kill, and replay its log. */
+const BUSY_MS = 5000
 /** Up to this size a database is read through when it's opened: about 50 ms. */
 const CHECKED_BYTES_MAX = 64 << 20
+
+/** A store's connection. */
+export interface Connection {
+  readonly db: DatabaseSync
+  close(): void
+}
 
 /**
  * Opens the store in `directory`, making it if there is none, and holds its lock until closed.
  *
- * The lock is SQLite's own (an fcntl lock on the file), so that it dies with the process; `owner.json` is only there
- * to say who it is. POSIX drops a process's locks on a file when *any* of its descriptors is closed: nothing here may open state.db.
+ * `owner.json` is only there to say who holds it. POSIX drops a process's locks on a file when *any* of its descriptors is closed: nothing here
+ * may open state.db or its lock.
  */
-export function openDirectory(directory: string): DatabaseSync {
+export function openDirectory(directory: string): Connection {
   makeDirectory(directory)
   const file = join(directory, 'state.db')
-  if (!existsSync(file)) create(directory, file)
+  let lock: DatabaseSync | undefined
   let db: DatabaseSync | undefined
   try {
-    db = openSqlite(file, LOCK_WAIT_MS)
-    db.exec('pragma locking_mode = exclusive')
+    lock = openLock(directory)
+    if (!existsSync(file)) create(directory, file)
+    db = openSqlite(file, { busyMsMax: BUSY_MS })
     check(directory, file, db)
     configure(db)
   } catch (error) {
     db?.close()
+    lock?.close()
     throw named(directory, error)
   }
   writeFileSync(
@@ -53,12 +63,47 @@ export function openDirectory(directory: string): DatabaseSync {
     JSON.stringify({ pid: process.pid, host: hostname(), since: Date.now() } satisfies Owner),
   )
   for (const name of readdirSync(directory)) if (name.startsWith('new-')) rmSync(join(directory, name), { force: true })
-  return db
+  const connections = [db, lock]
+  return {
+    db,
+    close() {
+      rmSync(join(directory, 'owner.json'), { force: true })
+      for (const connection of connections) connection.close()
+    },
+  }
 }
 
-export function closeDirectory(directory: string, db: DatabaseSync): void {
-  rmSync(join(directory, 'owner.json'), { force: true })
-  db.close()
+/**
+ * The store in `directory` as it is now, for reading, whoever has it open: all reads see one moment. Makes nothing; undefined when there is no store.
+ */
+export function readDirectory(directory: string): Connection | undefined {
+  const file = join(directory, 'state.db')
+  if (!existsSync(file)) return undefined
+  let db: DatabaseSync | undefined
+  try {
+    db = openSqlite(file, { busyMsMax: BUSY_MS, readOnly: true })
+    checkFormat(directory, file, db)
+    db.exec('begin')
+    return { db, close: db.close.bind(db) }
+  } catch (error) {
+    db?.close()
+    throw named(directory, error)
+  }
+}
+
+/**
+ * Who holds this has the directory: an fcntl lock, by way of SQLite, so that it dies with the process. It is not that of state.db itself, which would
+ * keep out those who only want to read.
+ */
+function openLock(directory: string): DatabaseSync {
+  const lock = openSqlite(join(directory, 'state.lock'), { busyMsMax: LOCK_WAIT_MS })
+  try {
+    lock.exec('begin exclusive')
+    return lock
+  } catch (error) {
+    lock.close()
+    throw error
+  }
 }
 
 /** Made under another name and linked into place: a state.db is complete from its first moment, so an empty one is damage. */
@@ -79,6 +124,13 @@ function create(directory: string, file: string): void {
 }
 
 function check(directory: string, file: string, db: DatabaseSync): void {
+  checkFormat(directory, file, db)
+  if (statSync(file).size > CHECKED_BYTES_MAX) return
+  const finding = db.prepare('pragma quick_check(1)').get()?.quick_check
+  if (finding !== 'ok') throw new StateCorruptError(directory, String(finding))
+}
+
+function checkFormat(directory: string, file: string, db: DatabaseSync): void {
   const application = db.prepare('pragma application_id').get()?.application_id
   if (application !== APPLICATION_ID) {
     if (statSync(file).size < PAGE_BYTES) throw new StateCorruptError(directory, 'state.db was cut off')
@@ -86,9 +138,6 @@ function check(directory: string, file: string, db: DatabaseSync): void {
   }
   const format = db.prepare('pragma user_version').get()?.user_version
   if (format !== FORMAT) throw new StateFormatError(directory, `its format is ${format}, this version reads format ${FORMAT}`)
-  if (statSync(file).size > CHECKED_BYTES_MAX) return
-  const finding = db.prepare('pragma quick_check(1)').get()?.quick_check
-  if (finding !== 'ok') throw new StateCorruptError(directory, String(finding))
 }
 
 /** synchronous = normal: one process's death loses nothing; a power loss loses the newest commits, never an older one. */

@@ -2,11 +2,14 @@ import { decisions } from '../checkpoint/decision.ts'
 import { listManifests } from '../checkpoint/manifest.ts'
 import { MillraceError } from '../errors.ts'
 import { canonicalKey, type Key, type KeyPart } from '../graph/key.ts'
-import type { Ports } from '../ports.ts'
+import type { Blobs, Ports } from '../ports.ts'
 import { entryPk, fromSortable } from '../state/address.ts'
 import { unpack } from '../state/codec.ts'
+import { listBlobs } from './blobs.ts'
+import { readDatabase } from './database.ts'
+import { embeddedLog } from './log.ts'
 import { type RunMeta, readRun } from './meta.ts'
-import { openEmbedded } from './ports.ts'
+import { embeddedStore } from './store.ts'
 
 export interface CheckpointInfo {
   readonly n: number
@@ -24,7 +27,7 @@ export interface CheckpointInfo {
 
 /**
  * The checkpoints of a state directory, oldest first.
- * @throws MillraceError when the directory holds no run, or another process has it open
+ * @throws MillraceError when the directory holds no run
  */
 export async function listCheckpoints(directory: string): Promise<CheckpointInfo[]> {
   return withRun(directory, async (ports, meta) => {
@@ -72,7 +75,7 @@ export async function getState(directory: string, query: StateQuery): Promise<{ 
   })
 }
 
-async function mapEntries(ports: Ports, pk: string, name: string): Promise<[KeyPart, unknown][]> {
+async function mapEntries(ports: Readable, pk: string, name: string): Promise<[KeyPart, unknown][]> {
   const entries: [KeyPart, unknown][] = []
   const prefix = `m|${name}|`
   for (let from = prefix; ; ) {
@@ -103,13 +106,22 @@ function statesOf(meta: RunMeta, query: StateQuery): { name: string; primitive: 
   return chosen
 }
 
-async function withRun<T>(directory: string, work: (ports: Ports, meta: RunMeta) => Promise<T>): Promise<T> {
-  const ports = await openEmbedded({ directory })
+/** What can be read beside a process that has the directory open. */
+interface Readable extends Pick<Ports, 'log' | 'store'> {
+  readonly blobs: Pick<Blobs, 'list'>
+}
+
+async function withRun<T>(directory: string, work: (ports: Readable, meta: RunMeta) => Promise<T>): Promise<T> {
+  const db = readDatabase(directory)
+  if (db === undefined) throw new MillraceError(`${directory} holds no run`)
   try {
+    const ports = { log: embeddedLog(db), store: embeddedStore(db), blobs: { list: listBlobs(db) } }
     const meta = await readRun(ports)
     if (meta === undefined) throw new MillraceError(`${directory} holds no run`)
     return await work(ports, meta)
+  } catch (error) {
+    throw db.named(error)
   } finally {
-    await ports.close()
+    db.close()
   }
 }

@@ -19,8 +19,9 @@ function load(): typeof import('node:sqlite') {
 
 const sqlite = load()
 
-export function openSqlite(file: string, busyMsMax = 0): DatabaseSync {
-  return new sqlite.DatabaseSync(file, { timeout: busyMsMax })
+/** `busyMsMax`: how long a statement waits for another's lock. */
+export function openSqlite(file: string, { busyMsMax = 0, readOnly = false } = {}): DatabaseSync {
+  return new sqlite.DatabaseSync(file, { timeout: busyMsMax, readOnly })
 }
 
 /** SQLite's primary result code of an error; undefined for errors that aren't SQLite's. */

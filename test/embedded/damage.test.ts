@@ -104,7 +104,7 @@ describe('an embedded state directory that cannot be trusted is refused by name,
     await ports.blobs.delete('large')
     await ports.close()
     assert.deepEqual(await readdir(join(directory, 'blobs')), [])
-    assert.deepEqual((await readdir(directory)).sort(), ['blobs', 'state.db'])
+    assert.deepEqual((await readdir(directory)).sort(), ['blobs', 'state.db', 'state.lock'])
   })
 
   test('calls on closed ports are refused', async () => {
