@@ -4,6 +4,8 @@ import { S3Client } from '@aws-sdk/client-s3'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 
 const CONNECT_MS_MAX = 3_000
+/** A few port calls at a time, each with its lanes (concurrency.ts). The SDK's default would have them queue, and warn about it. */
+const CONNECTIONS_MAX = 128
 
 export interface ClientOptions {
   /** Default: as the SDK finds it (AWS_REGION, profile). */
@@ -27,13 +29,17 @@ export interface Clients {
  * calls wait when its one connection dies.
  */
 export function openClients({ region, endpoint, credentials }: ClientOptions): Clients {
-  const requestHandler = new NodeHttpHandler({ connectionTimeout: CONNECT_MS_MAX })
+  const requestHandler = new NodeHttpHandler({
+    connectionTimeout: CONNECT_MS_MAX,
+    httpAgent: { keepAlive: true, maxSockets: CONNECTIONS_MAX },
+    httpsAgent: { keepAlive: true, maxSockets: CONNECTIONS_MAX },
+  })
   // Tries are call.ts's business.
   const common = { region, endpoint, credentials, requestHandler, maxAttempts: 1 }
-  const custom = endpoint !== undefined || process.env.AWS_ENDPOINT_URL !== undefined
+  const elsewhere = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL
   const kinesis = new KinesisClient(common)
   const dynamodb = new DynamoDBClient(common)
-  const s3 = new S3Client({ ...common, forcePathStyle: custom })
+  const s3 = new S3Client({ ...common, forcePathStyle: elsewhere !== undefined })
   const close = () => {
     for (const client of [kinesis, dynamodb, s3]) client.destroy()
   }
