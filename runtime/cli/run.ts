@@ -7,6 +7,7 @@ import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { type Bindings, bind } from './bindings.ts'
 import type { Arguments, Command } from './command.ts'
+import { type Unread, unread } from './ended.ts'
 import { directoryAsUsage, UsageError } from './error.ts'
 import { loadGraph } from './load.ts'
 import { positiveInteger } from './parse.ts'
@@ -23,9 +24,12 @@ export const run: Command = {
   description: `Runs the pipeline that FILE exports, in this process. Sources and sinks go by the names that the pipeline gives them; --source, --sink and --out
 put NDJSON files in their place. A bounded input ends the run by itself: everything fires, a final checkpoint is taken, exit code 0.
 Several files of one source are read side by side, one subtask each: how lines are dealt out to files can decide which of them come too late.
-With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths.
+With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths. A file that was read to its end
+has ended for that run: what is added to it later is not read, and the summary says so.
 With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input. The one it comes from stays as it is, unless --state
 names the same directory, which then goes back to it. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
+With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
+that have changed since (all, if nothingToRead). The fields are those of RunSummary in runtime/embedded/run-options.ts.
 Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
   positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
   flags: {
@@ -68,7 +72,7 @@ async function runPipeline(args: Arguments): Promise<number> {
   const summary = await directoryAsUsage(() =>
     runWithProgress(graph, { ...options, sources: bindings.sources, sinks: bindings.sinks }),
   )
-  report(summary, bindings, args.has('json'))
+  report(summary, await unread(summary, graph, bindings.sources), bindings, args.has('json'))
   return 0
 }
 
@@ -128,9 +132,9 @@ async function runWithProgress(graph: LogicalGraph, options: RunOptions): Promis
   }
 }
 
-function report(summary: RunSummary, { targets }: Bindings, json: boolean): void {
+function report(summary: RunSummary, left: readonly Unread[], { targets }: Bindings, json: boolean): void {
   // With a sink on standard output, only the results belong there.
   const printed = Object.values(targets).includes('-') && !json
   const out = printed ? process.stderr : process.stdout
-  out.write(json ? summaryJson(summary) : summaryText(summary, targets))
+  out.write(json ? summaryJson(summary, left) : summaryText(summary, targets, left))
 }

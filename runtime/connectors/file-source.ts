@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import { normalize } from 'node:path'
 import { ConnectorError, fileReason } from './error.ts'
+import { changedSince } from './file-change.ts'
 import { openLines, STDIN } from './line-reader.ts'
 import type { SourceConnector } from './source.ts'
 
@@ -28,6 +29,9 @@ export function fileSource(paths: readonly string[]): SourceConnector {
     },
     async open(split) {
       return openLines(split)
+    },
+    async changed(split, position) {
+      return split === STDIN ? undefined : changedSince(split, Number(position.offset))
     },
     describe: () =>
       `file ${splits.length > 3 ? `${splits.slice(0, 3).join(', ')} and ${splits.length - 3} more` : splits.join(', ')}`,

@@ -27,6 +27,8 @@ export interface SourceConnector {
   /** Names of the splits, stable over restarts. */
   splits(): Promise<readonly string[]>
   open(split: string): Promise<SplitReader>
+  /** What has come to a split, or changed in it, since it ended at `position`, in words ("it has 20 bytes more"); undefined: nothing, as far as can be seen. */
+  changed?(split: string, position: SourcePosition): Promise<string | undefined>
   /** For the plan. */
   describe(): string
 }

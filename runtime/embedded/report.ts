@@ -3,7 +3,7 @@ import { type Counts, emptyHead } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { Checkpointer } from './checkpointer.ts'
 import type { MeteredStreams } from './meter.ts'
-import type { Progress, RunSummary } from './run-options.ts'
+import type { EndedSplit, Progress, RunSummary, RunTotals } from './run-options.ts'
 import { Signal } from './signal.ts'
 import type { Worker } from './workers.ts'
 
@@ -19,6 +19,7 @@ export class Report {
   private readonly startedAt: number
   /** Counts as this process found them: its own are beyond. */
   private readonly before = new Map<Worker, Counts>()
+  private readonly endedBefore: EndedSplit[] = []
   private readonly lastSeen = new Map<Worker, Counts>()
 
   constructor(
@@ -39,23 +40,22 @@ export class Report {
   }
 
   start(): void {
-    for (const w of this.workers) this.before.set(w, w.subtask.current?.head.fields.counts ?? emptyHead.counts)
+    for (const w of this.workers) {
+      const fields = w.subtask.current?.head.fields
+      this.before.set(w, fields?.counts ?? emptyHead.counts)
+      const source = w.subtask.at.stage.source?.source?.name
+      if (source === undefined || !fields?.sourceDone) continue
+      this.endedBefore.push({ source, split: this.topology.splitOf(source, w.subtask.shard), position: fields.source })
+    }
   }
 
   progress(): Progress {
-    const sum = { events: 0, deadLetters: 0, late: 0, results: 0 }
     let watermark = Number.POSITIVE_INFINITY
-    for (const w of this.workers) {
-      const counts = this.since(w)
-      if (w.subtask.at.stage.source !== undefined) sum.events += counts.recordsIn
-      sum.deadLetters += counts.deadLetters
-      sum.late += counts.late
-      sum.results += counts.results
+    for (const w of this.workers)
       watermark = Math.min(watermark, w.subtask.current?.head.fields.watermark ?? Number.NEGATIVE_INFINITY)
-    }
     const { completed, failed, last } = this.checkpointer
     return {
-      ...sum,
+      ...this.totals(w => this.since(w)),
       watermark,
       backlogBytes: this.streams.backlogBytes,
       checkpoints: { completed, failed, last },
@@ -83,13 +83,44 @@ export class Report {
       }
     }
     const { pipeline, run } = this.topology
+    const { endedBefore } = this
+    const nothingToRead = this.workers.filter(w => w.subtask.at.stage.source !== undefined).length === endedBefore.length
     const firstDeadLetter = this.workers.find(w => w.subtask.firstDeadLetter !== undefined)?.subtask.firstDeadLetter
-    return { ...this.progress(), firstDeadLetter, outcome, pipeline, run, resumed: this.resumed, stages, sinks }
+    return {
+      ...this.progress(),
+      firstDeadLetter,
+      outcome,
+      pipeline,
+      run,
+      resumed: this.resumed,
+      total: this.totals(w => this.now(w)),
+      endedBefore,
+      nothingToRead,
+      stages,
+      sinks,
+    }
+  }
+
+  private totals(countsOf: (worker: Worker) => Counts): RunTotals {
+    const sum = { events: 0, deadLetters: 0, late: 0, results: 0 }
+    for (const w of this.workers) {
+      const counts = countsOf(w)
+      if (w.subtask.at.stage.source !== undefined) sum.events += counts.recordsIn
+      sum.deadLetters += counts.deadLetters
+      sum.late += counts.late
+      sum.results += counts.results
+    }
+    return sum
+  }
+
+  private now(worker: Worker): Counts {
+    const now = worker.subtask.current?.head.fields.counts ?? this.lastSeen.get(worker) ?? emptyHead.counts
+    this.lastSeen.set(worker, now)
+    return now
   }
 
   private since(worker: Worker): Counts {
-    const now = worker.subtask.current?.head.fields.counts ?? this.lastSeen.get(worker) ?? emptyHead.counts
-    this.lastSeen.set(worker, now)
+    const now = this.now(worker)
     const before = this.before.get(worker) ?? emptyHead.counts
     const diff = (field: keyof Counts) => now[field] - before[field]
     return {

@@ -1,5 +1,5 @@
 import type { Sink } from '../connectors/sink.ts'
-import type { SourceConnector } from '../connectors/source.ts'
+import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
 import type { DeadLetterNote } from '../stage/subtask.ts'
 
 /** How the embedded engine runs a pipeline. */
@@ -56,6 +56,18 @@ export interface Progress {
   readonly elapsedMs: number
 }
 
+/** Records of a run: taken by sources, made dead letters, dropped as late, and handed to sinks. */
+export type RunTotals = Pick<Progress, 'events' | 'deadLetters' | 'late' | 'results'>
+
+/** A split that an earlier process had read to its end: nothing of it was read now, and nothing ever will be. */
+export interface EndedSplit {
+  readonly source: string
+  readonly split: string
+  /** Where it was then: what its connector makes of it. */
+  readonly position: SourcePosition | undefined
+}
+
+/** The counts are those of this process, but for `total`. */
 export interface RunSummary extends Progress {
   /** finished: the bounded input is through, everything fired, final checkpoint taken. stopped: by the signal. */
   readonly outcome: 'finished' | 'stopped'
@@ -63,6 +75,12 @@ export interface RunSummary extends Progress {
   readonly run: string
   /** True: this run went on from a state directory. */
   readonly resumed: boolean
+  /** Since the run began, in all the processes that it has had; the same as the counts here unless `resumed`. */
+  readonly total: RunTotals
+  /** Splits that had ended before this process began. */
+  readonly endedBefore: readonly EndedSplit[]
+  /** No split was left to be read: all of them are in `endedBefore`. */
+  readonly nothingToRead: boolean
   readonly stages: readonly {
     readonly id: string
     readonly subtasks: number

@@ -95,6 +95,9 @@ const SUMMARY: RunSummary = {
   pipeline: 'shop',
   run: 'r1',
   resumed: true,
+  total: { events: 12_000, deadLetters: 3, late: 1, results: 90 },
+  endedBefore: [],
+  nothingToRead: false,
   stages: [{ id: 'clicks', subtasks: 2, commits: 10, recordsIn: 5000, recordsOut: 4998 }],
   sinks: { trending: 40 },
 }
@@ -102,10 +105,15 @@ const SUMMARY: RunSummary = {
 test('the summary, for people and for programs', () => {
   const text = summaryText(SUMMARY, { trending: 'out/trending.ndjson' })
   assert.match(text, /^shop finished \(resumed\) after 2\.0 s\n/)
-  assert.match(text, /5,000 \(2\.50 k\/s\)\n/)
-  assert.match(text, /dead letters {2}2, the first: invalid: user: a string is needed \(views\.ndjson, up to line 3\)\n/)
-  assert.match(summaryText({ ...SUMMARY, deadLetters: 1 }, {}), /dead letters {2}1: invalid: user/)
-  assert.match(text, /sink trending: 40 records to out\/trending\.ndjson\n/)
+  assert.match(text, /12,000 since the run began, 5,000 in this process \(2\.50 k\/s\)\n/)
+  assert.match(
+    text,
+    /dead letters {2}3 since the run began, 2 in this process, the first: invalid: user: a string is needed \(views\.ndjson, up to line 3\)\n/,
+  )
+  assert.match(text, /results +90 since the run began, 0 in this process\n/)
+  const first: RunSummary = { ...SUMMARY, resumed: false, deadLetters: 1, total: { ...SUMMARY.total, deadLetters: 1 } }
+  assert.match(summaryText(first, {}), /events {8}5,000 \(2\.50 k\/s\)\n[\s\S]*dead letters {2}1: invalid: user/)
+  assert.match(text, /sink trending: 40 records in this process to out\/trending\.ndjson\n/)
   assert.match(text, /clicks +2 +10 +5,000 +4,998\n$/)
   const json = JSON.parse(summaryJson(SUMMARY))
   assert.deepEqual([json.watermark, json.outcome, json.sinks.trending], [null, 'finished', 40])
