@@ -2,7 +2,7 @@
  * The frame codec alone: encode with zstd, decode to objects, one core. Prints records/s and bytes/record for three kinds of
  * records. It does not measure the streams, nor user code, nor garbage collection of records that live long.
  *
- * Run: node bench/frames.ts [seconds per measurement, default 1]
+ * Run: npx node bench/frames.ts [seconds per measurement, default 1]
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'

@@ -10,7 +10,7 @@ const LINES_A_CHUNK = 500
 
 const help = `Traffic of a shop for the recommendation example, as NDJSON.
 
-  node examples/recommendations/generator.ts [--out FILE] [options]
+  npx node examples/recommendations/generator.ts [--out FILE] [options]
 
   --out FILE       where to write, gzipped if it ends in .gz   (standard output)
   --users N        how many users                              (${defaults.users})

@@ -85,7 +85,7 @@ function reply(response: ServerResponse, status: number, body: Buffer): void {
 
 const help = `The models of the recommendation example behind HTTP.
 
-  node examples/recommendations/models/server.ts [--port N] [--latency MS] [--failure-rate 0..1] [--seed N]
+  npx node examples/recommendations/models/server.ts [--port N] [--latency MS] [--failure-rate 0..1] [--seed N]
 
 MODELS_LATENCY_MS, MODELS_FAILURE_RATE and MODELS_SEED are the defaults of the last three.`
 
