@@ -96,10 +96,17 @@ test('checkpoints and state can be read while a run is on, and after it was kill
 })
 
 test('what is no state directory is not made one by looking at it', async () => {
-  const cwd = directoryWith({ 'some.txt': '' })
-  const { code, err } = await millrace(['checkpoints', '.'], { cwd })
-  assert.deepEqual([code, err], [2, 'millrace: . holds no run\n'])
-  assert.deepEqual(readdirSync(cwd), ['some.txt'])
+  const cwd = directoryWith({ 'totals.ts': TOTALS, 'events.ndjson': '' })
+  const run = ['run', 'totals.ts', '--source', 'events=events.ndjson', '--out', 'o']
+  for (const args of [
+    ['checkpoints', '.'],
+    ['state', 'get', '.', 'total', 'u1'],
+    [...run, '--from-snapshot', '.'],
+  ]) {
+    const { code, err } = await millrace(args, { cwd })
+    assert.deepEqual([code, err], [2, 'millrace: . holds no run: no millrace run --state has used it\n'])
+    assert.deepEqual(readdirSync(cwd).sort(), ['events.ndjson', 'totals.ts'])
+  }
 })
 
 test('a state directory that can not be gone on from is a wrong argument, told in one sentence', async () => {
