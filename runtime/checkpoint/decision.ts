@@ -25,10 +25,23 @@ export async function decisionOf(log: CommitLog, run: string, checkpoint: number
   return bytes === undefined ? undefined : unpack<Decision>(bytes)
 }
 
-/** All decisions of a run, oldest first. */
+/** So many decisions stay, which is what `millrace checkpoints` can list. */
+const KEPT = 200
+
+/** Deletes old decisions, so that a run that takes a checkpoint each second does not read more and more. */
+export async function trimDecisions(log: CommitLog, run: string, last: number): Promise<void> {
+  const name = decisionsLog(run)
+  const [floor, wanted] = [await log.floor(name), last - KEPT]
+  // Now and then: each time takes two calls.
+  if (wanted < floor + KEPT / 4) return
+  await log.raiseFloor(name, wanted)
+  await log.expire(name, floor, wanted)
+}
+
+/** The decisions of a run, oldest first: all that are kept. */
 export async function decisions(log: CommitLog, run: string): Promise<{ checkpoint: number; decision: Decision }[]> {
   const all: { checkpoint: number; decision: Decision }[] = []
-  for (let from = 1; ; ) {
+  for (let from = Math.max(1, await log.floor(decisionsLog(run))); ; ) {
     const page = await log.range(decisionsLog(run), from, 500)
     for (const { version, item } of page) all.push({ checkpoint: version, decision: unpack<Decision>(item) })
     if (page.length < 500) return all

@@ -2,7 +2,7 @@ import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { channelsOf, chunksOf, segmentsOf } from './blob-names.ts'
 import type { Part } from './cut.ts'
-import { decisionOf } from './decision.ts'
+import { decisionOf, trimDecisions } from './decision.ts'
 import { listManifests, manifestKey, readManifest } from './manifest.ts'
 import { readMarker } from './marker.ts'
 
@@ -17,6 +17,7 @@ const PAGE = 200
  */
 export async function retain(topology: Topology, checkpoint: number, parts: readonly Part[], ports: Ports): Promise<void> {
   const named = await retainManifests(topology, checkpoint, ports)
+  await trimDecisions(ports.log, topology.run, checkpoint)
   for (const part of parts) {
     const floor = await expireLog(part, ports)
     // What is not named by then never will be: the next checkpoint's blobs carry a higher number.

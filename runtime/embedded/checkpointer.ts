@@ -23,6 +23,7 @@ export class Checkpointer {
   private readonly folding: Exclusive
   private readonly ended: () => boolean
   private readonly progress = new Signal()
+  /** Notable ones, and as they were when the last complete checkpoint began. */
   private commits = 0
   private commitsAtLast = -1
   /** Folds of the last checkpoint, whose tombstones the next one sweeps. */
@@ -36,9 +37,9 @@ export class Checkpointer {
     this.ended = ended
   }
 
-  /** Told of every commit: the hint that an ack may be in. */
-  committed(): void {
-    this.commits++
+  /** Told of every commit: the hint that an ack may be in. `notable`: there was more in it than watermarks and barriers. */
+  committed(notable: boolean): void {
+    if (notable) this.commits++
     this.progress.announce()
   }
 
@@ -49,9 +50,9 @@ export class Checkpointer {
 
   /** A checkpoint that an earlier process began and did not decide was interrupted, and never will be complete: sources refuse its number now (D3). */
   async forget(): Promise<void> {
-    const decided = (await decisions(this.ports.log, this.topology.run)).findLast(() => true)
-    this.last =
-      (await decisions(this.ports.log, this.topology.run)).findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
+    const all = await decisions(this.ports.log, this.topology.run)
+    const decided = all.at(-1)
+    this.last = all.findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
     const begun = Math.max(0, ...this.workers.map(w => w.subtask.current?.working.lastCut ?? 0))
     for (let n = (decided?.checkpoint ?? 0) + 1; n <= begun; n++) {
       const now = this.ports.clock.now()
@@ -91,8 +92,8 @@ export class Checkpointer {
     await this.sweep(materialised)
     this.completed++
     this.last = start.checkpoint
-    // Its own cuts are commits too: what counts is whether anything else came.
-    this.commitsAtLast = this.commits === before + this.workers.length ? this.commits : -1
+    // What came while it was under way may lie behind its cuts.
+    this.commitsAtLast = before
     return true
   }
 

@@ -129,7 +129,7 @@ class Run {
     for (const at of topology.stages) {
       const source = at.stage.source?.source
       for (let shard = 0; shard < at.parallelism; shard++) {
-        const subtask = new Subtask(topology, at, shard, metered, limits, s => this.onCommit(s))
+        const subtask = new Subtask(topology, at, shard, metered, limits, (s, notable) => this.onCommit(s, notable))
         this.workers.push(
           source === undefined
             ? stageWorker(subtask, topology.stream(at.stage.index), this.shared)
@@ -225,8 +225,8 @@ class Run {
 
   private commits = 0
 
-  private onCommit(subtask: Subtask): void | Promise<void> {
-    this.checkpointer.committed()
+  private onCommit(subtask: Subtask, notable: boolean): void | Promise<void> {
+    this.checkpointer.committed(notable)
     this.report.changed.announce()
     for (const consumer of this.topology.consumersOf(subtask.at.stage.index)) {
       for (const w of this.workers) if (w.subtask.at.stage.index === consumer) w.signal.announce()
@@ -298,7 +298,7 @@ class Run {
   private wakeAll(): void {
     for (const w of this.workers) w.signal.announce()
     this.report.changed.announce()
-    this.checkpointer.committed()
+    this.checkpointer.committed(false)
   }
 }
 

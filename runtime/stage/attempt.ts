@@ -47,11 +47,12 @@ export class Attempt {
   private readonly ports: Ports
   private readonly live: Live
   private readonly limits: AttemptLimits
-  private readonly onCommit: () => void | Promise<void>
+  private readonly onCommit: (notable: boolean) => void | Promise<void>
   private readonly startedAt: number
   private records = 0
   private timers = 0
   private touched = false
+  private notable = false
   private idle = false
   private kept: { -readonly [K in keyof KeptFrame]: KeptFrame[K] }[] = []
 
@@ -62,7 +63,7 @@ export class Attempt {
     ports: Ports,
     live: Live,
     limits: AttemptLimits,
-    onCommit: () => void | Promise<void>,
+    onCommit: (notable: boolean) => void | Promise<void>,
   ) {
     this.onCommit = onCommit
     this.topology = topology
@@ -84,6 +85,12 @@ export class Attempt {
 
   /** There is something to commit though no record was taken. */
   touch(): void {
+    this.touched = true
+    this.notable = true
+  }
+
+  /** A frame was taken. If there is nothing but watermarks and barriers in it, no checkpoint is needed for that. */
+  tookFrame(): void {
     this.touched = true
   }
 
@@ -169,7 +176,7 @@ export class Attempt {
     live.head = step(live.head, this.version, item)
     live.checkedAt = this.ports.clock.now()
     markCommitted(live.chain.keyed, this.version)
-    const wait = this.onCommit()
+    const wait = this.onCommit(this.notable || this.records > 0 || this.timers > 0 || this.idle)
     if (wait !== undefined) await wait
   }
 
@@ -198,6 +205,7 @@ export class Attempt {
         if (sink.operator.written === 0 && cut === undefined) return
         this.checkDeadline()
         this.live.working.counts.results += sink.operator.written
+        if (sink.operator.written > 0) this.notable = true
         sink.operator.written = 0
         const state = await sink.operator.writer.flush({ ...commit, operatorId: sink.operatorId }, cut)
         if (state !== undefined) this.live.sinkStates.set(sink.index, state)

@@ -50,7 +50,7 @@ export class Subtask {
   private readonly ports: Ports
   private readonly limits: AttemptLimits
   private readonly decisions: Decisions
-  private readonly onCommit: () => void | Promise<void>
+  private readonly onCommit: (notable: boolean) => void | Promise<void>
   private live: Live | undefined
   private attempt: Attempt | undefined
   private generator: WatermarkGenerator | undefined
@@ -63,9 +63,9 @@ export class Subtask {
     shard: number,
     ports: Ports,
     limits: AttemptLimits,
-    onCommit: (subtask: Subtask) => void | Promise<void> = () => {},
+    onCommit: (subtask: Subtask, notable: boolean) => void | Promise<void> = () => {},
   ) {
-    this.onCommit = () => onCommit(this)
+    this.onCommit = notable => onCommit(this, notable)
     this.topology = topology
     this.at = at
     this.shard = shard
@@ -257,7 +257,7 @@ export class Subtask {
     if (from > 0) cursor.skip(from)
     const keep = working.pendingFrom(header.producer)
     if (keep) this.attempt!.keepForAlignment(record.data, from)
-    this.attempt!.touch()
+    this.attempt!.tookFrame()
     working.idle.delete(header.producer)
     for (let type = cursor.next(); type >= 0; type = cursor.next()) {
       if (type === ENTRY_RECORD) {
@@ -285,7 +285,7 @@ export class Subtask {
     live.working.position = { seq, offset: cursor.offset }
     if (kept !== undefined) this.attempt!.endKept(cursor.offset)
     await this.commitAndGoOn(live)
-    this.attempt!.touch() // the frame's end has to be committed too, even if no record is left in it (A7)
+    this.attempt!.tookFrame() // the frame's end has to be committed too, even if no record is left in it (A7)
     if (kept !== undefined) this.attempt!.keepForAlignment(kept, cursor.offset)
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { decide, decisionOf } from '../../runtime/checkpoint/decision.ts'
+import { decide, decisionOf, decisions, trimDecisions } from '../../runtime/checkpoint/decision.ts'
 import { readMarker, writeMarker } from '../../runtime/checkpoint/marker.ts'
 import { materialise } from '../../runtime/checkpoint/materialise.ts'
 import { materialisePart } from '../../runtime/checkpoint/snapshot.ts'
@@ -205,4 +205,17 @@ test('E3, E5: a cold start that meets a checkpoint in the middle sees the state 
   await h.deliver(h.environment(1, 0, { ports: { ...h.ports, log: { ...h.ports.log, floor } } }))
   assert.ok(met)
   assert.deepEqual(h.results(), totalsOf(INPUT))
+})
+
+test('old decisions go, and what a checkpoint starts from stays', async () => {
+  const { h } = await aligning()
+  const done = { outcome: 'complete', startedAt: 0, decidedAt: 0, bytes: 0 } as const
+  for (let n = 1; n <= 600; n++) {
+    await decide(h.ports.log, 'run', n, done)
+    await trimDecisions(h.ports.log, 'run', n)
+  }
+  const kept = await decisions(h.ports.log, 'run')
+  assert.equal(kept.at(-1)?.checkpoint, 600)
+  assert.ok(kept.length >= 200 && kept.length <= 250, `${kept.length}`)
+  assert.equal((await startCheckpoint(h.topology, h.ports)).checkpoint, 601)
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
+import type { SourceConnector } from '../../runtime/connectors/source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { listCheckpoints } from '../../runtime/embedded/inspect.ts'
 import { customSink, fileSink, fileSource, monotonous, ndjson, pipeline, print } from '../../runtime/index.ts'
@@ -172,4 +173,37 @@ test('a run that can not start leaves no sink open', async () => {
   await assert.rejects(runEmbedded(app.graph(), { sources: { events }, chaining: true }), /refused/)
   await assert.rejects(runEmbedded(app.graph(), { sources: { events }, chaining: false, parallelism: 2 }), /refused/)
   assert.equal(open, 0)
+})
+
+test('a pipeline of several inputs that are silent takes no checkpoints', async () => {
+  const { events } = directory()
+  const silent = (): SourceConnector => ({
+    ...events,
+    async open(split) {
+      const reader = await events.open(split)
+      return { ...reader, read: async (position, limit) => ({ ...(await reader.read(position, limit)), done: false }) }
+    },
+  })
+  const app = pipeline('silent')
+  const [a, b] = ['a', 'b'].map(name => app.source(name, ndjson(Event), { time: e => e.at, watermark: monotonous() }))
+  a!
+    .union(b!)
+    .keyBy('key')
+    .dedup('at', { ttl: '1h' })
+    .sink('out', customSink({ name: 'none', open: () => ({ write() {} }) }))
+  const stop = new AbortController()
+  const completed: number[] = []
+  const run = runEmbedded(app.graph(), {
+    sources: { a: silent(), b: silent() },
+    parallelism: 2,
+    checkpointMs: 20,
+    signal: stop.signal,
+    onProgress: p => {
+      completed.push(p.checkpoints.completed)
+      if (completed.length === 8) stop.abort()
+    },
+  })
+  const { checkpoints } = await run
+  assert.ok(checkpoints.completed >= 1 && checkpoints.completed <= 5, `${completed}`)
+  assert.equal(completed[7], completed[3], `${completed}: it goes on though nothing comes`)
 })
