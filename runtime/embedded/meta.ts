@@ -57,6 +57,11 @@ export async function openRestored(ports: Ports, wanted: RunKind, make: (run: st
   return meta
 }
 
+/** Runs whose place in the directory another one has taken. */
+export async function formerRuns(ports: Ports): Promise<string[]> {
+  return (await ports.log.range(META, 1, RUNS_MAX)).slice(0, -1).map(({ item }) => unpack<RunMeta>(item).run)
+}
+
 export async function readRun(ports: Pick<Ports, 'log'>): Promise<RunMeta | undefined> {
   const last = (await ports.log.range(META, 1, RUNS_MAX)).at(-1)
   return last === undefined ? undefined : unpack<RunMeta>(last.item)

@@ -3,6 +3,7 @@ import type { Clock, Ports, Random } from '../ports.ts'
 import { embeddedBlobs } from './blobs.ts'
 import { systemClock, systemRandom } from './clock.ts'
 import { openDatabase } from './database.ts'
+import { forgetRun } from './forget.ts'
 import { embeddedLog } from './log.ts'
 import { memoryStreams } from './memory-streams.ts'
 import { embeddedStore } from './store.ts'
@@ -11,6 +12,8 @@ import { embeddedStreams } from './streams.ts'
 export interface EmbeddedPorts extends Ports {
   /** Where the state is durable, absolute; undefined: in memory. */
   readonly directory?: string
+  /** Deletes all that a run has left, when another has taken its place for good. */
+  forget(run: string): Promise<void>
   /** Waits for what is under way, then lets go of the directory. Calls made later are refused with StateClosedError. Idempotent. */
   close(): Promise<void>
   /** Calls and payload bytes so far, by port method: `streams.put.calls`, `streams.put.bytes`, `log.get.calls`, … */
@@ -49,7 +52,7 @@ export async function openEmbedded(options: EmbeddedOptions = {}): Promise<Embed
       await settle()
       db.close()
     }
-    return { ...ports, directory, close, stats: db.stats }
+    return { ...ports, directory, forget: run => forgetRun(db, blobs, run), close, stats: db.stats }
   } catch (error) {
     db.close()
     throw db.named(error)

@@ -4,7 +4,7 @@ import { newestComplete, restore, supersede } from '../checkpoint/restore.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
-import { checkKind, openRestored, type RunKind, type RunMeta, readRun } from './meta.ts'
+import { checkKind, formerRuns, openRestored, type RunKind, type RunMeta, readRun } from './meta.ts'
 import { type EmbeddedPorts, openEmbedded } from './ports.ts'
 import type { SnapshotOrigin } from './run-options.ts'
 
@@ -25,7 +25,11 @@ export async function restoreRun(
       `${ports.directory} holds a run already: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
     )
   }
-  if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, true)
+  if (inPlace) {
+    const meta = await restoreFrom(ports, ports, origin, wanted, topologyOf, true)
+    for (const run of await formerRuns(ports)) await ports.forget(run)
+    return meta
+  }
   const from = await openEmbedded({ directory: origin.directory })
   try {
     return await restoreFrom(ports, from, origin, wanted, topologyOf, false)

@@ -4,7 +4,7 @@ import { PortArgumentError } from './errors.ts'
 import { formatPosition, parsePosition } from './position.ts'
 
 /** Sequences per channel; 2^53 / 2^36 = 131,072 channels. */
-const SEQUENCE_SPAN = 2 ** 36
+export const SEQUENCE_SPAN = 2 ** 36
 const CHANNELS_MAX = 2 ** 53 / SEQUENCE_SPAN
 
 /** One shard of one stream. This process is the store's only writer, so the ends of a channel are known without asking it. */

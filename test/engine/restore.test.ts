@@ -10,6 +10,7 @@ import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { readRun, StateMismatchError } from '../../runtime/embedded/meta.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { RunOptions, RunSummary } from '../../runtime/embedded/run-options.ts'
+import { openSqlite } from '../../runtime/embedded/sqlite.ts'
 import { generate, scratch, sortedLines, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
 
@@ -63,6 +64,32 @@ async function retained(directory: string): Promise<number[]> {
   }
 }
 
+/** Nothing of a run that was gone back behind stays. */
+async function onlyOneRun(directory: string): Promise<void> {
+  const ports = await openEmbedded({ directory })
+  const { run } = (await readRun(ports))!
+  await ports.close()
+  const db = openSqlite(join(directory, 'state.db'))
+  const names = [
+    'select key as name from blobs',
+    'select log as name from slots',
+    'select log as name from floors',
+    'select pk as name from base',
+    'select stream as name from frames join channels on frames.id / 68719476736 = channels.id',
+  ].flatMap(sql =>
+    db
+      .prepare(sql)
+      .all()
+      .map(row => String(row.name)),
+  )
+  db.close()
+  assert.ok(names.length > 5)
+  assert.deepEqual(
+    names.filter(name => !name.includes(run) && !['meta', 'restoring'].includes(name)),
+    [],
+  )
+}
+
 for (const [turn, name] of Object.keys(pipelines).entries()) {
   test(`${name}: a run from any retained checkpoint ends with the results of an undisturbed one`, async t => {
     const dir = scratch(t)
@@ -104,6 +131,7 @@ for (const [turn, name] of Object.keys(pipelines).entries()) {
     })
     await run(name, input, { out: at('first'), state, parallelism })
     assert.deepEqual(lines(at('first')), reference)
+    await onlyOneRun(state)
   })
 }
 
