@@ -52,9 +52,7 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
       lastRecordAt = shared.ports.clock.now() // it waits for the others: it is not idle
       return false
     }
-    const batch = await reader.read(working.source, shared.batchSize)
-    if (batch.records.length === 0 && !batch.done) return false
-    await subtask.deliverSource(batch)
+    if (!(await subtask.deliverSource(position => reader.read(position, shared.batchSize)))) return false
     lastRecordAt = shared.ports.clock.now()
     return true
   }

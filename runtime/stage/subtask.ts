@@ -125,10 +125,16 @@ export class Subtask {
     })
   }
 
-  /** Raw records of a source split, the next ones behind the committed position. */
-  deliverSource(batch: SourceBatch): Promise<void> {
+  /**
+   * Raw records of a source split: `read` is asked for those behind the committed position, so that no view of it can be older than the attempt's. False: there
+   * are none now.
+   */
+  deliverSource(read: (position: SourcePosition | undefined) => SourceBatch | Promise<SourceBatch>): Promise<boolean> {
     return this.guarded(async () => {
       const live = await this.ready()
+      if (live.working.sourceDone) return false
+      const batch = await read(live.working.source)
+      if (batch.records.length === 0 && !batch.done) return false
       this.begin(live)
       await this.fireProcessingTimers(live)
       const source = this.at.stage.source!.source!
@@ -160,12 +166,13 @@ export class Subtask {
         }
       }
       working.source = batch.next
-      if (batch.done && !working.sourceDone) {
+      if (batch.done) {
         working.sourceDone = true
         this.attempt!.touch()
         await this.fireSource(live, Number.POSITIVE_INFINITY, batch.next)
       }
       await this.finish(live)
+      return true
     })
   }
 

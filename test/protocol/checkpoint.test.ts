@@ -38,11 +38,11 @@ async function channelState(h: Harness, blobs: readonly string[]): Promise<numbe
 async function aligning(limits = {}) {
   const h = await harness(totals(), { splits: 2 })
   const [p0, p1, sink] = [h.environment(0, 0), h.environment(0, 1), h.environment(1, 0, { limits })] as const
-  await p0.deliverSource(batch(INPUT, 0, 3))
-  await p1.deliverSource(batch(INPUT, 10, 13))
+  await p0.deliverSource(() => batch(INPUT, 0, 3))
+  await p1.deliverSource(() => batch(INPUT, 10, 13))
   await p0.cutSource(1)
-  await p0.deliverSource(batch(INPUT, 3, 6))
-  await p1.deliverSource(batch(INPUT, 13, 20))
+  await p0.deliverSource(() => batch(INPUT, 3, 6))
+  await p1.deliverSource(() => batch(INPUT, 13, 20))
   return { h, p0, p1, sink }
 }
 
@@ -68,7 +68,7 @@ test('D3, D4: what pending producers sent behind the cut is channel state, howev
       const { h, p1, sink } = await aligning({ recordsMax })
       if (apart) await h.deliver(sink)
       await p1.cutSource(1)
-      await p1.deliverSource(batch(INPUT, 20, 25))
+      await p1.deliverSource(() => batch(INPUT, 20, 25))
       await h.deliver(sink)
       const { alignment } = (await head(sink)).fields
       assert.deepEqual(alignment?.pending, [])
@@ -97,9 +97,9 @@ test('D3: a barrier of an older or the same checkpoint is ignored, and a source 
 test('D3: a newer barrier abandons an open alignment, whose records are no channel state of the new cut', async () => {
   const { h, p0, p1, sink } = await aligning()
   await p0.cutSource(2)
-  await p1.deliverSource(batch(INPUT, 20, 22))
+  await p1.deliverSource(() => batch(INPUT, 20, 22))
   await p1.cutSource(1)
-  await p1.deliverSource(batch(INPUT, 22, 25))
+  await p1.deliverSource(() => batch(INPUT, 22, 25))
   await p1.cutSource(2)
   await h.deliver(sink)
   const { alignment } = (await head(sink)).fields
@@ -128,8 +128,8 @@ test('D5, D6: a missing ack fails the checkpoint by name, the one before stands,
   assert.equal((await decisionOf(h.ports.log, 'run', 1))?.outcome, 'complete')
   assert.equal((await decide(h.ports.log, 'run', 1, { ...failed, outcome: 'superseded' })).outcome, 'complete')
   assert.equal((await startCheckpoint(h.topology, h.ports)).checkpoint, 3)
-  await p1.deliverSource(batch(INPUT, 20, 40))
-  await p0.deliverSource(batch(INPUT, 6, 10))
+  await p1.deliverSource(() => batch(INPUT, 20, 40))
+  await p0.deliverSource(() => batch(INPUT, 6, 10))
   await h.deliver(h.environment(1))
   assert.equal(h.results().length, 40)
 })
@@ -139,7 +139,7 @@ async function stepped(ports?: Ports) {
   const h = await harness(totals())
   const [source, sink] = [h.environment(0), h.environment(1, 0, ports === undefined ? {} : { ports })]
   const feed = async (from: number, to: number) => {
-    await source.deliverSource(batch(INPUT, from, to))
+    await source.deliverSource(() => batch(INPUT, from, to))
     await h.deliver(sink)
     return (await head(sink)).version
   }
@@ -169,7 +169,7 @@ test('E1, E3: materialising twice changes nothing, and a stale materialiser neit
   await h.ports.log.raiseFloor(sink.log, late)
   await h.ports.log.expire(sink.log, 1, late)
   const cold = h.environment(1)
-  await h.environment(0).deliverSource(batch(INPUT, 20, 40))
+  await h.environment(0).deliverSource(() => batch(INPUT, 20, 40))
   await h.deliver(cold)
   assert.deepEqual(h.results(), totalsOf(INPUT))
 })
@@ -181,7 +181,7 @@ test('E2: a view of the log that is behind the base starts over instead of compu
   const zombie = h.environment(1)
   await zombie.ready()
   await materialise(h.topology, sink.at, 0, await feed(3, 12), h.ports)
-  await source.deliverSource(batch(INPUT, 12, 40))
+  await source.deliverSource(() => batch(INPUT, 12, 40))
   const frames = await h.ports.streams.poll(h.topology.stream(1), 0, undefined, 100)
   await assert.rejects(zombie.deliver(frames.slice(1)), StaleViewError)
   await zombie.deliver(frames.slice(1))
@@ -191,7 +191,7 @@ test('E2: a view of the log that is behind the base starts over instead of compu
 test('E3, E5: a cold start that meets a checkpoint in the middle sees the state in the log or in the base, never in neither', async () => {
   const { h, sink, feed } = await stepped()
   const cut = await feed(0, 20)
-  await h.environment(0).deliverSource(batch(INPUT, 20, 40))
+  await h.environment(0).deliverSource(() => batch(INPUT, 20, 40))
   let met = false
   const floor: Ports['log']['floor'] = async log => {
     if (!met && log === sink.log) {

@@ -26,7 +26,7 @@ async function processLife(h: Harness, fault: Fault): Promise<void> {
     const { working } = await source.ready()
     const done = working.sourceDone
     const from = Number(working.source?.index ?? 0)
-    if (!done) await retried(() => source.deliverSource(batch(INPUT, from, Math.min(INPUT.length, from + 7))))
+    if (!done) await retried(() => source.deliverSource(() => batch(INPUT, from, Math.min(INPUT.length, from + 7))))
     await flow(h, subtasks)
     await checkpoint(h, source, subtasks)
     if (done) return

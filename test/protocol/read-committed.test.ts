@@ -17,7 +17,10 @@ const dyingAtCommit = (ports: Ports) =>
 
 /** Frames go out, the slot stays empty: an environment that died just before its commit. */
 async function dieBeforeCommit(h: Harness, from: number, to: number, shard = 0): Promise<void> {
-  await assert.rejects(h.environment(0, shard, { ports: dyingAtCommit(h.ports) }).deliverSource(batch(INPUT, from, to)), Lost)
+  await assert.rejects(
+    h.environment(0, shard, { ports: dyingAtCommit(h.ports) }).deliverSource(() => batch(INPUT, from, to)),
+    Lost,
+  )
 }
 
 const stream = (h: Harness) => h.ports.streams.poll(h.topology.stream(1), 0, undefined, 100)
@@ -26,7 +29,7 @@ test('B1, B(3): frames that arrive again are dropped', async () => {
   const h = await harness(totals())
   const source = h.environment(0)
   for (let i = 0; i < 20; i += 5) {
-    await source.deliverSource(batch(INPUT, i, i + 5))
+    await source.deliverSource(() => batch(INPUT, i, i + 5))
     for (const frame of await stream(h)) await h.ports.streams.put(h.topology.stream(1), 0, frame.data)
   }
   const sink = h.environment(1)
@@ -41,19 +44,19 @@ test('B(6): frames of an attempt that lost are dropped', async () => {
   await dieBeforeCommit(h, 0, 20)
   await dieBeforeCommit(h, 0, 8)
   const source = h.environment(0)
-  await source.deliverSource(batch(INPUT, 0, 10))
+  await source.deliverSource(() => batch(INPUT, 0, 10))
   await dieBeforeCommit(h, 10, 12)
-  await source.deliverSource(batch(INPUT, 10, 20))
+  await source.deliverSource(() => batch(INPUT, 10, 20))
   await h.deliver(h.environment(1))
   assert.deepEqual(h.results(), totalsOf(INPUT))
 })
 
 test('B(1): frames of another run are dropped', async () => {
   const h = await harness(totals())
-  await h.environment(0).deliverSource(batch(INPUT, 0, 20))
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, 20))
   const other = await harness(totals())
   Object.assign(other.topology, { run: 'other' })
-  await other.environment(0).deliverSource(batch(INPUT, 0, 20))
+  await other.environment(0).deliverSource(() => batch(INPUT, 0, 20))
   const [foreign] = await other.ports.streams.poll(`other/${other.topology.stages[1]!.stage.id}`, 0, undefined, 1)
   await h.ports.streams.put(h.topology.stream(1), 0, foreign!.data)
   await h.deliver(h.environment(1))
@@ -63,7 +66,7 @@ test('B(1): frames of another run are dropped', async () => {
 test('B5: an undecided frame stops the batch, also for what other producers sent behind it', async () => {
   const h = await harness(totals(), { splits: 2 })
   await dieBeforeCommit(h, 0, 10, 0)
-  await h.environment(0, 1).deliverSource(batch(INPUT, 10, 20))
+  await h.environment(0, 1).deliverSource(() => batch(INPUT, 10, 20))
   const sink = h.environment(1)
   const { undecided, covered } = await h.deliver(sink)
   assert.equal(undecided?.log, h.topology.log(0, 0))
@@ -80,7 +83,7 @@ test('B3: helping decides a dead producer: the rest flows, the producer does its
   assert.equal(await help(h.ports.log, h.ports.random, undecided!.log, undecided!.version), 1)
   assert.equal((await h.deliver(sink)).undecided, undefined)
   const source = h.environment(0)
-  await source.deliverSource(batch(INPUT, 0, 20))
+  await source.deliverSource(() => batch(INPUT, 0, 20))
   await h.deliver(sink)
   assert.deepEqual(h.results(), totalsOf(INPUT))
 })
@@ -88,10 +91,13 @@ test('B3: helping decides a dead producer: the rest flows, the producer does its
 test('B3: a producer that is alive loses to a helper and repeats', async () => {
   const h = await harness(totals())
   const source = h.environment(0)
-  await source.deliverSource(batch(INPUT, 0, 5))
+  await source.deliverSource(() => batch(INPUT, 0, 5))
   await help(h.ports.log, h.ports.random, source.log, 2)
-  await assert.rejects(source.deliverSource(batch(INPUT, 5, 20)), LostRaceError)
-  await source.deliverSource(batch(INPUT, 5, 20))
+  await assert.rejects(
+    source.deliverSource(() => batch(INPUT, 5, 20)),
+    LostRaceError,
+  )
+  await source.deliverSource(() => batch(INPUT, 5, 20))
   await h.deliver(h.environment(1))
   assert.deepEqual(h.results(), totalsOf(INPUT))
 })
@@ -99,7 +105,7 @@ test('B3: a producer that is alive loses to a helper and repeats', async () => {
 test('B3: helping leaves no hole, decides nothing twice and nothing at or below the floor', async () => {
   const h = await harness(totals())
   const source = h.environment(0)
-  await source.deliverSource(batch(INPUT, 0, 5))
+  await source.deliverSource(() => batch(INPUT, 0, 5))
   assert.equal(await help(h.ports.log, h.ports.random, source.log, 4), 3)
   assert.equal(await help(h.ports.log, h.ports.random, source.log, 4), 0)
   const slots = (await h.ports.log.range(source.log, 1, 10)).map(s => decodeItem(s.item))
@@ -117,7 +123,7 @@ test('B3: helping leaves no hole, decides nothing twice and nothing at or below 
 
 test('B4: a slot that the service left unprocessed is asked again', async () => {
   const h = await harness(totals())
-  await h.environment(0).deliverSource(batch(INPUT, 0, 20))
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, 20))
   const log = { ...h.ports.log, batchGet: async (slots: readonly unknown[]) => slots.map(() => 'unknown' as const) }
   const { undecided } = await h.deliver(h.environment(1, 0, { ports: { ...h.ports, log } }))
   assert.equal(undecided, undefined)
@@ -127,9 +133,9 @@ test('B4: a slot that the service left unprocessed is asked again', async () => 
 test('B7: a frame that was really lost raises the gap error, with names and numbers', async () => {
   const h = await harness(totals())
   const losing: Ports = { ...h.ports, streams: { ...h.ports.streams, put: async () => '' } }
-  await h.environment(0).deliverSource(batch(INPUT, 0, 5))
-  await h.environment(0, 0, { ports: losing }).deliverSource(batch(INPUT, 5, 10))
-  await h.environment(0).deliverSource(batch(INPUT, 10, 15))
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, 5))
+  await h.environment(0, 0, { ports: losing }).deliverSource(() => batch(INPUT, 5, 10))
+  await h.environment(0).deliverSource(() => batch(INPUT, 10, 15))
   const sink = h.environment(1)
   await assert.rejects(h.deliver(sink), (error: unknown) => error instanceof GapError && /3\.1.*2\.1.*1\.1/s.test(error.message))
 })
@@ -141,10 +147,10 @@ test('B7: an environment behind its own log raises no gap error, even when that 
     const [stale, sink] = [h.environment(1), h.environment(1)]
     await Promise.all([stale.ready(), sink.ready()])
     for (let i = 0; i < 15; i += 5) {
-      await source.deliverSource(batch(INPUT, i, i + 5))
+      await source.deliverSource(() => batch(INPUT, i, i + 5))
       await h.deliver(sink)
     }
-    await source.deliverSource(batch(INPUT, 15, 20))
+    await source.deliverSource(() => batch(INPUT, 15, 20))
     if (expired) {
       await materialise(h.topology, sink.at, 0, 3, h.ports)
       await h.ports.log.raiseFloor(sink.log, 3)

@@ -60,7 +60,7 @@ class Schedule {
     const { working } = await subtask.ready()
     if (working.sourceDone) return false
     const from = (working.source as { index: number } | undefined)?.index ?? 0
-    await subtask.deliverSource(batch(SPLITS[shard]!, from, Math.min(INPUT, from + 1 + this.pick(5))))
+    await subtask.deliverSource(() => batch(SPLITS[shard]!, from, Math.min(INPUT, from + 1 + this.pick(5))))
     return true
   }
 

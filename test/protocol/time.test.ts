@@ -36,7 +36,7 @@ test('A2: timers of one watermark fire in several commits, and a crash between t
   for (const timersMax of [1, 2, 3, 7]) {
     for (let crashAt = 1; crashAt < 8; crashAt++) {
       const h = await harness(windows())
-      await h.environment(0).deliverSource(batch(INPUT, 0, 30))
+      await h.environment(0).deliverSource(() => batch(INPUT, 0, 30))
       let puts = 0
       const ports = faulty(h.ports, ({ name, when }) => {
         if (name === 'log.putIfAbsent' && when === 'before' && ++puts >= crashAt) throw new Lost()
@@ -55,7 +55,7 @@ test('A2: timers of one watermark fire in several commits, and a crash between t
 test('A2: a commit that is full with the last due timer still says that firing has ended, and passes the watermark on', async () => {
   for (const timersMax of [1, 2, 3, 4, 5]) {
     const h = await harness(statements(), { parallelism: 2 })
-    await h.environment(0).deliverSource(batch(INPUT, 0, 30))
+    await h.environment(0).deliverSource(() => batch(INPUT, 0, 30))
     const all = [1, 2].flatMap(stage => [0, 1].map(shard => h.environment(stage, shard, { limits: { timersMax } })))
     for (const subtask of all) await h.deliver(subtask)
     for (const subtask of all) {
@@ -78,7 +78,7 @@ test('processing timers fire by the clock, without input, once', async () => {
     })
     .sink('out', print())
   const h = await harness(app)
-  await h.environment(0).deliverSource(batch([...INPUT, ...INPUT], 0, 30))
+  await h.environment(0).deliverSource(() => batch([...INPUT, ...INPUT], 0, 30))
   await h.deliver(h.environment(1))
   const stage = h.environment(1)
   await stage.tick(false)
@@ -115,7 +115,7 @@ test('processing timers that are more than fit in one commit fire in several, an
   for (const timersMax of [1, 3, 4, 10]) {
     for (let crashAt = 1; crashAt < 12; crashAt++) {
       const h = await harness(app)
-      await h.environment(0).deliverSource(batch([...INPUT, ...INPUT], 0, 30))
+      await h.environment(0).deliverSource(() => batch([...INPUT, ...INPUT], 0, 30))
       const limits = { timersMax }
       await h.deliver(h.environment(1))
       h.clock.time = 2_000_000
@@ -153,7 +153,7 @@ test('at the end of the input a processing timer that sets itself again fires on
     })
     .sink('out', print())
   const h = await harness(app)
-  await h.environment(0).deliverSource(batch(INPUT, 0, 30))
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, 30))
   await h.deliver(h.environment(1))
   assert.equal(h.results().length, 5)
 })
@@ -161,16 +161,16 @@ test('at the end of the input a processing timer that sets itself again fires on
 test('an idle producer holds nobody back, and counts again once it sends', async () => {
   const h = await harness(windows(), { splits: 2 })
   const [p0, p1, stage] = [h.environment(0, 0), h.environment(0, 1), h.environment(1)]
-  await p0.deliverSource(batch(INPUT, 0, 20))
-  await p1.deliverSource(batch(INPUT, 0, 5))
+  await p0.deliverSource(() => batch(INPUT, 0, 20))
+  await p1.deliverSource(() => batch(INPUT, 0, 5))
   await h.deliver(stage)
   const before = (await stage.ready()).working.watermark
   assert.equal(before, INPUT[4]!.at - 1001)
   await p1.tick(true)
   await h.deliver(stage)
   assert.equal((await stage.ready()).working.watermark, INPUT[19]!.at - 1001)
-  await p1.deliverSource(batch(INPUT, 5, 25))
-  await p0.deliverSource(batch(INPUT, 20, 22))
+  await p1.deliverSource(() => batch(INPUT, 5, 25))
+  await p0.deliverSource(() => batch(INPUT, 20, 22))
   await h.deliver(stage)
   assert.equal((await stage.ready()).working.watermark, INPUT[21]!.at - 1001)
 })
@@ -178,7 +178,7 @@ test('an idle producer holds nobody back, and counts again once it sends', async
 test('a stage whose producers are all idle says so, with the watermark that it had reached', async () => {
   const h = await harness(statements(), { splits: 2, parallelism: 2 })
   const sources = [h.environment(0, 0), h.environment(0, 1)]
-  for (const source of sources) await source.deliverSource(batch(INPUT, 0, 10))
+  for (const source of sources) await source.deliverSource(() => batch(INPUT, 0, 10))
   for (const source of sources) await source.tick(true)
   const last = h.environment(2)
   for (const subtask of [h.environment(1, 0), h.environment(1, 1), last]) await h.deliver(subtask)
@@ -195,7 +195,7 @@ test('what a frozen watermark holds back comes out the same from a cold environm
   for (const step of [1, 4, 30]) {
     const h = await harness(windows())
     for (let i = 0; i < 30; i += step) {
-      await h.environment(0).deliverSource(batch(INPUT, i, Math.min(30, i + step)))
+      await h.environment(0).deliverSource(() => batch(INPUT, i, Math.min(30, i + step)))
       await h.deliver(h.environment(1))
     }
     assert.deepEqual(shown(h.results()), windowsOf(INPUT))

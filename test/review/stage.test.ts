@@ -33,8 +33,8 @@ test('a process function without a key knows the watermark after a restart', asy
     .process((e, ctx) => [{ at: e.at, watermark: ctx.currentWatermark }])
     .sink('out', print())
   const h = await harness(app)
-  await h.environment(0).deliverSource(batch(INPUT, 0, 10))
-  await h.environment(0).deliverSource(batch(INPUT, 10, 20))
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, 10))
+  await h.environment(0).deliverSource(() => batch(INPUT, 10, 20))
   assert.deepEqual(
     h.results().map(r => r.watermark),
     INPUT.slice(0, 20).map((_, i) => (i === 0 ? Number.NEGATIVE_INFINITY : INPUT[i - 1]!.at - 1001)),
@@ -44,12 +44,12 @@ test('a process function without a key knows the watermark after a restart', asy
 test('E5: a retention that died between the floor and the deletion is made up for by the next', async () => {
   const h = await harness(totals())
   const [source, sink] = [h.environment(0), h.environment(1)]
-  for (let i = 0; i < 5; i++) await source.deliverSource(batch(INPUT, i, i + 1))
+  for (let i = 0; i < 5; i++) await source.deliverSource(() => batch(INPUT, i, i + 1))
   const dying = faulty(h.ports, ({ name, when }) => {
     if (name === 'log.expire' && when === 'before') throw new Lost()
   })
   await assert.rejects(checkpoint(h, [source], [sink], dying), Lost)
-  for (let i = 5; i < 10; i++) await source.deliverSource(batch(INPUT, i, i + 1))
+  for (let i = 5; i < 10; i++) await source.deliverSource(() => batch(INPUT, i, i + 1))
   await checkpoint(h, [source], [sink])
   for (const { log } of [source, sink]) {
     const floor = await h.ports.log.floor(log)
@@ -62,10 +62,10 @@ test('C2: a cold start whose chunks expire while it reads them starts over', asy
   const h = await harness(totals())
   const long = entries(40).map(e => ({ ...e, user: `${e.user}${randomBytes(4000).toString('base64')}` }))
   const [source, sink] = [h.environment(0), h.environment(1)]
-  await source.deliverSource(batch(long, 0, 20))
+  await source.deliverSource(() => batch(long, 0, 20))
   await h.deliver(sink)
   await checkpoint(h, [source], [sink])
-  await source.deliverSource(batch(long, 20, 39))
+  await source.deliverSource(() => batch(long, 20, 39))
   await h.deliver(sink)
   let overtaken = false
   const ports: Ports = {
@@ -82,7 +82,7 @@ test('C2: a cold start whose chunks expire while it reads them starts over', asy
     },
   }
   const cold = h.environment(1, 0, { ports })
-  await source.deliverSource(batch(long, 39, 40))
+  await source.deliverSource(() => batch(long, 39, 40))
   await h.deliver(cold)
   assert.ok(overtaken)
   assert.deepEqual(h.results(), totalsOf(long))
@@ -90,8 +90,8 @@ test('C2: a cold start whose chunks expire while it reads them starts over', asy
 
 test('a delivery that is lost when part of it is committed leaves no backlog behind', async () => {
   const h = await harness(totals())
-  await h.environment(0).deliverSource(batch(INPUT, 0, 10))
-  await h.environment(0).deliverSource(batch(INPUT, 10, 40))
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, 10))
+  await h.environment(0).deliverSource(() => batch(INPUT, 10, 40))
   // Counts the frames that are there already as if this process had put them.
   const streams = meter({ ...h.ports.streams, put: async () => '' }, h.clock)
   const stream = h.topology.stream(1)

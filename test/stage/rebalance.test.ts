@@ -42,7 +42,7 @@ async function deliverAll(h: Harness, stage: number): Promise<void> {
 
 test('records without a key are shared out evenly where the number of subtasks changes, each once, up to the end', async () => {
   const h = await harness(chain())
-  await h.environment(0).deliverSource(batch(INPUT, 0, 60))
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, 60))
   await deliverAll(h, 1)
   await deliverAll(h, 2)
   assert.deepEqual(await recordsIn(h, 1), [20, 20, 20])
@@ -58,7 +58,7 @@ test('records without a key are shared out evenly where the number of subtasks c
 
 test('a source with as many splits as there are subtasks keeps each in its own', async () => {
   const h = await harness(chain(), { splits: 3 })
-  for (const [split, n] of [10, 20, 30].entries()) await h.environment(0, split).deliverSource(batch(INPUT, 0, n))
+  for (const [split, n] of [10, 20, 30].entries()) await h.environment(0, split).deliverSource(() => batch(INPUT, 0, n))
   await deliverAll(h, 1)
   assert.deepEqual(await recordsIn(h, 1), [10, 20, 30])
 })
@@ -72,7 +72,7 @@ test('an attempt deals records as a warm one does after a restart, and many smal
     let warm = h.environment(0)
     for (let i = 0; i < 60; i += 2) {
       if (cold) warm = h.environment(0)
-      await warm.deliverSource(batch(INPUT, i, i + 2))
+      await warm.deliverSource(() => batch(INPUT, i, i + 2))
     }
     const rows: Dealt = new Map()
     for (const shard of [0, 1, 2]) {
