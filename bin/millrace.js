@@ -3,26 +3,36 @@
 import { spawn } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const NODE_MIN = 24
+const UNHELPFUL = [
+  // The embedded engine's store.
+  'SQLite is an experimental feature',
+  // Of a pipeline file in a project that names no "type".
+  "is not specified and it doesn't parse as CommonJS",
+  'stripTypeScriptTypes is an experimental feature',
+]
 
 const here = dirname(realpathSync(fileURLToPath(import.meta.url)))
 if (Number(process.versions.node.split('.')[0]) >= NODE_MIN) await start()
 else restart(findNode(here) ?? findNode(process.cwd()))
 
 async function start() {
-  // The embedded engine's store; any other warning is shown.
+  // Any other warning is shown.
   const emitWarning = process.emitWarning
   process.emitWarning = (warning, ...rest) => {
-    if (!/SQLite is an experimental feature/.test(String(warning))) emitWarning.call(process, warning, ...rest)
+    if (!UNHELPFUL.some(words => String(warning).includes(words))) emitWarning.call(process, warning, ...rest)
   }
   // Started by `restart`: a killed launcher must not leave a run behind that nobody sees.
   if (process.env.MILLRACE_LAUNCHED && process.channel) {
     process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
     process.channel.unref()
   }
-  const { main } = await import('../runtime/cli/main.ts')
+  // In the repository the sources run as they are; an installed package has what was built of them (scripts/pack.ts).
+  const source = join(here, '../runtime/cli/main.ts')
+  const built = join(here, '../dist/runtime/cli/main.js')
+  const { main } = await import(pathToFileURL(existsSync(source) ? source : built).href)
   process.exit(await main(process.argv.slice(2)))
 }
 

@@ -27,7 +27,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
   const [first, second] = words
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') return helpFor(words.slice(1))
   if (first === '--version') {
-    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+    const { version } = JSON.parse(readFileSync(new URL(import.meta.resolve('millrace/package.json')), 'utf8'))
     process.stdout.write(`${version}\n`)
     return 0
   }
