@@ -1,18 +1,19 @@
 import { statSync } from 'node:fs'
-import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { UsageError } from './error.ts'
+import { registerUserModules } from './user-modules.ts'
 
 /** Imports a pipeline file and gives the graph that it declares. Throws UsageError, in one sentence, for whatever is wrong with the file. */
 export async function loadGraph(file: string): Promise<LogicalGraph> {
   const path = resolve(file)
   checkFile(path, file)
-  resolveOwnName()
+  registerUserModules()
   const module = await importFile(path, file)
-  const graph = graphOf(module.default, file)
+  // The second is what a compiler to CommonJS makes of `export default`.
+  const graph = graphOf(module.default, file) ?? graphOf((module.default as { default?: unknown } | undefined)?.default, file)
   if (graph === undefined)
     throw new UsageError(`${file} doesn't export a pipeline: end it with \`export default app\`, where app = pipeline('...')`)
   return graph
@@ -24,21 +25,6 @@ function checkFile(path: string, shown: string): void {
   if (stats.isDirectory()) throw new UsageError(`${shown} is a directory: name the file that declares the pipeline`)
   if (!/\.(ts|mts|js|mjs)$/.test(path))
     throw new UsageError(`${shown} is no TypeScript or JavaScript module: its name should end in .ts, .mts, .js or .mjs`)
-}
-
-/** A file anywhere may import from 'millrace': where that is not installed, it is the package that this command belongs to. */
-function resolveOwnName(): void {
-  registerHooks({
-    resolve(specifier, context, next) {
-      if (!/^millrace($|\/)/.test(specifier)) return next(specifier, context)
-      try {
-        return next(specifier, context)
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
-        return next(specifier, { ...context, parentURL: import.meta.url })
-      }
-    },
-  })
 }
 
 async function importFile(path: string, shown: string): Promise<{ default?: unknown }> {

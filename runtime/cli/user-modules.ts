@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs'
+import { registerHooks, stripTypeScriptTypes } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { compileFunction } from 'node:vm'
+
+/**
+ * Two things that make a pipeline file run wherever it lies, installed now for all that is imported from here on:
+ *
+ * - `millrace`, where it is not installed, is the package that this command belongs to.
+ * - A file written with `import` and `export` is a module, even if its package.json says "type": "commonjs", as `npm init` has it: compilers and bundlers
+ *   take it for one too, and Node alone would refuse it.
+ */
+export function registerUserModules(): void {
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (!/^millrace($|\/)/.test(specifier)) return next(specifier, context)
+      try {
+        return next(specifier, context)
+      } catch (error) {
+        if (!/^(ERR_)?MODULE_NOT_FOUND$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error
+        return { url: import.meta.resolve(specifier), shortCircuit: true }
+      }
+    },
+    load(url, context, next) {
+      const format = MODULE_FORMAT[context.format ?? '']
+      if (format === undefined || !url.startsWith('file:') || url.includes('/node_modules/')) return next(url, context)
+      return next(url, hasModuleSyntax(url, format) ? { ...context, format } : context)
+    },
+  })
+}
+
+const MODULE_FORMAT: Readonly<Record<string, string>> = { commonjs: 'module', 'commonjs-typescript': 'module-typescript' }
+
+/** What V8 says of the statements that only modules have; Node looks for the same words where no "type" is given. */
+const MODULE_SYNTAX =
+  /^(Cannot use import statement outside a module|Unexpected token 'export'|Cannot use 'import\.meta' outside a module)/
+
+function hasModuleSyntax(url: string, format: string): boolean {
+  try {
+    const source = readFileSync(fileURLToPath(url), 'utf8')
+    compileFunction(format === 'module' ? source : stripTypeScriptTypes(source), ['exports', 'require', 'module'])
+    return false
+  } catch (error) {
+    // Whatever else is wrong with the file is told when it is loaded.
+    return error instanceof SyntaxError && MODULE_SYNTAX.test(error.message)
+  }
+}
