@@ -22,7 +22,7 @@ export async function directoryAsUsage<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    const { StateMismatchError } = await import('../embedded/meta.ts')
+    const { StateMismatchError } = await import('../checkpoint/run-meta.ts')
     const refusals = [StateDirectoryInUseError, StateMismatchError, StateFormatError, StateCorruptError, SnapshotOriginError]
     if (refusals.some(refusal => error instanceof refusal)) throw new UsageError((error as Error).message, { cause: error })
     throw error

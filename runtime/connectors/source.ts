@@ -10,6 +10,8 @@ export interface SourceBatch {
   readonly next: SourcePosition
   /** Nothing will ever follow. */
   readonly done: boolean
+  /** Why record `index` goes to the dead letters unread: user code has failed on it before, each time. Undefined: it is read. */
+  rejected?(index: number): string | undefined
 }
 
 /** Reads one split. */

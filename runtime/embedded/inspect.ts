@@ -1,5 +1,6 @@
 import { decisions } from '../checkpoint/decision.ts'
 import { listManifests } from '../checkpoint/manifest.ts'
+import { type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import { MillraceError } from '../errors.ts'
 import { canonicalKey, type Key, type KeyPart } from '../graph/key.ts'
 import type { Blobs, Ports } from '../ports.ts'
@@ -8,7 +9,6 @@ import { unpack } from '../state/codec.ts'
 import { listBlobs } from './blobs.ts'
 import { readDatabase } from './database.ts'
 import { embeddedLog } from './log.ts'
-import { type RunMeta, readRun } from './meta.ts'
 import { embeddedStore } from './store.ts'
 
 export interface CheckpointInfo {

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import { listManifests, readManifest } from '../checkpoint/manifest.ts'
 import { newestComplete, restore, supersede } from '../checkpoint/restore.ts'
+import { checkKind, formerRuns, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
-import { checkKind, formerRuns, openRestored, type RunKind, type RunMeta, readRun } from './meta.ts'
 import { type EmbeddedPorts, openEmbedded } from './ports.ts'
 import type { SnapshotOrigin } from './run-options.ts'
 

@@ -10,7 +10,7 @@ import { follow } from '../protocol/log.ts'
 import type { WatermarkGenerator } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
 import type { Chain } from './chain.ts'
-import { decode, describePosition, rawBytes } from './decode.ts'
+import { type Decoded, decode, describePosition, rawBytes } from './decode.ts'
 import { type Live, loadLive, useBase } from './live.ts'
 import { type Arrived, arrived, classify, lookUp } from './read-committed.ts'
 import type { StageTopology, Topology } from './topology.ts'
@@ -144,7 +144,8 @@ export class Subtask {
       let overdue = false
       for (let i = 0; i < batch.records.length; i++) {
         const raw = batch.records[i]!
-        const decoded = decode(raw, source)
+        const rejected = batch.rejected?.(i)
+        const decoded: Decoded = rejected === undefined ? decode(raw, source) : { ok: false, reason: rejected }
         if (!decoded.ok) {
           working.counts.deadLetters++
           const note = { source: source.name, position: describePosition(split, batch.after(i)), reason: decoded.reason }

@@ -12,7 +12,7 @@ export interface RunKind {
   readonly splits: Readonly<Record<string, readonly string[]>>
 }
 
-/** What a state directory belongs to. */
+/** What a state directory, or the state of a stack, belongs to. */
 export interface RunMeta extends RunKind {
   readonly run: string
   /** Epoch ms. */
@@ -21,7 +21,7 @@ export interface RunMeta extends RunKind {
   readonly snapshots: boolean
 }
 
-/** The state directory was written by another pipeline, plan or input. */
+/** The state that is there was written by another pipeline, plan or input. */
 export class StateMismatchError extends MillraceError {
   override readonly name = 'StateMismatchError'
 }
@@ -44,6 +44,27 @@ export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean)
   const meta = unpack<RunMeta>(slots.at(-1)!.item)
   checkKind(meta, wanted, 'the state directory', 'start with an empty state directory, or run what it was made by')
   return { meta, resumed: true }
+}
+
+/**
+ * The run of a stack, for whichever of its functions comes first: the one that is there, or one made now, of the splits that there are now. From then on the run's
+ * splits hold, so nobody has to list them again.
+ */
+export async function joinRun(
+  ports: Pick<Ports, 'log' | 'clock' | 'random'>,
+  wanted: Omit<RunKind, 'splits'>,
+  listSplits: () => Promise<RunKind['splits']>,
+): Promise<RunMeta> {
+  let meta = await readRun(ports)
+  if (meta === undefined) {
+    const splits = await listSplits()
+    const fresh: RunMeta = { ...wanted, splits, run: ports.random.id(), createdAt: ports.clock.now(), snapshots: true }
+    await ports.log.putIfAbsent(META, 1, pack(fresh))
+    meta = (await readRun(ports))!
+  }
+  const remedy = 'deploy the code that it was made by, or a stack of its own'
+  checkKind(meta, { ...wanted, splits: meta.splits }, 'the state of this stack', remedy)
+  return meta
 }
 
 /** A new run in the place of the directory's, begun by `make`. If the process dies meanwhile, the next restore takes up the same run. */
