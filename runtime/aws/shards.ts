@@ -19,27 +19,19 @@ export interface Shards {
   forget(stream: string): void
 }
 
+/** Ids of all shards that a stream lists, oldest first. */
+export async function listShardIds(client: KinesisClient, call: Call, stream: string): Promise<string[]> {
+  return [...(await list(client, call, stream)).keys()].sort()
+}
+
 /** Shards of streams, listed once: a stage's stream keeps the shards that it was made with. */
 export function listedShards(client: KinesisClient, call: Call): Shards {
   const streams = new Map<string, Promise<Map<string, KnownShard>>>()
 
-  async function list(stream: string): Promise<Map<string, KnownShard>> {
-    const shards = new Map<string, KnownShard>()
-    for (let NextToken: string | undefined; ; ) {
-      // A token stands for the stream's name too, and is refused beside it.
-      const command = new ListShardsCommand(NextToken === undefined ? { StreamName: stream } : { NextToken })
-      const options = { operation: 'kinesis.ListShards', resource: `stream ${stream}` }
-      const page = await call(options, ({ signal }) => client.send(command, { abortSignal: signal }))
-      for (const shard of page.Shards ?? []) shards.set(shard.ShardId!, known(shard))
-      NextToken = page.NextToken
-      if (NextToken === undefined) return shards
-    }
-  }
-
   function listed(stream: string): Promise<Map<string, KnownShard>> {
     let shards = streams.get(stream)
     if (shards === undefined) {
-      shards = list(stream)
+      shards = list(client, call, stream)
       streams.set(stream, shards)
       // A failure is for those who wait now; the next one asks again.
       shards.catch(() => streams.delete(stream))
@@ -58,6 +50,19 @@ export function listedShards(client: KinesisClient, call: Call): Shards {
       )
     },
     forget: stream => void streams.delete(stream),
+  }
+}
+
+async function list(client: KinesisClient, call: Call, stream: string): Promise<Map<string, KnownShard>> {
+  const shards = new Map<string, KnownShard>()
+  for (let NextToken: string | undefined; ; ) {
+    // A token stands for the stream's name too, and is refused beside it.
+    const command = new ListShardsCommand(NextToken === undefined ? { StreamName: stream } : { NextToken })
+    const options = { operation: 'kinesis.ListShards', resource: `stream ${stream}` }
+    const page = await call(options, ({ signal }) => client.send(command, { abortSignal: signal }))
+    for (const shard of page.Shards ?? []) shards.set(shard.ShardId!, known(shard))
+    NextToken = page.NextToken
+    if (NextToken === undefined) return shards
   }
 }
 

@@ -1,0 +1,5 @@
+import app from 'millrace:pipeline'
+import { awsEnvironment } from '../runtime/aws/functions/aws-backing.ts'
+import { stageHandler } from '../runtime/aws/functions/stage.ts'
+
+export const handler = stageHandler(awsEnvironment(app))

@@ -1,0 +1,132 @@
+import { decide, decisionOf, decisions } from '../../checkpoint/decision.ts'
+import { type CheckpointStart, startCheckpoint } from '../../checkpoint/start.ts'
+import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from '../../checkpoint/steps.ts'
+import { MillraceError } from '../../errors.ts'
+import type { Ports } from '../../ports.ts'
+import type { Topology } from '../../stage/topology.ts'
+import type { Environment, OpenRun } from './environment.ts'
+import type { InvocationContext } from './event.ts'
+import { type MaterialisedRef, type PartRef, readMaterialised } from './materialise.ts'
+import { somethingNew } from './something-new.ts'
+
+/** What the other steps are given of the first one. */
+export interface StartedCheckpoint extends CheckpointStart {
+  readonly run: string
+  /** Whose cut functions are to be called. */
+  readonly sources: readonly { readonly stage: string; readonly shard: number }[]
+}
+
+export type CheckpointEvent =
+  | { readonly step: 'start' }
+  | { readonly step: 'collect'; readonly start: StartedCheckpoint }
+  | { readonly step: 'complete'; readonly start: StartedCheckpoint; readonly materialised: readonly MaterialisedRef[] }
+  | {
+      readonly step: 'fail'
+      readonly start: StartedCheckpoint
+      readonly missing?: readonly string[]
+      /** Why, if it is not for the missing ones. */
+      readonly reason?: string
+    }
+
+export type CheckpointAnswer =
+  | StartedCheckpoint
+  | { readonly nothing: true }
+  | { readonly parts?: readonly PartRef[]; readonly missing: readonly string[] }
+  | { readonly outcome: string; readonly reason?: string }
+
+const REASON_CHARS = 2_000
+
+/** The controller's steps, as a state machine calls them. Each may run twice, late, or not at all. */
+export function checkpointHandler(
+  environment: Environment,
+): (event: CheckpointEvent, context: InvocationContext) => Promise<CheckpointAnswer> {
+  return async (event, context) => {
+    environment.begin(context)
+    const run = await environment.existingRun()
+    if (event.step === 'start') return start(run, environment.ports)
+    const { topology } = checkRun(run, event.start)
+    switch (event.step) {
+      case 'collect':
+        return collect(topology, event.start, environment.ports)
+      case 'complete':
+        return complete(topology, event.start, event.materialised, environment.ports)
+      case 'fail':
+        return fail(topology, event.start, event.missing ?? [], event.reason, environment.ports)
+      default:
+        throw new MillraceError(`a checkpoint has no step '${(event as { step: string }).step}': deploy the stack again`)
+    }
+  }
+}
+
+/** Nothing runs when nothing flowed since the last one, or ever. */
+async function start(run: OpenRun | undefined, ports: Ports): Promise<CheckpointAnswer> {
+  if (run === undefined) return { nothing: true }
+  const { topology } = run
+  const started = await startCheckpoint(topology, ports)
+  const last = (await decisions(ports.log, topology.run)).at(-1)
+  if (!(await somethingNew(topology, last, ports.log))) return { nothing: true }
+  const sources = topology.stages
+    .filter(s => s.stage.source !== undefined)
+    .flatMap(s => Array.from({ length: s.parallelism }, (_, shard) => ({ stage: s.stage.id, shard })))
+  return { ...started, run: topology.run, sources }
+}
+
+async function collect(topology: Topology, { checkpoint }: StartedCheckpoint, ports: Ports): Promise<CheckpointAnswer> {
+  const { parts, missing } = await collectParts(topology, checkpoint, ports)
+  if (missing.length > 0) return { missing }
+  const refs = parts.map(({ stage, shard, version }) => ({ stage: topology.stages[stage]!.stage.id, shard, version }))
+  return { parts: refs, missing }
+}
+
+async function complete(
+  topology: Topology,
+  started: StartedCheckpoint,
+  refs: readonly MaterialisedRef[],
+  ports: Ports,
+): Promise<CheckpointAnswer> {
+  const { checkpoint } = started
+  const decided = await decisionOf(ports.log, topology.run, checkpoint)
+  if (decided !== undefined) {
+    // Called again, perhaps because it died between the decision and the sinks' commit.
+    if (decided.outcome === 'complete') await recommitSinks(topology, ports)
+    return { outcome: decided.outcome, reason: decided.reason }
+  }
+  const { parts, missing } = await collectParts(topology, checkpoint, ports)
+  if (missing.length > 0)
+    throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${missing.join(', ')} did not ack`)
+  const byLog = await readMaterialised(refs, ports)
+  const materialised = parts.map(({ log }) => {
+    const part = byLog.get(log)
+    if (part === undefined) throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${log} was not materialised`)
+    return part
+  })
+  const { outcome, reason } = await completeCheckpoint(topology, started, parts, materialised, ports)
+  return { outcome, reason }
+}
+
+/** What is decided already stays: a checkpoint that failed behind its decision is complete. */
+async function fail(
+  topology: Topology,
+  started: StartedCheckpoint,
+  missing: readonly string[],
+  reason: string | undefined,
+  ports: Ports,
+): Promise<CheckpointAnswer> {
+  const { checkpoint, startedAt } = started
+  const decision =
+    missing.length > 0
+      ? await failCheckpoint(topology, started, missing, ports)
+      : await decide(ports.log, topology.run, checkpoint, {
+          outcome: 'failed',
+          startedAt,
+          decidedAt: ports.clock.now(),
+          bytes: 0,
+          reason: (reason ?? 'it was aborted').slice(0, REASON_CHARS),
+        })
+  return { outcome: decision.outcome, reason: decision.reason }
+}
+
+function checkRun(run: OpenRun | undefined, { run: expected, checkpoint }: StartedCheckpoint): OpenRun {
+  if (run?.topology.run === expected) return run
+  throw new MillraceError(`checkpoint ${checkpoint} is of run ${expected}, but another run has taken its place`)
+}

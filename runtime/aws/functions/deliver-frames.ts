@@ -1,0 +1,49 @@
+import type { StreamRecord } from '../../ports.ts'
+import { help } from '../../protocol/help.ts'
+import type { Undecided } from '../../stage/subtask.ts'
+import type { Environment } from './environment.ts'
+import type { ShardTask } from './shard-task.ts'
+
+/** A producer commits a moment after it has sent. Waiting costs as much as working, so it is short: the batch comes again. */
+const WAIT_MS_MAX = 2_000
+const WAIT_MS = 25
+/** For clocks that differ: a frame's age is by Kinesis's clock and this one. */
+const SKEW_MS = 15_000
+
+/** A batch of a stage's own stream. Gives the position that is covered. */
+export async function deliverFrames(
+  environment: Environment,
+  task: ShardTask,
+  records: readonly StreamRecord[],
+): Promise<string> {
+  const waiter = openWaiter(environment, task)
+  for (;;) {
+    const { covered, undecided } = await task.run(subtask => subtask.deliver(records))
+    if (undecided === undefined) {
+      task.abortsInARow = 0
+      return covered
+    }
+    if (!(await waiter.wait(undecided))) return covered
+  }
+}
+
+/** In front of a frame whose fate nobody knows yet (protocol.md, B5). False: this invocation has waited long enough. */
+function openWaiter({ ports, settings, deadline, budgetMs }: Environment, task: ShardTask) {
+  const { clock, log, random } = ports
+  const until = Math.min(clock.now() + WAIT_MS_MAX, clock.now() + (deadline - clock.now()) / 2)
+  let pause = WAIT_MS
+  return {
+    async wait({ log: producer, version, arrivedAt }: Undecided): Promise<boolean> {
+      // B3: an attempt sends and commits within one invocation, so a frame that is older has lost its function.
+      const bound = ((settings.timeoutMs ?? budgetMs) + SKEW_MS) * 2 ** task.abortsInARow
+      if (clock.now() - arrivedAt > bound) {
+        task.abortsInARow += await help(log, random, producer, version)
+        return clock.now() < until
+      }
+      if (clock.now() + pause > until) return false
+      await clock.sleep(pause)
+      pause *= 2
+      return true
+    },
+  }
+}

@@ -1,0 +1,116 @@
+import type { Pipeline } from '../../api/pipeline.ts'
+import { joinRun, type RunMeta, readRun } from '../../checkpoint/run-meta.ts'
+import type { Sink } from '../../connectors/sink.ts'
+import { MillraceError } from '../../errors.ts'
+import { planPhysical } from '../../graph/planner.ts'
+import { shapeOf } from '../../graph/shape.ts'
+import type { Ports } from '../../ports.ts'
+import { type StageTopology, Topology } from '../../stage/topology.ts'
+import type { InvocationContext } from './event.ts'
+import type { Settings } from './settings.ts'
+
+/** What an environment stands on: AWS (aws-backing.ts), or in tests what stands in for it. */
+export interface Backing {
+  readonly ports: Ports
+  /** Ids of the shards of a source's stream, in order. */
+  listShards(stream: string): Promise<readonly string[]>
+  /** By name: in the place of what the pipeline gives. */
+  readonly sinks: Readonly<Record<string, Sink<any>>>
+}
+
+/** The run that an environment works for. */
+export interface OpenRun {
+  readonly meta: RunMeta
+  readonly topology: Topology
+}
+
+/** One environment of a function: what stays in memory from one invocation to the next. */
+export interface Environment {
+  readonly settings: Settings
+  readonly ports: Ports
+  /** Epoch ms after which this invocation sends nothing any more (protocol.md, A8). */
+  readonly deadline: number
+  /** All the time that this invocation has from its start, ms. */
+  readonly budgetMs: number
+  /** At the start of each invocation. */
+  begin(context: InvocationContext): void
+  /** The run, which is made now if there is none yet. */
+  run(): Promise<OpenRun>
+  /** The run, if there is one. */
+  existingRun(): Promise<OpenRun | undefined>
+  /** A line of JSON for people, on the function's log. */
+  log(level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>): void
+}
+
+/** For the answer, and for what user code does between two calls. */
+const MARGIN_MS = 2_000
+
+export function openEnvironment(
+  app: Pipeline,
+  settings: Settings,
+  back: (deadline: () => number | undefined) => Backing,
+): Environment {
+  const graph = app.graph()
+  const plan = planPhysical(graph, settings.options)
+  let deadline = Number.POSITIVE_INFINITY
+  let budgetMs = Number.POSITIVE_INFINITY
+  const { ports, listShards, sinks } = back(() => (deadline === Number.POSITIVE_INFINITY ? undefined : deadline))
+  const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
+  const missing = sources.find(name => settings.sources[name] === undefined)
+  if (missing !== undefined)
+    throw new MillraceError(`the source '${missing}' has no stream: give the construct one for it in \`sources\``)
+  let opened: Promise<OpenRun> | undefined
+
+  async function listSplits(): Promise<RunMeta['splits']> {
+    const lists = await Promise.all(sources.map(async s => [s, await listShards(settings.sources[s]!.stream)] as const))
+    return Object.fromEntries(lists)
+  }
+
+  async function open(): Promise<OpenRun> {
+    const meta = await joinRun(ports, { pipeline: graph.name, shape: shapeOf(plan) }, listSplits)
+    const splits = new Map(Object.entries(meta.splits))
+    const counts = new Map(
+      plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
+    )
+    return { meta, topology: new Topology(plan, graph.name, meta.run, counts, { sinks, splits, snapshots: meta.snapshots }) }
+  }
+
+  const environment = {
+    settings,
+    ports,
+    get deadline() {
+      return deadline
+    },
+    get budgetMs() {
+      return budgetMs
+    },
+    begin(context: InvocationContext) {
+      budgetMs = context.getRemainingTimeInMillis()
+      deadline = ports.clock.now() + budgetMs - Math.min(MARGIN_MS, budgetMs / 4)
+    },
+    run() {
+      opened ??= open().catch(error => {
+        opened = undefined
+        throw error
+      })
+      return opened
+    },
+    async existingRun() {
+      return opened === undefined && (await readRun(ports)) === undefined ? undefined : environment.run()
+    },
+    log(level: 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>> = {}) {
+      console[level](JSON.stringify({ level, message, pipeline: graph.name, stage: settings.stage, ...fields }))
+    },
+  }
+  return environment
+}
+
+/** The stage that a function of one stage belongs to. */
+export function ownStage({ settings }: Environment, topology: Topology): StageTopology {
+  const at = topology.stages.find(s => s.stage.id === settings.stage)
+  if (at !== undefined) return at
+  const known = topology.stages.map(s => s.stage.id).join(', ')
+  throw new MillraceError(
+    `this function is of stage '${settings.stage}', but the pipeline has ${known}: deploy the stack again, so that code and functions fit`,
+  )
+}

@@ -1,0 +1,84 @@
+import { partOf } from '../../checkpoint/cut.ts'
+import { sweepTombstones } from '../../checkpoint/materialise.ts'
+import { type MaterialisedPart, materialisePart } from '../../checkpoint/snapshot.ts'
+import type { CheckpointStart } from '../../checkpoint/start.ts'
+import { MillraceError } from '../../errors.ts'
+import type { Ports } from '../../ports.ts'
+import { pack, unpack } from '../../state/codec.ts'
+import type { Environment } from './environment.ts'
+import type { InvocationContext } from './event.ts'
+
+/** One subtask's part of a checkpoint: all else about it is in its log. */
+export interface PartRef {
+  /** The stage's id. */
+  readonly stage: string
+  readonly shard: number
+  readonly version: number
+}
+
+export interface MaterialiseEvent {
+  readonly start: CheckpointStart
+  readonly part: PartRef
+}
+
+/** Names a blob: what was materialised may be larger than a state machine's payloads. */
+export interface MaterialisedRef {
+  readonly key: string
+}
+
+interface Stored {
+  readonly log: string
+  readonly part: MaterialisedPart
+}
+
+/** Beyond the longest invocation (15 min), and the age of a view (C7): nobody can hold an older value any more then (protocol.md, E4). */
+const SWEEP_AFTER_MS = 30 * 60_000
+/** Of one invocation: more wait for the next. */
+const SWEPT_MAX = 20
+
+/** A part of a checkpoint folded into the base and into a segment. Sweeps what this subtask's folds of long ago left. */
+export function materialiseHandler(
+  environment: Environment,
+): (event: MaterialiseEvent, context: InvocationContext) => Promise<MaterialisedRef> {
+  return async ({ start, part: { stage, shard } }, context) => {
+    environment.begin(context)
+    const { ports } = environment
+    const { topology } = await environment.run()
+    const index = topology.stages.findIndex(s => s.stage.id === stage)
+    const part = index === -1 ? undefined : await partOf(ports.log, topology, index, shard, start.checkpoint)
+    if (part === undefined)
+      throw new MillraceError(`subtask ${shard} of '${stage}' has no part of checkpoint ${start.checkpoint}`)
+    const materialised = await materialisePart(topology, start, part, ports)
+    const key = `${materialisedOf(part.log)}${start.checkpoint}-${ports.clock.now()}`
+    await ports.blobs.put(key, pack({ log: part.log, part: materialised } satisfies Stored))
+    await sweepOld(part.log, ports)
+    return { key }
+  }
+}
+
+/** What materialise handlers stored, by log. */
+export async function readMaterialised(refs: readonly MaterialisedRef[], ports: Ports): Promise<Map<string, MaterialisedPart>> {
+  const found = await Promise.all(refs.map(async ({ key }) => [key, await ports.blobs.get(key)] as const))
+  return new Map(
+    found.map(([key, bytes]) => {
+      if (bytes === undefined) throw new MillraceError(`${key} is gone, though it was just materialised`)
+      const { log, part } = unpack<Stored>(bytes)
+      return [log, part]
+    }),
+  )
+}
+
+/** What was materialised of a log lies under this; the checkpoint and the time follow. */
+function materialisedOf(log: string): string {
+  return `materialised/${log}/`
+}
+
+async function sweepOld(log: string, ports: Ports): Promise<void> {
+  const before = ports.clock.now() - SWEEP_AFTER_MS
+  const old = (await ports.blobs.list(materialisedOf(log))).filter(key => Number(key.slice(key.lastIndexOf('-') + 1)) < before)
+  for (const key of old.slice(0, SWEPT_MAX)) {
+    const bytes = await ports.blobs.get(key)
+    if (bytes !== undefined) await sweepTombstones(ports.store, unpack<Stored>(bytes).part)
+    await ports.blobs.delete(key)
+  }
+}

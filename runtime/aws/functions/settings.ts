@@ -1,0 +1,77 @@
+import { MillraceError } from '../../errors.ts'
+
+/** What the stack tells its functions, by their environment variables. */
+export interface Settings {
+  /** Of the stage streams' names (names.ts). */
+  readonly prefix: string
+  readonly tables: { readonly log: string; readonly state: string }
+  readonly bucket: string
+  /** As the plan was made with. */
+  readonly options: { readonly parallelism?: number }
+  readonly sources: Readonly<Record<string, SourceSetting>>
+  readonly sinks: Readonly<Record<string, SinkSetting>>
+  /** Of functions that belong to one stage: its id. */
+  readonly stage: string | undefined
+  /** The longest time-out of the functions that send, ms: no frame is undecided for longer but one whose function died. Default: this function's own. */
+  readonly timeoutMs: number | undefined
+}
+
+/** A Kinesis stream of the user's own JSON records. */
+export interface SourceSetting {
+  readonly kind: 'kinesis'
+  readonly stream: string
+}
+
+/** NDJSON objects that become visible with the checkpoint. */
+export interface SinkSetting {
+  readonly kind: 's3'
+  readonly bucket: string
+  readonly prefix: string
+}
+
+/** @throws SettingsError */
+export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const sources = json<Settings['sources']>(env, 'MILLRACE_SOURCES')
+  const sinks = json<Settings['sinks']>(env, 'MILLRACE_SINKS')
+  checkKinds(sources, 'kinesis', 'MILLRACE_SOURCES')
+  checkKinds(sinks, 's3', 'MILLRACE_SINKS')
+  const timeout = env.MILLRACE_TIMEOUT_MS
+  return {
+    prefix: needed(env, 'MILLRACE_PREFIX'),
+    tables: { log: needed(env, 'MILLRACE_LOG_TABLE'), state: needed(env, 'MILLRACE_STATE_TABLE') },
+    bucket: needed(env, 'MILLRACE_BUCKET'),
+    options: json(env, 'MILLRACE_OPTIONS'),
+    sources,
+    sinks,
+    stage: env.MILLRACE_STAGE,
+    timeoutMs: timeout === undefined ? undefined : Number(timeout),
+  }
+}
+
+/** The function was deployed by something else than this version's stack. */
+export class SettingsError extends MillraceError {
+  override readonly name = 'SettingsError'
+}
+
+function needed(env: Readonly<Record<string, string | undefined>>, name: string): string {
+  const value = env[name]
+  if (value === undefined || value === '')
+    throw new SettingsError(`the environment variable ${name} is missing: deploy the stack again`)
+  return value
+}
+
+function json<T extends object>(env: Readonly<Record<string, string | undefined>>, name: string): T {
+  const text = env[name]
+  if (text === undefined || text === '') return {} as T
+  try {
+    return JSON.parse(text) as T
+  } catch (error) {
+    throw new SettingsError(`the environment variable ${name} is no JSON: deploy the stack again`, { cause: error })
+  }
+}
+
+function checkKinds(settings: Readonly<Record<string, { readonly kind: string }>>, kind: string, name: string): void {
+  for (const [key, setting] of Object.entries(settings))
+    if (setting.kind !== kind)
+      throw new SettingsError(`${name} gives '${key}' the kind '${setting.kind}', and these functions know ${kind} only`)
+}

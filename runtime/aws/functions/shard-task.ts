@@ -1,0 +1,92 @@
+import { DeadlineError, LostRaceError } from '../../protocol/errors.ts'
+import { defaultLimits } from '../../stage/attempt.ts'
+import { Subtask } from '../../stage/subtask.ts'
+import type { StageTopology, Topology } from '../../stage/topology.ts'
+import { StaleViewError } from '../../state/base.ts'
+import type { Environment } from './environment.ts'
+
+const TRIES_MAX = 100
+const RACE_WAIT_MS = 20
+
+/** One shard in one warm environment: its subtask, and what was learned about how much of it fits in one invocation. */
+export interface ShardTask {
+  readonly shard: number
+  /** Another one after time was up. */
+  readonly subtask: Subtask
+  /** The position in the input up to which this environment knows it to be committed; '' before the first. */
+  readonly covered: string
+  /** Aborts that this shard has written for dead producers since its last whole batch. */
+  abortsInARow: number
+  /**
+   * Does work on the subtask. Races are lost by design, now and then, and views get stale: then the log is read again and `work` repeated.
+   * @throws DeadlineError when time is up, also when user code waits for something: what is under way is given up then, and never commits
+   */
+  run<T>(work: (subtask: Subtask) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+export function openShardTask(environment: Environment, topology: Topology, at: StageTopology, shard: number): ShardTask {
+  const { clock, random } = environment.ports
+  let covered = ''
+  let { recordsMax } = defaultLimits
+  let current = open()
+
+  function open() {
+    const state = { givenUp: false }
+    const limits = {
+      ...defaultLimits,
+      get recordsMax() {
+        return recordsMax
+      },
+      // Of its own: what was given up may thaw in a later invocation, which has more time.
+      deadline: () => (state.givenUp ? 0 : environment.deadline),
+    }
+    const onCommit = (done: Subtask) => {
+      const { position, source } = done.current!.head.fields
+      const seq = at.stage.source === undefined ? position.seq : String(source?.sequenceNumber ?? '')
+      if (seq > covered) covered = seq
+      recordsMax = Math.min(defaultLimits.recordsMax, recordsMax * 2)
+    }
+    return { state, subtask: new Subtask(topology, at, shard, environment.ports, limits, onCommit) }
+  }
+
+  async function inTime<T>(work: (subtask: Subtask) => Promise<T>): Promise<T> {
+    const { subtask, state } = current
+    const done = new AbortController()
+    const timeUp = clock.sleep(environment.deadline - clock.now(), done.signal).then(() => {
+      if (done.signal.aborted) return undefined as never
+      state.givenUp = true
+      current = open()
+      throw new DeadlineError(`no time is left in this invocation of ${subtask.log}; its batch is delivered again`)
+    })
+    try {
+      return await Promise.race([work(subtask), timeUp])
+    } finally {
+      done.abort()
+    }
+  }
+
+  return {
+    shard,
+    abortsInARow: 0,
+    get subtask() {
+      return current.subtask
+    },
+    get covered() {
+      return covered
+    },
+    async run(work) {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await inTime(work)
+        } catch (error) {
+          // So that the next invocation gets further: a commit of all this took too long.
+          if (error instanceof DeadlineError) recordsMax = Math.max(1, recordsMax >> 4)
+          if (!(error instanceof LostRaceError || error instanceof StaleViewError) || tries === TRIES_MAX) throw error
+          await clock.sleep(random.fraction() * RACE_WAIT_MS)
+        }
+      }
+    },
+    close: () => current.subtask.close(),
+  }
+}

@@ -1,0 +1,42 @@
+import { blobSink } from '../connectors/blob-sink.ts'
+import type { Sink } from '../connectors/sink.ts'
+import { systemClock, systemRandom } from '../embedded/clock.ts'
+import { s3Blobs } from './blobs.ts'
+import { caller } from './call.ts'
+import { type ClientOptions, openClients } from './clients.ts'
+import { meters } from './meter.ts'
+
+export interface S3SinkOptions extends ClientOptions {
+  readonly bucket: string
+  /** What keys begin with: '' or 'shop/'. */
+  readonly prefix?: string
+  /** Of the folder below it: one for each sink. */
+  readonly name: string
+}
+
+/**
+ * Writes NDJSON objects to a bucket, exactly once: they become visible with the checkpoint that they belong to, as
+ * `<prefix><name>/run=<run>/checkpoint-<n>-subtask-<i>.ndjson`. What is not visible yet lies under `<prefix>_staging/`.
+ *
+ * @example
+ * rankings.sink('rankings', s3Sink({ bucket: 'shop-results', name: 'rankings' }))
+ */
+export function s3Sink(options: S3SinkOptions): Sink<any> {
+  const { bucket, prefix = '', name } = options
+  // No connection before it is used: a pipeline is also declared to be planned, or to run elsewhere.
+  let sink: Sink<any> | undefined
+  const place = `s3://${bucket}/${prefix}${name}`
+  const open = () => {
+    if (sink !== undefined) return sink
+    const call = caller({ clock: systemClock, random: systemRandom, meters: meters() })
+    sink = blobSink(s3Blobs(openClients(options).s3, bucket, prefix, call, systemRandom), name, place)
+    return sink
+  }
+  return {
+    kind: 's3',
+    open: (context, state) => open().open(context, state),
+    commit: (run, checkpoint, parts) => open().commit!(run, checkpoint, parts),
+    restore: (run, checkpoint, parts) => open().restore!(run, checkpoint, parts),
+    describe: () => place,
+  }
+}
