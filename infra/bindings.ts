@@ -1,0 +1,37 @@
+import type { IStream } from 'aws-cdk-lib/aws-kinesis'
+import type { PhysicalPlan } from '../runtime/graph/plan.ts'
+import { InfraError } from './error.ts'
+import type { FilesInBucket } from './props.ts'
+
+/** Every source has a stream, and every stream a source. */
+export function checkSources({ graph }: PhysicalPlan, given: Readonly<Record<string, IStream>>): void {
+  const names = graph.nodes.flatMap(({ source }) => source?.name ?? [])
+  checkNames('source', graph.name, Object.keys(given), names)
+  const missing = names.find(name => !Object.hasOwn(given, name))
+  if (missing !== undefined)
+    throw new InfraError(
+      `${graph.name}'s source '${missing}' has no stream: name one in sources, as in \`sources: { ${JSON.stringify(missing)}: stream }\``,
+    )
+}
+
+/** Of sinks that write to a bucket: where. A file beside a function would be lost with it. */
+export function bindFiles(
+  { graph }: PhysicalPlan,
+  given: Readonly<Record<string, FilesInBucket>>,
+): Record<string, Required<FilesInBucket>> {
+  const sinks = graph.nodes.flatMap(({ sink }) => sink ?? [])
+  const names = sinks.map(({ name }) => name)
+  checkNames('sink', graph.name, Object.keys(given), names)
+  const lost = sinks.find(({ name, sink }) => sink.file !== undefined && !Object.hasOwn(given, name))
+  if (lost !== undefined)
+    throw new InfraError(
+      `${graph.name}'s sink '${lost.name}' writes ${lost.sink.describe()}, which a function has no place for: give it a bucket, as in \`sinks: { ${JSON.stringify(lost.name)}: { bucket } }\``,
+    )
+  return Object.fromEntries(Object.entries(given).map(([name, { bucket, prefix }]) => [name, { bucket, prefix: prefix ?? '' }]))
+}
+
+function checkNames(kind: string, pipeline: string, given: readonly string[], names: readonly string[]): void {
+  const unknown = given.find(name => !names.includes(name))
+  if (unknown !== undefined)
+    throw new InfraError(`${pipeline} has no ${kind} '${unknown}': its ${kind}s are ${names.join(', ') || 'none'}`)
+}

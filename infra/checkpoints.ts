@@ -1,0 +1,129 @@
+import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib'
+import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import type { IKey } from 'aws-cdk-lib/aws-kms'
+import type { IFunction } from 'aws-cdk-lib/aws-lambda'
+import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler'
+import { DefinitionBody, StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
+import type { Construct } from 'constructs'
+import { acknowledge, acknowledgeWildcard } from './acknowledge.ts'
+import { checkpointDefinition, LOCK } from './checkpoint-definition.ts'
+import { InfraError } from './error.ts'
+
+const INTERVAL = Duration.minutes(1)
+const TIMEOUT = Duration.minutes(2)
+const MINUTE_MS = 60_000
+
+export interface CheckpointFunctions {
+  readonly checkpoint: IFunction
+  readonly materialise: IFunction
+  /** By source stage. */
+  readonly cuts: Readonly<Record<string, IFunction>>
+}
+
+/** The checkpoint controller and what starts it. */
+export function makeCheckpoints(
+  scope: Construct,
+  prefix: string,
+  functions: CheckpointFunctions,
+  log: ITable,
+  options: { readonly interval?: Duration; readonly timeout?: Duration; readonly key: IKey | undefined },
+): StateMachine {
+  const interval = options.interval ?? INTERVAL
+  checkInterval(interval)
+  const everySeconds = interval.toMilliseconds() < MINUTE_MS ? interval.toSeconds() : undefined
+  const stateMachineName = `${prefix}-checkpoints`
+  const definition = checkpointDefinition({
+    logTable: log.tableName,
+    checkpoint: functions.checkpoint.functionArn,
+    materialise: functions.materialise.functionArn,
+    cuts: Object.fromEntries(Object.entries(functions.cuts).map(([stage, cut]) => [stage, cut.functionArn])),
+    timeoutSeconds: (options.timeout ?? TIMEOUT).toSeconds(),
+    everySeconds,
+  })
+  const machine = new StateMachine(scope, 'Checkpoints', {
+    stateMachineName,
+    role: controllerRole(scope, stateMachineName, functions, log, options.key, everySeconds !== undefined),
+    definitionBody: DefinitionBody.fromString(Stack.of(scope).toJsonString(definition)),
+    removalPolicy: RemovalPolicy.DESTROY,
+  })
+  acknowledge(machine, {
+    'AwsSolutions-SF1':
+      'Step Functions keeps the whole history of each execution for 90 days. Sending it to a log as well takes rights on all log deliveries of the account.',
+    'AwsSolutions-SF2': 'The history has the times of each step. X-Ray takes rights that can not be limited to this pipeline.',
+  })
+  makeSchedule(scope, machine, everySeconds === undefined ? interval : INTERVAL)
+  return machine
+}
+
+function checkInterval(interval: Duration): void {
+  const ms = interval.toMilliseconds()
+  if (ms < 1000 || (ms < MINUTE_MS ? ms % 1000 : ms % MINUTE_MS) !== 0)
+    throw new InfraError(
+      `checkpointInterval: ${interval.toHumanString()} is neither whole seconds below a minute nor whole minutes, which is what EventBridge Scheduler can do`,
+    )
+}
+
+function controllerRole(
+  scope: Construct,
+  stateMachineName: string,
+  { checkpoint, materialise, cuts }: CheckpointFunctions,
+  log: ITable,
+  key: IKey | undefined,
+  restarts: boolean,
+): Role {
+  const arn = (resource: string, resourceName: string) =>
+    Stack.of(scope).formatArn({ service: 'states', resource, resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME })
+  const role = new Role(scope, 'CheckpointsRole', {
+    assumedBy: new ServicePrincipal('states.amazonaws.com'),
+    description: 'Takes checkpoints',
+  })
+  role.addToPolicy(
+    new PolicyStatement({
+      actions: ['lambda:InvokeFunction'],
+      resources: [checkpoint, materialise, ...Object.values(cuts)].map(({ functionArn }) => functionArn),
+    }),
+  )
+  role.addToPolicy(
+    new PolicyStatement({
+      actions: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'].map(action => `dynamodb:${action}`),
+      resources: [log.tableArn],
+      // The lock, and no log.
+      conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [LOCK] } },
+    }),
+  )
+  const executions = arn('execution', `${stateMachineName}:*`)
+  role.addToPolicy(new PolicyStatement({ actions: ['states:DescribeExecution'], resources: [executions] }))
+  if (restarts)
+    role.addToPolicy(
+      new PolicyStatement({ actions: ['states:StartExecution'], resources: [arn('stateMachine', stateMachineName)] }),
+    )
+  if (key !== undefined)
+    role.addToPolicy(new PolicyStatement({ actions: ['kms:Decrypt', 'kms:GenerateDataKey'], resources: [key.keyArn] }))
+  acknowledgeWildcard(role, executions, 'Executions of this state machine: their names are not known before they run.')
+  return role
+}
+
+function makeSchedule(scope: Construct, machine: StateMachine, interval: Duration): void {
+  const role = new Role(scope, 'ScheduleRole', {
+    assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
+      conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(scope).account } },
+    }),
+    description: 'Starts checkpoints',
+  })
+  role.addToPolicy(new PolicyStatement({ actions: ['states:StartExecution'], resources: [machine.stateMachineArn] }))
+  const minutes = interval.toMinutes()
+  const schedule = new CfnSchedule(scope, 'Schedule', {
+    description: 'Checkpoints',
+    scheduleExpression: minutes === 1 ? 'rate(1 minute)' : `rate(${minutes} minutes)`,
+    flexibleTimeWindow: { mode: 'OFF' },
+    target: {
+      arn: machine.stateMachineArn,
+      roleArn: role.roleArn,
+      input: JSON.stringify({ repeat: true }),
+      // The next one comes soon enough.
+      retryPolicy: { maximumRetryAttempts: 0 },
+    },
+  })
+  schedule.node.addDependency(role)
+}
