@@ -276,7 +276,7 @@ export class Attempt {
 
   private checkDeadline(): void {
     const deadline = this.limits.deadline?.()
-    if (deadline !== undefined && this.ports.clock.now() > deadline) {
+    if (deadline !== undefined && this.ports.clock.now() >= deadline) {
       throw new DeadlineError(
         `the invocation of ${this.topology.log(this.at.stage.index, this.shard)} has no time left; its batch is delivered again`,
       )

@@ -1,0 +1,61 @@
+import type { Backing } from '../../runtime/aws/functions/environment.ts'
+import { blobSink } from '../../runtime/connectors/blob-sink.ts'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
+import type { Pipeline } from '../../runtime/index.ts'
+import type { Blobs, Ports } from '../../runtime/ports.ts'
+import type { Topology } from '../../runtime/stage/topology.ts'
+import { environment, shardId, type World } from './world.ts'
+
+export interface EmbeddedWorld extends World {
+  readonly ports: Ports
+  readonly topology: Topology
+  /** What readers of a sink see. */
+  rows(sink: string): Promise<any[]>
+}
+
+/** Functions on in-memory ports: the source's stream is one of them. */
+export async function embeddedWorld(
+  app: Pipeline,
+  input: readonly (readonly string[])[],
+  parallelism: number,
+): Promise<EmbeddedWorld> {
+  const ports = await openEmbedded()
+  for (const [shard, records] of input.entries())
+    for (const r of records) await ports.streams.put('users-own', shard, Buffer.from(r))
+  const names = app.graph().nodes.flatMap(n => n.sink?.name ?? [])
+  const back = (): Backing => ({
+    ports,
+    listShards: async () => input.map((_, i) => shardId(i)),
+    sinks: Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),
+  })
+  const world: World = {
+    app,
+    back,
+    settings: {
+      prefix: 'test',
+      tables: { log: 'log', state: 'state' },
+      bucket: 'bucket',
+      options: { parallelism },
+      sources: { visits: { kind: 'kinesis', stream: 'users-own' } },
+      sinks: {},
+      timeoutMs: undefined,
+    },
+    poll: (stream, shard, after, limit) => ports.streams.poll(stream, shard, after, limit),
+  }
+  const { topology } = await environment(world).run()
+  return { ...world, ports, topology, rows: sink => visibleRows(ports.blobs, `results/${sink}/`) }
+}
+
+export async function visibleRows(blobs: Blobs, prefix: string): Promise<any[]> {
+  const rows: any[] = []
+  for (const key of await blobs.list(prefix)) {
+    const text = new TextDecoder().decode(await blobs.get(key))
+    rows.push(
+      ...text
+        .trimEnd()
+        .split('\n')
+        .map(line => JSON.parse(line)),
+    )
+  }
+  return rows
+}

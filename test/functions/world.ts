@@ -1,0 +1,107 @@
+import { checkpointHandler, type StartedCheckpoint } from '../../runtime/aws/functions/checkpoint.ts'
+import { cutHandler } from '../../runtime/aws/functions/cut.ts'
+import { type Backing, type Environment, openEnvironment } from '../../runtime/aws/functions/environment.ts'
+import type { BatchResponse, KinesisEvent } from '../../runtime/aws/functions/event.ts'
+import { materialiseHandler } from '../../runtime/aws/functions/materialise.ts'
+import type { Settings } from '../../runtime/aws/functions/settings.ts'
+import { stageHandler } from '../../runtime/aws/functions/stage.ts'
+import type { Pipeline } from '../../runtime/index.ts'
+import type { StreamRecord } from '../../runtime/ports.ts'
+import type { Topology } from '../../runtime/stage/topology.ts'
+
+export type Handler = (event: KinesisEvent, context: { getRemainingTimeInMillis(): number }) => Promise<BatchResponse>
+
+/** What stands for Lambda: functions, each with environments of its own, and mappings that poll and deliver. */
+export interface World {
+  readonly app: Pipeline
+  readonly settings: Omit<Settings, 'stage'>
+  readonly back: (deadline: () => number | undefined) => Backing
+  /** Records of a stage's stream, or a source's, behind a position of that stream. */
+  poll(stream: string, shard: number, after: string | undefined, limit: number): Promise<StreamRecord[]>
+}
+
+export function context(ms = 60_000) {
+  const end = Date.now() + ms
+  return { getRemainingTimeInMillis: () => end - Date.now() }
+}
+
+/** A new environment of a function of `stage`, cold. */
+export function environment(world: World, stage?: string, back = world.back): Environment {
+  return openEnvironment(world.app, { ...world.settings, stage }, back)
+}
+
+/** The event that Lambda makes of records. */
+export function eventOf(records: readonly StreamRecord[], shardId: string): KinesisEvent {
+  return {
+    Records: records.map(({ seq, data, arrivedAt }) => {
+      const sequenceNumber = seq.replace(/^0+(?=\d)/, '')
+      return {
+        eventID: `${shardId}:${sequenceNumber}`,
+        kinesis: {
+          sequenceNumber,
+          data: Buffer.from(data).toString('base64'),
+          approximateArrivalTimestamp: arrivedAt / 1000,
+        },
+      }
+    }),
+  }
+}
+
+export const shardId = (shard: number) => `shardId-${String(shard).padStart(12, '0')}`
+
+/** Polls one shard for one function, as an event source mapping does: from where the function says. */
+export function mapping(world: World, stream: string, shard: number, handler: Handler) {
+  let after: string | undefined
+  return {
+    /** One batch. False: there was nothing. */
+    async step(limit = 50): Promise<boolean> {
+      const records = await world.poll(stream, shard, after, limit)
+      if (records.length === 0) return false
+      const { batchItemFailures } = await handler(eventOf(records, shardId(shard)), context())
+      const failed = batchItemFailures[0]?.itemIdentifier
+      const end = failed === undefined ? records.length : records.findIndex(r => BigInt(r.seq) === BigInt(failed))
+      if (end > 0) after = records[end - 1]!.seq
+      return end > 0
+    },
+  }
+}
+
+/** A stage's function with a mapping for each shard of what it reads. */
+export function deploy(world: World, topology: Topology) {
+  return topology.stages.flatMap(at => {
+    const source = at.stage.source?.source?.name
+    const stream = source === undefined ? topology.stream(at.stage.index) : world.settings.sources[source]!.stream
+    const handler = stageHandler(environment(world, at.stage.id))
+    return Array.from({ length: at.parallelism }, (_, shard) => mapping(world, stream, shard, handler))
+  })
+}
+
+/** Until nothing moves any more. */
+export async function drain(mappings: readonly { step(limit?: number): Promise<boolean> }[], limit?: number): Promise<void> {
+  for (let moved = true; moved; ) {
+    moved = false
+    for (const m of mappings) moved = (await m.step(limit)) || moved
+  }
+}
+
+/** The state machine: one checkpoint, from start to its outcome. */
+export async function checkpoint(world: World, mappings: readonly { step(limit?: number): Promise<boolean> }[]) {
+  const controller = checkpointHandler(environment(world))
+  const materialise = materialiseHandler(environment(world))
+  const started = (await controller({ step: 'start' }, context())) as StartedCheckpoint | { nothing: true }
+  if ('nothing' in started) return { outcome: 'nothing' }
+  const start = JSON.parse(JSON.stringify(started)) as StartedCheckpoint
+  for (const { stage, shard } of start.sources)
+    await cutHandler(environment(world, stage))({ shard, checkpoint: start.checkpoint }, context())
+  for (let tries = 0; ; tries++) {
+    await drain(mappings)
+    const collected = (await controller({ step: 'collect', start }, context())) as { parts?: any[]; missing: string[] }
+    if (collected.parts !== undefined) {
+      const materialised = []
+      for (const part of collected.parts) materialised.push(await materialise({ start, part }, context()))
+      return (await controller({ step: 'complete', start, materialised }, context())) as { outcome: string }
+    }
+    if (tries === 20)
+      return (await controller({ step: 'fail', start, missing: collected.missing }, context())) as { outcome: string }
+  }
+}
