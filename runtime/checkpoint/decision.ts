@@ -10,6 +10,8 @@ export interface Decision {
   readonly bytes: number
   /** Not complete: why. Failed: names the subtasks that did not ack. */
   readonly reason?: string
+  /** It is where this run began: what its sinks had staged was committed in the name of the run before. */
+  readonly restored?: boolean
 }
 
 const decisionsLog = (run: string) => `${run}/decisions`

@@ -15,11 +15,12 @@ import { writeMarker } from './marker.ts'
 const RESTORED = 'restored'
 const UPSERT_ITEMS = 1000
 
-/** The newest complete checkpoint of a run that still has its manifest. */
-export async function newestComplete(ports: Pick<Ports, 'blobs' | 'log'>, run: string): Promise<number | undefined> {
+/** The checkpoints that a run can be started from, oldest first. A manifest alone is none: its checkpoint may have been decided otherwise (protocol.md, D6). */
+export async function completeCheckpoints(ports: Pick<Ports, 'blobs' | 'log'>, run: string): Promise<number[]> {
   const manifests = new Set(await listManifests(ports.blobs, run))
-  return (await decisions(ports.log, run)).findLast(d => d.decision.outcome === 'complete' && manifests.has(d.checkpoint))
-    ?.checkpoint
+  return (await decisions(ports.log, run))
+    .filter(d => d.decision.outcome === 'complete' && manifests.has(d.checkpoint))
+    .map(d => d.checkpoint)
 }
 
 /**
@@ -60,6 +61,7 @@ export async function restore(topology: Topology, manifest: Manifest, from: Blob
     decidedAt: ports.clock.now(),
     bytes: 0,
     reason: `restored from checkpoint ${checkpoint} of run ${manifest.run}`,
+    restored: true,
   })
 }
 

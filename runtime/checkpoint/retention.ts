@@ -28,18 +28,22 @@ export async function retain(topology: Topology, checkpoint: number, parts: read
   }
 }
 
-/** Deletes all manifests up to n but the newest complete ones. Gives the blobs that those name. */
+/**
+ * Deletes all manifests up to n but the newest complete ones. Gives the blobs that those name, and newer manifests: this may run late, when later checkpoints
+ * have gone on with segments of this one.
+ */
 async function retainManifests(topology: Topology, checkpoint: number, ports: Ports): Promise<ReadonlySet<string>> {
   const named = new Set<string>()
   let kept = 0
   for (const n of (await listManifests(ports.blobs, topology.run)).reverse()) {
-    if (n > checkpoint) continue
-    const stays = kept < KEPT && (await decisionOf(ports.log, topology.run, n))?.outcome === 'complete'
-    if (!stays) {
-      await ports.blobs.delete(manifestKey(topology.run, n))
-      continue
+    if (n <= checkpoint) {
+      const stays = kept < KEPT && (await decisionOf(ports.log, topology.run, n))?.outcome === 'complete'
+      if (!stays) {
+        await ports.blobs.delete(manifestKey(topology.run, n))
+        continue
+      }
+      kept++
     }
-    kept++
     for (const s of (await readManifest(ports.blobs, topology.run, n)).subtasks) {
       for (const blob of s.channelState) named.add(blob)
       for (const { blob } of s.runs?.flat() ?? []) named.add(blob)

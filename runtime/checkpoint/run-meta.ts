@@ -1,6 +1,7 @@
 import { MillraceError } from '../errors.ts'
 import { shapeDifference } from '../graph/shape-difference.ts'
 import type { Ports } from '../ports.ts'
+import { LostRaceError } from '../protocol/errors.ts'
 import { pack, unpack } from '../state/codec.ts'
 
 /** What a run is of. */
@@ -28,20 +29,29 @@ export class StateMismatchError extends MillraceError {
 
 /** One slot for each run that the directory has had; the last one is the run. */
 const META = 'meta'
-/** The run that a restore is making: it gets its slot in META when it is whole. */
+/** One slot for each restore that was begun. Its run gets a slot in META when it is whole. */
 const RESTORING = 'restoring'
-const RUNS_MAX = 1000
+const PAGE = 500
+
+interface Attempt {
+  readonly run: string
+  /** What it is to be in META. */
+  readonly slot: number
+  /** As it was asked for; undefined: the newest one. */
+  readonly checkpoint: number | undefined
+}
 
 /** The run of this directory: made now, or the one to go on with, if it fits. */
 export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean): Promise<{ meta: RunMeta; resumed: boolean }> {
+  const slots = await readAll<RunMeta>(ports, META)
+  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
+  if (attempt !== undefined && attempt.slot > slots.length)
+    throw new StateMismatchError(
+      `starting from ${attempt.checkpoint === undefined ? 'the newest checkpoint' : `checkpoint ${attempt.checkpoint}`} was interrupted in this state directory: give the same command again`,
+    )
   const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots }
   if (await ports.log.putIfAbsent(META, 1, pack(fresh))) return { meta: fresh, resumed: false }
-  const slots = await ports.log.range(META, 1, RUNS_MAX)
-  if ((await ports.log.get(RESTORING, slots.length + 1)) !== undefined)
-    throw new StateMismatchError(
-      'going back to a checkpoint was interrupted in this state directory: give the same command again',
-    )
-  const meta = unpack<RunMeta>(slots.at(-1)!.item)
+  const meta = slots.at(-1) ?? (await readRun(ports))!
   checkKind(meta, wanted, 'the state directory', 'start with an empty state directory, or run what it was made by')
   return { meta, resumed: true }
 }
@@ -67,25 +77,44 @@ export async function joinRun(
   return meta
 }
 
-/** A new run in the place of the directory's, begun by `make`. If the process dies meanwhile, the next restore takes up the same run. */
-export async function openRestored(ports: Ports, wanted: RunKind, make: (run: string) => Promise<void>): Promise<RunMeta> {
-  const slot = (await ports.log.range(META, 1, RUNS_MAX)).length + 1
-  const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots: true }
-  await ports.log.putIfAbsent(RESTORING, slot, pack(fresh))
-  const meta = unpack<RunMeta>((await ports.log.get(RESTORING, slot))!)
+/**
+ * A new run in the place of the directory's, begun by `make`. If the process dies meanwhile, the next restore begins another: what it starts from may be another checkpoint by
+ * then, and a run is of one only.
+ */
+export async function openRestored(
+  ports: Ports,
+  wanted: RunKind,
+  checkpoint: number | undefined,
+  make: (run: string) => Promise<void>,
+): Promise<RunMeta> {
+  const slot = (await readAll(ports, META)).length + 1
+  const meta: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots: true }
+  const attempt: Attempt = { run: meta.run, slot, checkpoint }
+  const number = (await readAll(ports, RESTORING)).length + 1
+  if (!(await ports.log.putIfAbsent(RESTORING, number, pack(attempt)))) throw new LostRaceError('another restore has begun here')
   await make(meta.run)
-  await ports.log.putIfAbsent(META, slot, pack(meta))
+  if (!(await ports.log.putIfAbsent(META, slot, pack(meta)))) throw new LostRaceError('another run has begun here')
   return meta
 }
 
-/** Runs whose place in the directory another one has taken. */
+/** Runs that the directory's run has taken the place of, and those that a restore began and did not finish. */
 export async function formerRuns(ports: Ports): Promise<string[]> {
-  return (await ports.log.range(META, 1, RUNS_MAX)).slice(0, -1).map(({ item }) => unpack<RunMeta>(item).run)
+  const runs = (await readAll<RunMeta>(ports, META)).map(({ run }) => run)
+  const begun = (await readAll<Attempt>(ports, RESTORING)).map(({ run }) => run)
+  return [...new Set([...runs, ...begun])].filter(run => run !== runs.at(-1))
 }
 
 export async function readRun(ports: Pick<Ports, 'log'>): Promise<RunMeta | undefined> {
-  const last = (await ports.log.range(META, 1, RUNS_MAX)).at(-1)
-  return last === undefined ? undefined : unpack<RunMeta>(last.item)
+  return (await readAll<RunMeta>(ports, META)).at(-1)
+}
+
+async function readAll<T>(ports: Pick<Ports, 'log'>, log: string): Promise<T[]> {
+  const all: T[] = []
+  for (;;) {
+    const page = await ports.log.range(log, all.length + 1, PAGE)
+    all.push(...page.map(({ item }) => unpack<T>(item)))
+    if (page.length < PAGE) return all
+  }
 }
 
 /** `what` was written by another pipeline, plan or input: says so, and what to do. */

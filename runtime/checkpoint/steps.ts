@@ -99,7 +99,7 @@ export async function commitSinks(topology: Topology, checkpoint: number, parts:
 /** After a restart: the last complete checkpoint's sinks commit again, for the crash between its decision and their commit. */
 export async function recommitSinks(topology: Topology, ports: Ports): Promise<void> {
   const last = (await decisions(ports.log, topology.run)).findLast(d => d.decision.outcome === 'complete')
-  if (last === undefined) return
+  if (last === undefined || last.decision.restored === true) return
   const { parts, missing } = await collectParts(topology, last.checkpoint, ports)
   // Parts that have a newer cut are past this checkpoint, so the commit of this one is done or the newer one's will do it.
   if (missing.length === 0) await commitSinks(topology, last.checkpoint, parts)

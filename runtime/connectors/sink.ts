@@ -21,8 +21,8 @@ export interface SinkWriter<T> {
   readonly write: (value: T, record: { readonly timestamp: number; readonly key: unknown }) => void
   /**
    * Called just before each commit that has written something, or that is a checkpoint's cut: when it resolves, all that was
-   * written is durable outside (idempotently, by `commit`), or staged. What it returns is kept with the commit. The commit itself may still
-   * fail and be tried again with the same version.
+   * written is durable outside (idempotently, by `commit`), or staged. What it returns is kept with the commit; undefined: the state
+   * stays what it was. The commit itself may still fail and be tried again with the same version.
    */
   flush(commit: CommitIdentity, cut: { readonly checkpoint: number } | undefined): Promise<SinkState | undefined>
   close(): Promise<void>

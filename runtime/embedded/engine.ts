@@ -1,5 +1,5 @@
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
-import { openRun } from '../checkpoint/run-meta.ts'
+import { formerRuns, openRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
 import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
@@ -52,6 +52,8 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
       options.from === undefined
         ? await openRun(ports, kind, ports.directory !== undefined)
         : { meta: await restoreRun(ports, options.from, kind, run => topologyOf(run, true)), resumed: true }
+    // Also what an earlier process did not get to.
+    for (const run of await formerRuns(ports)) await ports.forget(run)
     const topology = topologyOf(meta.run, meta.snapshots)
     if (resumed) await recommitSinks(topology, ports)
     return await new Run(topology, connectors, splits, ports, options, resumed).run()

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
-import { listManifests, readManifest } from '../checkpoint/manifest.ts'
-import { newestComplete, restore, supersede } from '../checkpoint/restore.ts'
-import { checkKind, formerRuns, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import { readManifest } from '../checkpoint/manifest.ts'
+import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
+import { checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
@@ -25,11 +25,7 @@ export async function restoreRun(
       `${ports.directory} holds a run already: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
     )
   }
-  if (inPlace) {
-    const meta = await restoreFrom(ports, ports, origin, wanted, topologyOf, true)
-    for (const run of await formerRuns(ports)) await ports.forget(run)
-    return meta
-  }
+  if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, true)
   const from = await openEmbedded({ directory: origin.directory })
   try {
     return await restoreFrom(ports, from, origin, wanted, topologyOf, false)
@@ -49,17 +45,19 @@ async function restoreFrom(
   const old = await readRun(from)
   if (old === undefined) throw new SnapshotOriginError(`${directory} holds no run`)
   if (!old.snapshots) throw new SnapshotOriginError(`the checkpoints in ${directory} hold no state to start from`)
-  const known = checkpoint ?? (await newestComplete(from, old.run))
+  const complete = await completeCheckpoints(from, old.run)
+  const known = checkpoint ?? complete.at(-1)
   if (known === undefined) throw new SnapshotOriginError(`${directory} has no complete checkpoint to start from`)
-  const there = await listManifests(from.blobs, old.run)
-  if (!there.includes(known))
-    throw new SnapshotOriginError(`${directory} has no checkpoint ${known} to start from: it has kept ${there.join(', ')}`)
+  if (!complete.includes(known))
+    throw new SnapshotOriginError(
+      `${directory} has no checkpoint ${known} to start from: it has kept ${complete.join(', ') || 'none'}`,
+    )
   // Everything that can be refused is, before the old run ends.
   const remedy = 'run what it was made by'
   checkKind(await readManifest(from.blobs, old.run, known), wanted, `checkpoint ${known} in ${directory}`, remedy)
-  return openRestored(ports, wanted, async run => {
+  return openRestored(ports, wanted, checkpoint, async run => {
     if (inPlace) await supersede(from.log, old.run, from.clock.now(), `the pipeline goes back to checkpoint ${known}`)
-    const n = checkpoint ?? (await newestComplete(from, old.run))!
+    const n = checkpoint ?? (await completeCheckpoints(from, old.run)).at(-1)!
     await restore(topologyOf(run), await readManifest(from.blobs, old.run, n), from.blobs, ports)
   })
 }

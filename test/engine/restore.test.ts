@@ -2,93 +2,18 @@ import assert from 'node:assert/strict'
 import { copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { listManifests } from '../../runtime/checkpoint/manifest.ts'
+import { decide } from '../../runtime/checkpoint/decision.ts'
+import { encodeManifest, manifestKey, readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { readRun, StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
-import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
-import type { SourceConnector } from '../../runtime/connectors/source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
-import type { RunOptions, RunSummary } from '../../runtime/embedded/run-options.ts'
-import { openSqlite } from '../../runtime/embedded/sqlite.ts'
-import { generate, scratch, sortedLines, writeEvents } from './events.ts'
+import { customSink } from '../../runtime/index.ts'
+import { generate, scratch, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
+import { lines, onlyOneRun, retained, run } from './runs.ts'
 
 const EVENTS = 600
-
-/** Asks the run to stop when `records` have been read. */
-function stoppingAfter(records: number, connector: SourceConnector, stop: AbortController): SourceConnector {
-  let read = 0
-  return {
-    ...connector,
-    async open(split) {
-      const reader = await connector.open(split)
-      return {
-        async read(position, limit) {
-          const batch = await reader.read(position, limit)
-          read += batch.records.length
-          if (read >= records) stop.abort()
-          return batch
-        },
-        close: () => reader.close(),
-      }
-    },
-  }
-}
-
-interface Way extends Pick<RunOptions, 'parallelism' | 'state' | 'from' | 'stateMemory'> {
-  readonly out: string
-  readonly stopAfter?: number
-}
-
-function run(name: string, input: string, { out, stopAfter, ...options }: Way): Promise<RunSummary> {
-  const graph = pipelines[name]!().graph()
-  const side = graph.nodes.some(n => n.sink?.name === 'side')
-  const sinks = { out: fileSink(`${out}.out`), ...(side ? { side: fileSink(`${out}.side`) } : {}) }
-  const stop = new AbortController()
-  const events = stopAfter === undefined ? fileSource([input]) : stoppingAfter(stopAfter, fileSource([input]), stop)
-  return runEmbedded(graph, { sources: { events }, sinks, batchSize: 13, checkpointMs: 1, signal: stop.signal, ...options })
-}
-
-function lines(out: string): { out: string[]; side: string[] } {
-  const of = (path: string) => (existsSync(path) ? sortedLines(path) : [])
-  return { out: of(`${out}.out`), side: of(`${out}.side`) }
-}
-
-async function retained(directory: string): Promise<number[]> {
-  const ports = await openEmbedded({ directory })
-  try {
-    return await listManifests(ports.blobs, (await readRun(ports))!.run)
-  } finally {
-    await ports.close()
-  }
-}
-
-/** Nothing of a run that was gone back behind stays. */
-async function onlyOneRun(directory: string): Promise<void> {
-  const ports = await openEmbedded({ directory })
-  const { run } = (await readRun(ports))!
-  await ports.close()
-  const db = openSqlite(join(directory, 'state.db'))
-  const names = [
-    'select key as name from blobs',
-    'select log as name from slots',
-    'select log as name from floors',
-    'select pk as name from base',
-    'select stream as name from frames join channels on frames.id / 68719476736 = channels.id',
-  ].flatMap(sql =>
-    db
-      .prepare(sql)
-      .all()
-      .map(row => String(row.name)),
-  )
-  db.close()
-  assert.ok(names.length > 5)
-  assert.deepEqual(
-    names.filter(name => !name.includes(run) && !['meta', 'restoring'].includes(name)),
-    [],
-  )
-}
 
 for (const [turn, name] of Object.keys(pipelines).entries()) {
   test(`${name}: a run from any retained checkpoint ends with the results of an undisturbed one`, async t => {
@@ -153,4 +78,62 @@ test('a fork leaves its origin alone, and a snapshot of another shape or a used 
     /has no checkpoint 9999 to start from: it has kept \d/,
   )
   await assert.rejects(run(name, input, { out: at('c'), from: { directory: at('nothing') } }), /holds no run/)
+})
+
+test('a manifest whose checkpoint was not decided to be complete is nothing to start from (D6)', async t => {
+  const dir = scratch(t)
+  const input = writeEvents(join(dir, 'events.ndjson'), generate(300, 7))
+  const at = (file: string) => join(dir, file)
+  const { checkpoints } = await run('session', input, { out: at('a'), state: at('state') })
+  const ports = await openEmbedded({ directory: at('state') })
+  const { run: id } = (await readRun(ports))!
+  // The process died between manifest and decision, and the next one decided.
+  const checkpoint = checkpoints.last + 1
+  const manifest = { ...(await readManifest(ports.blobs, id, checkpoints.last)), checkpoint }
+  await ports.blobs.putIfAbsent(manifestKey(id, checkpoint), encodeManifest(manifest))
+  await decide(ports.log, id, checkpoint, { outcome: 'interrupted', startedAt: 0, decidedAt: 0, bytes: 0 })
+  await ports.close()
+  await assert.rejects(
+    run('session', input, { out: at('b'), from: { directory: at('state'), checkpoint } }),
+    /has no checkpoint \d+ to start from: it has kept \d/,
+  )
+})
+
+test('what a sink staged for a checkpoint is committed once, though another run starts from it (D7)', async t => {
+  const dir = scratch(t)
+  const input = writeEvents(join(dir, 'events.ndjson'), generate(200, 7))
+  const committed = new Set<string>()
+  const published: string[] = []
+  const ledger = () =>
+    customSink<unknown>({
+      name: 'ledger',
+      open() {
+        let rows = 0
+        return {
+          write: () => void rows++,
+          // What was written since the last cut is one prepared transaction, which the state names.
+          async flush(commit, cut) {
+            if (cut === undefined) return undefined
+            const staged = `${commit.subtask}/${commit.version}: ${rows} rows`
+            rows = 0
+            return { staged }
+          },
+        }
+      },
+      async commit(id, checkpoint, parts) {
+        if (committed.has(`${id}/${checkpoint}`)) return
+        committed.add(`${id}/${checkpoint}`)
+        for (const part of parts) if (part !== undefined) published.push(String(part.staged))
+      },
+    })
+  const go = (options: object) =>
+    runEmbedded(pipelines['dedup-sum']!().graph(), {
+      sources: { events: fileSource([input]) },
+      sinks: { out: ledger() },
+      ...options,
+    })
+  await go({ state: join(dir, 'a') })
+  await go({ state: join(dir, 'b'), from: { directory: join(dir, 'a') } })
+  assert.ok(published.length >= 2)
+  assert.equal(new Set(published).size, published.length)
 })

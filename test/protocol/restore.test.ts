@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { decide, decisionOf } from '../../runtime/checkpoint/decision.ts'
 import { type Manifest, readManifest } from '../../runtime/checkpoint/manifest.ts'
-import { newestComplete, restore, supersede } from '../../runtime/checkpoint/restore.ts'
+import { completeCheckpoints, restore, supersede } from '../../runtime/checkpoint/restore.ts'
+import { retain } from '../../runtime/checkpoint/retention.ts'
 import { materialisePart } from '../../runtime/checkpoint/snapshot.ts'
 import { type CheckpointStart, SupersededError, startCheckpoint } from '../../runtime/checkpoint/start.ts'
 import { collectParts, completeCheckpoint } from '../../runtime/checkpoint/steps.ts'
@@ -190,7 +191,7 @@ test('D8: a restore, and the injection behind it, may die at any call of a port 
 
 test('D8: superseding decides the next checkpoint of the old run first; one that won the race is the newest', async () => {
   const { h } = await interrupted(1)
-  const known = (await newestComplete(h.ports, 'run'))!
+  const known = (await completeCheckpoints(h.ports, 'run')).at(-1)!
   const racing = {
     ...h.ports.log,
     // The old controller completes n + 1 just before.
@@ -257,4 +258,24 @@ test('E5: retained checkpoints have all that they name, and nothing else stays b
       for (const blob of await h.ports.blobs.list(`chunks/${log}/`)) assert.ok(chunks.has(blob), blob)
     }
   }
+})
+
+test('E5: a retention that runs late takes nothing that newer checkpoints name', async () => {
+  const h = await harness(balances(), SHAPE)
+  const schedule = new Schedule(h, seeded(9))
+  await schedule.steps(12)
+  const { checkpoint } = await schedule.checkpoint()
+  const { parts } = await collectParts(h.topology, checkpoint, h.ports)
+  for (let n = 0; n < 4; n++) {
+    await schedule.steps(12)
+    await schedule.checkpoint()
+  }
+  await retain(h.topology, checkpoint, parts, h.ports)
+  const newest = (await completeCheckpoints(h.ports, 'run')).at(-1)!
+  const named = (await readManifest(h.ports.blobs, 'run', newest)).subtasks.flatMap(s => s.runs!.flat().map(r => r.blob))
+  assert.ok(
+    named.some(blob => blob.includes(`/${checkpoint}-`)),
+    'the newest goes on with segments of the first',
+  )
+  for (const blob of named) assert.ok((await h.ports.blobs.get(blob)) !== undefined, blob)
 })
