@@ -5,11 +5,14 @@ import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
 import { operatorIds } from './operator-ids.ts'
 import { place } from './placement.ts'
 import type { EdgeTarget, PhysicalPlan, PhysicalStage, StageEdge } from './plan.ts'
+import { setParallelism } from './resize.ts'
 import { sameKey } from './same-key.ts'
 
 export interface PlanOptions {
   /** Default parallelism, before the pipeline's own. */
   readonly parallelism?: number
+  /** Of single operators, by id: before the pipeline's own. */
+  readonly parallelismOf?: Readonly<Record<string, number>>
   /** False: each operator in a stage of its own. */
   readonly chaining?: boolean
 }
@@ -17,15 +20,16 @@ export interface PlanOptions {
 const KEY_GROUPS = 128
 
 /**
- * Stages and the edges between them, linked to the operators: what the runtime builds from. Throws MillraceError for uids that are not unique
- * and for a parallelism above the number of key groups.
+ * Stages and the edges between them, linked to the operators: what the runtime builds from. Throws MillraceError for uids that are not unique,
+ * operators that are not there, and a parallelism above the number of key groups.
  */
 export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): PhysicalPlan {
   const parallelism = options.parallelism ?? graph.options.parallelism ?? 1
   const keyGroups = graph.options.keyGroups ?? KEY_GROUPS
+  const ids = operatorIds(graph)
+  setParallelism(ids, options.parallelismOf ?? {})
   const placement = place(graph, { parallelism, chaining: options.chaining ?? true })
   const drafts = topological(placement)
-  const ids = operatorIds(graph)
   checkParallelism(drafts, ids, keyGroups)
   const edges = stageEdges(drafts, placement, neededFields(graph))
   const stages = drafts.map((draft, index): PhysicalStage => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { describePlan } from '../../runtime/graph/description.ts'
-import { planPhysical } from '../../runtime/graph/planner.ts'
+import { type PlanOptions, planPhysical } from '../../runtime/graph/planner.ts'
 import { count, fileSource, ndjson, pipeline, print, sum, tumbling } from '../../runtime/index.ts'
 import { checkPlan } from './check.ts'
 import { anything, type Event, recommendations, TIME } from './pipelines.ts'
@@ -256,4 +256,24 @@ test('the plan is plain data', () => {
     idleAfterMs: 30000,
     schema: { vendor: 'test' },
   })
+})
+
+test('a plan may give single operators another parallelism than the pipeline does', () => {
+  const { app, events: e } = events()
+  e.keyBy('user_id')
+    .dedup('event_id', { ttl: '1h' })
+    .uid('dedup')
+    .parallelism(2)
+    .keyBy('type')
+    .reduce(a => a)
+    .uid('latest')
+    .sink('out', print())
+  const sizes = (options: PlanOptions) => planPhysical(app.graph(), options).stages.map(s => [s.id, s.parallelism])
+  assert.deepEqual(sizes({ parallelismOf: { dedup: 4, latest: 8 } }).slice(1), [
+    ['dedup', 4],
+    ['latest', 8],
+  ])
+  assert.throws(() => sizes({ parallelismOf: { latests: 4 } }), /there is no operator 'latests': there is .*latest/)
+  assert.throws(() => sizes({ parallelismOf: { 'source-events': 4 } }), /source-events can't be set: it is a source/)
+  assert.throws(() => sizes({ parallelismOf: { latest: 0.5 } }), /a whole number above 0/)
 })
