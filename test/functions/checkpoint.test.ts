@@ -7,8 +7,9 @@ import { decisions } from '../../runtime/checkpoint/decision.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import type { Blobs } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
+import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
-import { expected, generate, sorted, visits } from './visits.ts'
+import { generate, visits } from './visits.ts'
 import { checkpoint, context, deploy, drain, environment } from './world.ts'
 
 const input = generate(300, 2)

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
+import { expected, sorted } from './embedded-run.ts'
 import { embeddedWorld } from './embedded-world.ts'
-import { expected, generate, sorted, type Visit, visits } from './visits.ts'
+import { generate, type Visit, visits } from './visits.ts'
 import { checkpoint, context, deploy, drain, environment, eventOf, shardId } from './world.ts'
 
 const quiet = (t: { mock: { method(o: object, m: string, fn: () => void): unknown } }) =>

@@ -3,8 +3,9 @@ import { describe, type TestContext, test } from 'node:test'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
+import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
-import { expected, generate, sorted, visits } from './visits.ts'
+import { generate, visits } from './visits.ts'
 import { checkpoint, context, deploy, drain, environment, eventOf, type Handler, mapping, shardId } from './world.ts'
 
 const input = generate(400, 2)

@@ -1,9 +1,6 @@
 import * as z from 'zod'
-import type { SourceConnector } from '../../runtime/connectors/source.ts'
-import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import {
   boundedOutOfOrderness,
-  customSink,
   type Duration,
   ndjson,
   type Pipeline,
@@ -16,9 +13,11 @@ import {
 const Visit = z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })
 export type Visit = z.infer<typeof Visit>
 
-export const START = 1_700_000_000_000
-/** Behind all windows of the data: what it sets off ends a stream that has no end. */
-const END = START + 10_000_000
+const START = 1_700_000_000_000
+/** From one round to the next: longer than a round's windows. */
+const ROUND_MS = 20_000_000
+/** Behind all windows of a round: what it sets off ends a stream that has no end. */
+const END_MS = 10_000_000
 
 /** `onRecord` sees each record first, as the user's code that it stands for. */
 export function visits(onRecord: (visit: Visit) => void = () => {}, idleAfter?: Duration): Pipeline {
@@ -56,55 +55,19 @@ export function visits(onRecord: (visit: Visit) => void = () => {}, idleAfter?: 
   return app
 }
 
-/** Records of each split, by user, so that each user's are in one split and in one order. */
-export function generate(n: number, splits: number): string[][] {
+/**
+ * Records of each split, by user, so that each user's are in one split and in one order. Another round comes later in event time, and counts on: its
+ * results are those of all rounds up to it in one run.
+ */
+export function generate(n: number, splits: number, round = 0): string[][] {
   const all: string[][] = Array.from({ length: splits }, () => [])
+  const start = START + round * ROUND_MS
   for (let id = 0; id < n; id++) {
     const user = (id * 7919) % 11
-    const at = START + id * 100 + ((id * 31) % 13) * 100
-    all[user % splits]!.push(JSON.stringify({ id, user: `u${user}`, page: `p${(id * 13) % 5}`, at }))
+    const at = start + id * 100 + ((id * 31) % 13) * 100
+    all[user % splits]!.push(JSON.stringify({ id: round * n + id, user: `u${user}`, page: `p${(id * 13) % 5}`, at }))
   }
-  for (const [i, split] of all.entries()) split.push(JSON.stringify({ id: -1 - i, user: `end${i}`, page: 'end', at: END }))
+  const end = { page: 'end', at: start + END_MS }
+  for (const [i, split] of all.entries()) split.push(JSON.stringify({ id: -1 - i, user: `end${i}`, ...end }))
   return all
-}
-
-/** The rows of an embedded run, without those of the end's own window. */
-export async function expected(app: Pipeline, splits: readonly (readonly string[])[], parallelism: number) {
-  const rows: Record<string, unknown[]> = { pages: [], rejected: [] }
-  const sinks = Object.fromEntries(Object.keys(rows).map(name => [name, collecting(rows[name]!)]))
-  await runEmbedded(app.graph(), { parallelism, sources: { visits: memorySource(splits) }, sinks })
-  return { pages: sorted(rows.pages!), rejected: sorted(rows.rejected!) }
-}
-
-export function sorted(rows: readonly any[]): string[] {
-  return rows
-    .filter(r => r.page !== 'end')
-    .map(r => JSON.stringify(r))
-    .sort()
-}
-
-function collecting(rows: unknown[]) {
-  return customSink<unknown>({ name: 'collecting', open: () => ({ write: row => void rows.push(row) }) })
-}
-
-function memorySource(splits: readonly (readonly string[])[]): SourceConnector {
-  return {
-    kind: 'memory',
-    splits: async () => splits.map((_, i) => String(i)),
-    open: async split => ({
-      async read(position, limit) {
-        const from = Number(position?.index ?? 0)
-        const records = splits[Number(split)]!.slice(from, from + limit)
-        const end = from + records.length
-        return {
-          records,
-          after: i => ({ index: from + i + 1 }),
-          next: { index: end },
-          done: end === splits[Number(split)]!.length,
-        }
-      },
-      async close() {},
-    }),
-    describe: () => 'memory',
-  }
 }

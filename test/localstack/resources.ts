@@ -19,7 +19,14 @@ export const endpoint = process.env.LOCALSTACK_ENDPOINT
 /** For node:test's `skip`: false with an endpoint, else why. */
 export const withoutLocalStack = endpoint === undefined ? 'needs LOCALSTACK_ENDPOINT: npm run test:localstack' : false
 
-const clientOptions = { endpoint, region: 'us-east-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } }
+/** LocalStack's own, which it makes of these credentials. */
+export const account = {
+  id: '000000000000',
+  region: 'us-east-1',
+  credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+} as const
+
+export const clientOptions = { endpoint, region: account.region, credentials: account.credentials }
 const WAIT_S_MAX = 60
 
 export interface AwsFixture {

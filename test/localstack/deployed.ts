@@ -1,0 +1,152 @@
+import { type KinesisClient, ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { GetFunctionConfigurationCommand, LambdaClient } from '@aws-sdk/client-lambda'
+import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
+import { openClients } from '../../runtime/aws/clients.ts'
+import { openEnvironment } from '../../runtime/aws/functions/environment.ts'
+import { readSettings } from '../../runtime/aws/functions/settings.ts'
+import { stageStreams } from '../../runtime/aws/names.ts'
+import { awsPorts } from '../../runtime/aws/ports.ts'
+import { formatPosition } from '../../runtime/aws/position.ts'
+import { type Decision, decisions } from '../../runtime/checkpoint/decision.ts'
+import type { Pipeline } from '../../runtime/index.ts'
+import { loadHead } from '../../runtime/protocol/log.ts'
+import type { Topology } from '../../runtime/stage/topology.ts'
+import { visibleRows } from '../functions/embedded-world.ts'
+import { clientOptions } from './resources.ts'
+
+/** A pipeline that was deployed, from outside: through its streams, its state machine and its bucket. */
+export interface Deployed {
+  readonly lambda: LambdaClient
+  readonly kinesis: KinesisClient
+  /** By stage id. */
+  readonly functions: Readonly<Record<string, { readonly function: string; readonly stream: string }>>
+  topology(): Promise<Topology>
+  /** Puts records into a shard of the source's stream, in their order. */
+  feed(shard: number, records: readonly string[]): Promise<void>
+  /** Until all that was fed is committed by the source's stage. */
+  consumed(): Promise<void>
+  /** One execution of the controller, to its end. */
+  execute(input?: object): Promise<Execution>
+  /** Until checkpoints have nothing left to save: then all that was fed is in the results. */
+  settle(): Promise<void>
+  decisions(): Promise<{ checkpoint: number; decision: Decision }[]>
+  /** What readers of a sink see. */
+  rows(sink: string): Promise<any[]>
+  close(): void
+}
+
+export interface Execution {
+  readonly arn: string
+  readonly status: string
+  readonly cause: string | undefined
+}
+
+export interface DeployedOptions {
+  readonly app: Pipeline
+  /** Of the stack. */
+  readonly outputs: Readonly<Record<string, string>>
+  /** The construct's id. */
+  readonly id: string
+  readonly sourceStream: string
+  readonly results: { readonly bucket: string; readonly prefix: string }
+}
+
+const PUT_RECORDS_MAX = 500
+const POLL_MS = 200
+const WAIT_MS_MAX = 240_000
+
+export async function openDeployed({ app, outputs, id, sourceStream, results }: DeployedOptions): Promise<Deployed> {
+  const lambda = new LambdaClient(clientOptions)
+  const sfn = new SFNClient(clientOptions)
+  const clients = openClients(clientOptions)
+  const functions: Deployed['functions'] = JSON.parse(outputs[`${id}Stages`]!)
+  const FunctionName = Object.values(functions)[0]!.function
+  const { Environment } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }))
+  const settings = readSettings(Environment!.Variables!)
+  const here = { ...settings, stage: undefined }
+  const portsOn = (bucket: string) =>
+    awsPorts({ ...clientOptions, streams: stageStreams(here.prefix), tables: here.tables, bucket, prefix: '' })
+  const listShards = async () => []
+  const environment = openEnvironment(app, here, () => ({ ports: portsOn(here.bucket), sinks: {}, listShards }))
+  const { log } = environment.ports
+  const outside = portsOn(results.bucket)
+  const fed: string[] = []
+
+  async function existing() {
+    return (await until('the run', () => environment.existingRun())).topology
+  }
+
+  async function decided() {
+    const run = await environment.existingRun()
+    return run === undefined ? [] : decisions(log, run.topology.run)
+  }
+
+  async function execute(input: object = {}): Promise<Execution> {
+    const start = { stateMachineArn: outputs[`${id}Checkpoints`]!, input: JSON.stringify(input) }
+    const { executionArn } = await sfn.send(new StartExecutionCommand(start))
+    return until('the end of the checkpoint', async () => {
+      const { status, cause } = await sfn.send(new DescribeExecutionCommand({ executionArn }))
+      return status === 'RUNNING' ? undefined : { arn: executionArn!, status: status!, cause }
+    })
+  }
+
+  async function consumed() {
+    const topology = await existing()
+    const source = topology.stages.find(s => s.stage.source !== undefined)!
+    for (const [shard, last] of fed.entries())
+      await until(`the source's shard ${shard}`, async () => {
+        const { head } = await loadHead(log, topology.log(source.stage.index, shard), Number.POSITIVE_INFINITY)
+        return String(head.fields.source?.sequenceNumber ?? '') >= (last ?? '') || undefined
+      })
+  }
+
+  return {
+    lambda,
+    kinesis: clients.kinesis,
+    functions,
+    topology: existing,
+    async feed(shard, records) {
+      const { Shards } = await clients.kinesis.send(new ListShardsCommand({ StreamName: sourceStream }))
+      const ExplicitHashKey = Shards![shard]!.HashKeyRange!.StartingHashKey!
+      for (let i = 0; i < records.length; i += PUT_RECORDS_MAX) {
+        const Records = records
+          .slice(i, i + PUT_RECORDS_MAX)
+          .map(record => ({ Data: Buffer.from(record), PartitionKey: 'any', ExplicitHashKey }))
+        const put = await clients.kinesis.send(new PutRecordsCommand({ StreamName: sourceStream, Records }))
+        if (put.FailedRecordCount !== 0) throw new Error(`${put.FailedRecordCount} records were not taken`)
+        fed[shard] = formatPosition(put.Records!.at(-1)!.SequenceNumber!)
+      }
+    },
+    consumed,
+    execute,
+    async settle() {
+      await consumed()
+      for (;;) {
+        const before = (await decided()).length
+        const { status, cause } = await execute()
+        if (status !== 'SUCCEEDED') throw new Error(`the checkpoint ended as ${status}: ${cause}`)
+        if ((await decided()).length === before) return
+      }
+    },
+    decisions: decided,
+    async rows(sink) {
+      return visibleRows(outside.blobs, `${results.prefix}${sink}/`)
+    },
+    close() {
+      lambda.destroy()
+      sfn.destroy()
+      clients.close()
+    },
+  }
+}
+
+/** What `look` sees, as soon as it sees something. */
+export async function until<T>(what: string, look: () => Promise<T | undefined>, waitMsMax = WAIT_MS_MAX): Promise<T> {
+  const end = Date.now() + waitMsMax
+  for (;;) {
+    const seen = await look()
+    if (seen !== undefined) return seen
+    if (Date.now() > end) throw new Error(`waited ${waitMsMax} ms for ${what}`)
+    await new Promise(resolve => setTimeout(resolve, POLL_MS))
+  }
+}
