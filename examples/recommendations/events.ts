@@ -1,4 +1,5 @@
-import { z } from 'zod'
+// As a namespace: bundlers leave out what is not used of it, which `{ z }` keeps them from.
+import * as z from 'zod'
 
 /** Epoch ms, or an ISO 8601 instant, which becomes epoch ms. */
 const timestamp = z.union([z.number().int().nonnegative(), z.iso.datetime({ offset: true }).transform(text => Date.parse(text))])

@@ -1,4 +1,3 @@
-import { Redis } from 'ioredis'
 import { ConnectorError, reasonOf } from './error.ts'
 import { jsonLine } from './json-line.ts'
 import { UPSERT } from './redis-script.ts'
@@ -56,7 +55,7 @@ export function redis<T>(options: RedisOptions<T>): Sink<T> {
   return {
     kind: 'redis',
     async open(context) {
-      return new RedisWriter(connect(url), options, context, where)
+      return new RedisWriter(await connect(url), options, context, where)
     },
     describe: () => `redis ${withoutPassword(url)}`,
   }
@@ -144,7 +143,9 @@ class RedisWriter<T> implements SinkWriter<T> {
   }
 }
 
-function connect(url: string): RedisWriter<any>['client'] {
+async function connect(url: string): Promise<RedisWriter<any>['client']> {
+  // Not before it is needed: it would be a third of what a function loads at a cold start, also of stages that have no such sink.
+  const { Redis } = await import('ioredis')
   let last: Error | undefined
   const redis = new Redis(url, {
     maxRetriesPerRequest: null,
