@@ -119,19 +119,23 @@ async function readAll<T>(ports: Pick<Ports, 'log'>, log: string): Promise<T[]> 
 
 /** `what` was written by another pipeline, plan or input: says so, and what to do. */
 export function checkKind(found: RunKind, wanted: RunKind, what: string, remedy: string): void {
+  checkPlan(found, wanted, what, remedy)
+  if (JSON.stringify(found.splits) === JSON.stringify(wanted.splits)) return
+  const names = Object.keys({ ...found.splits, ...wanted.splits })
+  const name = names.find(n => JSON.stringify(found.splits[n]) !== JSON.stringify(wanted.splits[n]))!
+  const list = (splits: readonly string[] | undefined) => (splits ?? []).join(', ') || 'nothing'
+  throw new StateMismatchError(
+    `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${remedy}`,
+  )
+}
+
+/** The same of pipeline and plan alone. */
+export function checkPlan(found: RunKind, wanted: RunKind, what: string, remedy: string): void {
   if (found.pipeline !== wanted.pipeline) {
     throw new StateMismatchError(`${what} belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`)
   }
   if (found.shape !== wanted.shape) {
     const difference = shapeDifference(JSON.parse(found.shape), JSON.parse(wanted.shape))
     throw new StateMismatchError(`${what} was written by another plan of '${wanted.pipeline}' (${difference}): ${remedy}`)
-  }
-  if (JSON.stringify(found.splits) !== JSON.stringify(wanted.splits)) {
-    const names = Object.keys({ ...found.splits, ...wanted.splits })
-    const name = names.find(n => JSON.stringify(found.splits[n]) !== JSON.stringify(wanted.splits[n]))!
-    const list = (splits: readonly string[] | undefined) => (splits ?? []).join(', ') || 'nothing'
-    throw new StateMismatchError(
-      `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${remedy}`,
-    )
   }
 }

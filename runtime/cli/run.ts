@@ -28,6 +28,7 @@ With --state, a run on the same directory goes on where it stopped, also after a
 has ended for that run: what is added to it later is not read, and the summary says so.
 With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input. The one it comes from stays as it is, unless --state
 names the same directory, which then goes back to it. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
+With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
 that have changed since (all, if nothingToRead). The fields are those of RunSummary in runtime/embedded/run-options.ts.
 Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
@@ -48,6 +49,9 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     'from-snapshot': {
       value: 'DIR[@N]',
       help: 'Start a new run from checkpoint N (default: the newest) of the state directory DIR; with --state DIR itself, go back to it',
+    },
+    'new-input': {
+      help: 'With --from-snapshot: the sources read other files than those that the snapshot was made by, from their beginning',
     },
     parallelism: { value: 'N', help: 'Subtasks of each stage whose operators set none' },
     checkpoint: { value: 'TIME', help: 'Between the starts of two checkpoints, like 500ms, 10s or 1m (default: 10s)' },
@@ -85,7 +89,7 @@ function engineOptions(args: Arguments): RunOptions {
     parallelism,
     batchSize,
     state,
-    from: snapshotOrigin(args.text('from-snapshot')),
+    from: snapshotOrigin(args.text('from-snapshot'), args.has('new-input')),
     checkpointMs: checkpointMs(args.text('checkpoint')),
   }
 }
@@ -102,10 +106,17 @@ function checkpointMs(text: string | undefined): number | undefined {
   }
 }
 
-function snapshotOrigin(text: string | undefined): SnapshotOrigin | undefined {
-  if (text === undefined) return undefined
-  const [, directory, checkpoint] = /^(.*?)(?:@(\d+))?$/s.exec(text)!
-  return { directory: checkStateDirectory(directory!), ...(checkpoint !== undefined && { checkpoint: Number(checkpoint) }) }
+function snapshotOrigin(text: string | undefined, newInput: boolean): SnapshotOrigin | undefined {
+  if (text === undefined) {
+    if (newInput) throw new UsageError('--new-input goes with --from-snapshot only: without a snapshot, all input is new')
+    return undefined
+  }
+  const [, place, checkpoint] = /^(.*?)(?:@(\d+))?$/s.exec(text)!
+  return {
+    directory: checkStateDirectory(place!),
+    newInput,
+    ...(checkpoint !== undefined && { checkpoint: Number(checkpoint) }),
+  }
 }
 
 function makeStateDirectory(path: string): void {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { readManifest } from '../checkpoint/manifest.ts'
+import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
 import { checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import type { Ports } from '../ports.ts'
@@ -9,7 +10,7 @@ import { type EmbeddedPorts, openEmbedded } from './ports.ts'
 import type { SnapshotOrigin } from './run-options.ts'
 
 /**
- * A new run that starts from a checkpoint of another state directory, or from an earlier one of its own, in which case the run that was there has ended.
+ * A new run that starts from a checkpoint of another state directory or of a stack, or from an earlier one of its own, in which case the run that was there has ended.
  *
  * @throws SnapshotOriginError when there is no such checkpoint, or the directory has a run that is not the one to go back in
  */
@@ -19,14 +20,14 @@ export async function restoreRun(
   wanted: RunKind,
   topologyOf: (run: string) => Topology,
 ): Promise<RunMeta> {
-  const inPlace = ports.directory === resolve(origin.directory)
-  if (!inPlace && (await readRun(ports)) !== undefined) {
+  const inPlace = 'directory' in origin && ports.directory === resolve(origin.directory)
+  if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, true)
+  if ((await readRun(ports)) !== undefined) {
     throw new SnapshotOriginError(
       `${ports.directory} holds a run already: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
     )
   }
-  if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, true)
-  const from = await openEmbedded({ directory: origin.directory })
+  const from = 'store' in origin ? await origin.store.open() : await openEmbedded({ directory: origin.directory })
   try {
     return await restoreFrom(ports, from, origin, wanted, topologyOf, false)
   } finally {
@@ -36,28 +37,36 @@ export async function restoreRun(
 
 async function restoreFrom(
   ports: Ports,
-  from: Ports,
-  { directory, checkpoint }: SnapshotOrigin,
+  from: Pick<Ports, 'log' | 'blobs'>,
+  origin: SnapshotOrigin,
   wanted: RunKind,
   topologyOf: (run: string) => Topology,
   inPlace: boolean,
 ): Promise<RunMeta> {
+  const { checkpoint, newInput = false } = origin
+  const place = 'store' in origin ? origin.store.name : origin.directory
   const old = await readRun(from)
-  if (old === undefined) throw new SnapshotOriginError(`${directory} holds no run`)
-  if (!old.snapshots) throw new SnapshotOriginError(`the checkpoints in ${directory} hold no state to start from`)
+  if (old === undefined) throw new SnapshotOriginError(`${place} holds no run`)
+  if (!old.snapshots) throw new SnapshotOriginError(`the checkpoints in ${place} hold no state to start from`)
   const complete = await completeCheckpoints(from, old.run)
   const known = checkpoint ?? complete.at(-1)
-  if (known === undefined) throw new SnapshotOriginError(`${directory} has no complete checkpoint to start from`)
+  if (known === undefined) throw new SnapshotOriginError(`${place} has no complete checkpoint to start from`)
   if (!complete.includes(known))
     throw new SnapshotOriginError(
-      `${directory} has no checkpoint ${known} to start from: it has kept ${complete.join(', ') || 'none'}`,
+      `${place} has no checkpoint ${known} to start from: it has kept ${complete.join(', ') || 'none'}`,
     )
   // Everything that can be refused is, before the old run ends.
-  const remedy = 'run what it was made by'
-  checkKind(await readManifest(from.blobs, old.run, known), wanted, `checkpoint ${known} in ${directory}`, remedy)
+  const what = `checkpoint ${known} in ${place}`
+  const found = await readManifest(from.blobs, old.run, known)
+  if (newInput) checkNewInput(found, wanted, what, REMEDY)
+  else checkKind(found, wanted, what, `${REMEDY}, or read another input from its beginning (--new-input)`)
   return openRestored(ports, wanted, checkpoint, async run => {
-    if (inPlace) await supersede(from.log, old.run, from.clock.now(), `the pipeline goes back to checkpoint ${known}`)
+    if (inPlace) await supersede(from.log, old.run, ports.clock.now(), `the pipeline goes back to checkpoint ${known}`)
     const n = checkpoint ?? (await completeCheckpoints(from, old.run)).at(-1)!
-    await restore(topologyOf(run), await readManifest(from.blobs, old.run, n), from.blobs, ports)
+    const manifest = await readManifest(from.blobs, old.run, n)
+    const topology = topologyOf(run)
+    await restore(topology, newInput ? withNewInput(manifest, topology) : manifest, from.blobs, ports)
   })
 }
+
+const REMEDY = 'run what it was made by'

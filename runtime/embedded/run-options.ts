@@ -1,5 +1,6 @@
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
+import type { Ports } from '../ports.ts'
 import type { DeadLetterNote } from '../stage/subtask.ts'
 
 /** How the embedded engine runs a pipeline. */
@@ -32,11 +33,29 @@ export interface RunOptions {
 }
 
 /** A checkpoint that a run can start from. */
-export interface SnapshotOrigin {
-  /** A state directory. */
-  readonly directory: string
+export type SnapshotOrigin = (
+  | {
+      /** A state directory. */
+      readonly directory: string
+    }
+  | {
+      /** Where a run elsewhere has its log and its blobs: a stack on AWS, say. */
+      readonly store: SnapshotStore
+    }
+) & {
   /** Its number. Default: the newest complete one. */
   readonly checkpoint?: number
+  /**
+   * The sources read something else now, each split from its beginning, with the state of the checkpoint: where they stood in their old input means nothing there. Default
+   * false: another input is refused.
+   */
+  readonly newInput?: boolean
+}
+
+export interface SnapshotStore {
+  /** For people: "the stack Shop". */
+  readonly name: string
+  open(): Promise<Pick<Ports, 'log' | 'blobs'> & { close(): Promise<void> }>
 }
 
 export interface Progress {

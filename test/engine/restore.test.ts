@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { decide } from '../../runtime/checkpoint/decision.ts'
-import { encodeManifest, manifestKey, readManifest } from '../../runtime/checkpoint/manifest.ts'
+import { encodeManifest, listManifests, manifestKey, readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { readRun, StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
@@ -137,3 +137,45 @@ test('what a sink staged for a checkpoint is committed once, though another run 
   assert.ok(published.length >= 2)
   assert.equal(new Set(published).size, published.length)
 })
+
+test('with new input only the state comes from the checkpoint: the rest of the records, in a file of their own, ends the same', async t => {
+  const dir = scratch(t)
+  const events = generate(EVENTS, 77)
+  const at = (file: string) => join(dir, file)
+  const input = writeEvents(at('events.ndjson'), events)
+  for (const name of ['session', 'dedup-sum', 'interval-join', 'top-n']) {
+    await run(name, input, { out: at(`${name}-whole`) })
+    const state = at(`${name}-state`)
+    await run(name, input, { out: at(name), state, stopAfter: 300 })
+    const taken = await recordsTaken(state)
+    assert.ok(taken > 0 && taken < EVENTS)
+    const rest = writeEvents(at('rest.ndjson'), events.slice(taken))
+    const from = { directory: state }
+    await assert.rejects(run(name, rest, { out: at('x'), from }), /should now read .*rest.ndjson.*--new-input/)
+    const summary = await run(name, rest, { out: at(name), from: { ...from, newInput: true } })
+    assert.equal(summary.events, EVENTS - taken)
+    assert.deepEqual(lines(at(name)), lines(at(`${name}-whole`)), name)
+  }
+})
+
+test('new input is refused where the old one had ended, or of another number of splits', async t => {
+  const dir = scratch(t)
+  const input = writeEvents(join(dir, 'events.ndjson'), generate(100, 1))
+  const state = join(dir, 'state')
+  await run('session', input, { out: join(dir, 'a'), state })
+  const from = { directory: state, newInput: true }
+  await assert.rejects(run('session', input, { out: join(dir, 'b'), from }), /had come to its end.*start from an earlier one/)
+  const two = { events: fileSource([input, writeEvents(join(dir, 'more.ndjson'), generate(10, 2))]) }
+  await assert.rejects(
+    runEmbedded(pipelines.session!().graph(), { sources: two, from }),
+    /source 'events' had 1 split when .* new input has 2/,
+  )
+})
+
+async function recordsTaken(directory: string): Promise<number> {
+  const ports = await openEmbedded({ directory })
+  const { run: id } = (await readRun(ports))!
+  const manifest = await readManifest(ports.blobs, id, (await listManifests(ports.blobs, id)).at(-1)!)
+  await ports.close()
+  return manifest.subtasks[0]!.head.counts.recordsIn
+}

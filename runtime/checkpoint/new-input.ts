@@ -1,0 +1,34 @@
+import type { Topology } from '../stage/topology.ts'
+import type { Manifest } from './manifest.ts'
+import { checkPlan, type RunKind, StateMismatchError } from './run-meta.ts'
+
+/**
+ * Whether a checkpoint can go on with another input: each split of the new one takes the place of an old one.
+ * @throws StateMismatchError
+ */
+export function checkNewInput(found: Manifest, wanted: RunKind, what: string, remedy: string): void {
+  checkPlan(found, wanted, what, remedy)
+  for (const [source, splits] of Object.entries(wanted.splits)) {
+    const before = found.splits[source]?.length ?? 0
+    if (splits.length !== before)
+      throw new StateMismatchError(
+        `source '${source}' had ${before} ${before === 1 ? 'split' : 'splits'} when ${what} was made, and its new input has ${splits.length}: give as many files as there were splits`,
+      )
+  }
+  if (found.subtasks.some(s => s.head.watermark === Number.POSITIVE_INFINITY))
+    throw new StateMismatchError(
+      `${what} was made when the input had come to its end and everything had fired, so that whatever came now would be late: start from an earlier one`,
+    )
+}
+
+/** The checkpoint with its sources at the beginning of what they read now. */
+export function withNewInput(manifest: Manifest, { stages, splits }: Topology): Manifest {
+  const isSource = (stage: number) => stages[stage]!.stage.source !== undefined
+  return {
+    ...manifest,
+    splits,
+    subtasks: manifest.subtasks.map(s =>
+      isSource(s.stage) ? { ...s, head: { ...s.head, source: undefined, sourceDone: false } } : s,
+    ),
+  }
+}
