@@ -35,8 +35,8 @@ export function s3Sink(options: S3SinkOptions): Sink<any> {
   return {
     kind: 's3',
     open: (context, state) => open().open(context, state),
-    commit: (run, checkpoint, parts) => open().commit!(run, checkpoint, parts),
-    restore: (run, checkpoint, parts) => open().restore!(run, checkpoint, parts),
+    commit: (...cut) => open().commit!(...cut),
+    restore: (...cut) => open().restore!(...cut),
     describe: () => place,
   }
 }

@@ -8,6 +8,11 @@ export function channelsOf(log: string): string {
   return `channels/${log}/`
 }
 
+/** Blobs of what a sink has staged start with this. */
+export function sinkStagingOf(run: string, operatorId: string): string {
+  return `sinks/${run}/${operatorId}/`
+}
+
 /** Blobs of a subtask's segments start with this; the checkpoint follows. */
 export function segmentsOf(log: string): string {
   return `segments/${log}/`

@@ -10,6 +10,7 @@ import { channelsOf, segmentsOf } from './blob-names.ts'
 import { decide, decisions } from './decision.ts'
 import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { writeMarker } from './marker.ts'
+import { sinkCommitContext } from './sink-context.ts'
 
 /** What a restored subtask's log begins with, in the place of an attempt's id. */
 const RESTORED = 'restored'
@@ -46,7 +47,7 @@ export async function supersede(log: CommitLog, run: string, now: number, reason
 export async function restore(topology: Topology, manifest: Manifest, from: Blobs, ports: Ports): Promise<void> {
   const startedAt = ports.clock.now()
   const { checkpoint } = manifest
-  const sinks = await restoreSinks(topology, manifest)
+  const sinks = await restoreSinks(topology, manifest, from)
   const subtasks: SubtaskSnapshot[] = []
   for (const s of manifest.subtasks) {
     subtasks.push(await restoreSubtask(topology, checkpoint, { ...s, head: { ...s.head, sinks: sinks.get(s)! } }, from, ports))
@@ -132,7 +133,7 @@ async function restoreState(
 }
 
 /** D7: what the old run staged up to this checkpoint is committed, for the crash between its manifest and that. Gives each subtask's sink states to go on with. */
-async function restoreSinks(topology: Topology, { run, checkpoint, subtasks }: Manifest) {
+async function restoreSinks(topology: Topology, { run, checkpoint, subtasks }: Manifest, from: Blobs) {
   const states = new Map(subtasks.map(s => [s, [...s.head.sinks]]))
   for (const at of topology.stages) {
     const mine = subtasks.filter(s => s.stage === at.stage.index).sort((a, b) => a.shard - b.shard)
@@ -140,11 +141,12 @@ async function restoreSinks(topology: Topology, { run, checkpoint, subtasks }: M
     for (const [index, node] of nodes.entries()) {
       const sink = topology.sinkOf(node)
       const parts = mine.map(s => s.head.sinks.find(([i]) => i === index)?.[1])
+      const context = sinkCommitContext(topology, run, at.stage.ids.get(node)!, from)
       if (sink.restore === undefined) {
-        await sink.commit?.(run, checkpoint, parts)
+        await sink.commit?.(run, checkpoint, parts, context)
         continue
       }
-      const restored = await sink.restore(run, checkpoint, parts)
+      const restored = await sink.restore(run, checkpoint, parts, context)
       for (const [i, s] of mine.entries()) {
         const others = states.get(s)!.filter(([sinkIndex]) => sinkIndex !== index)
         states.set(s, restored[i] === undefined ? others : [...others, [index, restored[i]]])

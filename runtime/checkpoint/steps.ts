@@ -1,9 +1,10 @@
-import type { Ports } from '../ports.ts'
+import type { Blobs, Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type Part, partsOf } from './cut.ts'
 import { type Decision, decide, decisions } from './decision.ts'
 import { encodeManifest, manifestKey } from './manifest.ts'
 import { retain } from './retention.ts'
+import { sinkCommitContext } from './sink-context.ts'
 import type { MaterialisedPart } from './snapshot.ts'
 import type { CheckpointStart } from './start.ts'
 
@@ -57,7 +58,7 @@ export async function completeCheckpoint(
     bytes: materialised.reduce((sum, m) => sum + m.bytes, 0),
   })
   if (decision.outcome === 'complete') {
-    await commitSinks(topology, checkpoint, parts)
+    await commitSinks(topology, checkpoint, parts, ports.blobs)
     await retain(topology, checkpoint, parts, ports)
   }
   return decision
@@ -80,7 +81,7 @@ export async function failCheckpoint(
 }
 
 /** D7: what was staged up to n becomes visible, once. Called again after a restart, for the crash between decision and commit. */
-export async function commitSinks(topology: Topology, checkpoint: number, parts: readonly Part[]): Promise<void> {
+export async function commitSinks(topology: Topology, checkpoint: number, parts: readonly Part[], blobs: Blobs): Promise<void> {
   for (const at of topology.stages) {
     const sinks = at.stage.nodes.filter(node => node.sink !== undefined)
     for (const [index, node] of sinks.entries()) {
@@ -91,6 +92,7 @@ export async function commitSinks(topology: Topology, checkpoint: number, parts:
         topology.run,
         checkpoint,
         mine.map(p => p.item.head.sinks.find(([i]) => i === index)?.[1]),
+        sinkCommitContext(topology, topology.run, at.stage.ids.get(node)!, blobs),
       )
     }
   }
@@ -102,5 +104,5 @@ export async function recommitSinks(topology: Topology, ports: Ports): Promise<v
   if (last === undefined || last.decision.restored === true) return
   const { parts, missing } = await collectParts(topology, last.checkpoint, ports)
   // Parts that have a newer cut are past this checkpoint, so the commit of this one is done or the newer one's will do it.
-  if (missing.length === 0) await commitSinks(topology, last.checkpoint, parts)
+  if (missing.length === 0) await commitSinks(topology, last.checkpoint, parts, ports.blobs)
 }

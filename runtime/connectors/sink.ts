@@ -1,3 +1,5 @@
+import type { Blobs } from '../ports.ts'
+
 /** Who writes, in which commit: enough to make any outside write idempotent. */
 export interface CommitIdentity {
   readonly run: string
@@ -10,7 +12,16 @@ export interface CommitIdentity {
   readonly attempt: string
 }
 
-export type SinkContext = Pick<CommitIdentity, 'run' | 'pipeline' | 'operatorId' | 'subtask' | 'parallelism'>
+/** What the run lends to a sink. */
+export interface SinkStaging {
+  /** Objects of this sink in this run alone. They are kept with the run's state, and go with the run: a place for what waits for its checkpoint. */
+  readonly staging: Blobs
+}
+
+export type SinkContext = Pick<CommitIdentity, 'run' | 'pipeline' | 'operatorId' | 'subtask' | 'parallelism'> & SinkStaging
+
+/** Whose output is made visible. */
+export type SinkCommitContext = Pick<CommitIdentity, 'pipeline' | 'operatorId'> & SinkStaging
 
 /** Small, plain, kept in the commit item: how far a transactional sink has staged. */
 export type SinkState = { readonly [field: string]: string | number }
@@ -22,7 +33,7 @@ export interface SinkWriter<T> {
   /**
    * Called just before each commit that has written something, or that is a checkpoint's cut: when it resolves, all that was
    * written is durable outside (idempotently, by `commit`), or staged. What it returns is kept with the commit; undefined: the state
-   * stays what it was. The commit itself may still fail and be tried again with the same version.
+   * stays what it was. The commit itself may still fail: then this writer is closed, and one that is opened with the state of the last commit tries again, with the same version.
    */
   flush(commit: CommitIdentity, cut: { readonly checkpoint: number } | undefined): Promise<SinkState | undefined>
   close(): Promise<void>
@@ -36,17 +47,20 @@ export interface Sink<T> {
   open(context: SinkContext, state: SinkState | undefined): Promise<SinkWriter<T>>
   /**
    * Transactional sinks: makes visible what all subtasks staged up to checkpoint `checkpoint` (protocol.md, D7). `parts[i]` is subtask i's state
-   * at its cut. Called after the checkpoint is complete, maybe more than once: idempotent by checkpoint.
+   * at its cut. Called after the checkpoint is complete, maybe more than once, in any process, and not again for a checkpoint whose commit was interrupted if a later
+   * one came first: idempotent, and complete in itself.
    */
-  commit?(run: string, checkpoint: number, parts: readonly (SinkState | undefined)[]): Promise<void>
+  commit?(run: string, checkpoint: number, parts: readonly (SinkState | undefined)[], context: SinkCommitContext): Promise<void>
   /**
    * A new run starts from checkpoint `checkpoint` of `run`: `parts[i]` is subtask i's state at its cut. Makes visible what was staged up to it, takes back what
-   * came later where that can be done, and gives the states to go on with. Absent: `commit` is called, and the states stay as they are.
+   * came later where that can be done, and gives the states to go on with. Absent: `commit` is called, and the states stay as they are. `context` is that of the old
+   * run, which may still go on elsewhere, if this one is a fork.
    */
   restore?(
     run: string,
     checkpoint: number,
     parts: readonly (SinkState | undefined)[],
+    context: SinkCommitContext,
   ): Promise<readonly (SinkState | undefined)[]>
   describe(): string
 }

@@ -19,7 +19,7 @@ export async function forgetRun(db: Database, blobs: Blobs, run: string): Promis
       base.run(...markers)
     }),
   )
-  for (const kind of ['chunks', 'channels', 'segments', 'checkpoints']) {
+  for (const kind of ['chunks', 'channels', 'segments', 'sinks', 'checkpoints']) {
     for (const key of await blobs.list(`${kind}/${run}/`)) await blobs.delete(key)
   }
 }

@@ -1,5 +1,7 @@
+import { sinkStagingOf } from '../checkpoint/blob-names.ts'
 import { readMarker } from '../checkpoint/marker.ts'
 import type { SinkState } from '../connectors/sink.ts'
+import { within } from '../connectors/within.ts'
 import { subtaskOf } from '../graph/key.ts'
 import type { Ports } from '../ports.ts'
 import { FrameWriter } from '../protocol/frame.ts'
@@ -91,6 +93,7 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
         operatorId: sink.operatorId,
         subtask: shard,
         parallelism: at.parallelism,
+        staging: within(ports.blobs, sinkStagingOf(topology.run, sink.operatorId)),
       }
       sink.operator.writer = await topology.sinkOf(sink.node).open(identity, live.sinkStates.get(sink.index))
     }

@@ -6,13 +6,14 @@ import { join } from 'node:path'
 import { afterEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileSink as newFileSink } from '../../runtime/connectors/file-sink.ts'
-import type { Sink, SinkState, SinkWriter } from '../../runtime/connectors/sink.ts'
+import type { Sink, SinkContext, SinkState, SinkWriter } from '../../runtime/connectors/sink.ts'
 import { linesOf, SUBTASKS } from './children/file-sink-lines.ts'
+import { memoryBlobs } from './memory-blobs.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'millrace-sink-'))
 let targets = 0
 const fresh = () => join(root, `t${targets++}`, 'deep', 'out.ndjson')
-const identity = { run: 'r', pipeline: 'p', operatorId: 'o', subtask: 0, parallelism: 1 }
+const identity = { run: 'r', pipeline: 'p', operatorId: 'o', subtask: 0, parallelism: 1, staging: memoryBlobs() }
 const context = (run = 'r', subtask = 0) => ({ ...identity, run, subtask })
 const stage = (path: string) => join(path, '..', '.out.ndjson.millrace')
 
@@ -22,11 +23,14 @@ afterEach(async () => {
 })
 
 /** A file sink whose writers are closed when the test is over, as a process's end would. */
-function fileSink(path: string): Sink<any> {
-  const sink = newFileSink(path)
+function fileSink(path: string) {
+  const sink: Sink<any> = newFileSink(path)
+  const commit = (run: string, checkpoint: number, parts: (SinkState | undefined)[]) =>
+    sink.commit!(run, checkpoint, parts, identity)
   return {
     ...sink,
-    async open(context, state) {
+    commit,
+    async open(context: SinkContext, state: SinkState | undefined) {
       const writer = await sink.open(context, state)
       writers.push(writer)
       return writer
@@ -51,8 +55,8 @@ test('nothing is visible before the commit, and nothing but the target is left a
   await put(writer, 1, [{ a: 1 }, new Date(0)])
   const part = await put(writer, 2, ['ü'], 1)
   assert.equal(existsSync(path), false)
-  await sink.commit!('r', 1, [part])
-  await sink.commit!('r', 1, [part])
+  await sink.commit('r', 1, [part])
+  await sink.commit('r', 1, [part])
   assert.equal(readFileSync(path, 'utf8'), '{"a":1}\n"1970-01-01T00:00:00.000Z"\n"ü"\n')
   assert.deepEqual(readdirSync(join(path, '..')), ['out.ndjson'])
 })
@@ -66,7 +70,7 @@ test('what a failed checkpoint staged goes with the next one, in order of checkp
   await put(b, 1, ['b1'], 2)
   const [partA, partB] = [await put(a, 3, ['a3'], 3), await put(b, 2, ['b2'], 3)]
   await put(a, 4, ['a4'])
-  await sink.commit!('r', 3, [partA, partB])
+  await sink.commit('r', 3, [partA, partB])
   assert.equal(readFileSync(path, 'utf8'), '"a1"\n"b1"\n"a2"\n"a3"\n"b2"\n')
 })
 
@@ -83,7 +87,7 @@ test('a flush whose commit was lost is taken back: by the same writer, and by th
   await writer.close()
   const again = await sink.open(context(), first)
   const part = await put(again, 2, ['two'], 1)
-  await sink.commit!('r', 1, [part])
+  await sink.commit('r', 1, [part])
   assert.equal(readFileSync(path, 'utf8'), '"1"\n"two"\n')
 })
 
@@ -94,15 +98,15 @@ test('a new run replaces the file at its first commit, also with nothing; a resu
   for (const run of ['r1', 'r2']) {
     const writer = await sink.open(context(run), undefined)
     part = await put(writer, 1, [run], 1)
-    await sink.commit!(run, 1, [part])
+    await sink.commit(run, 1, [part])
     await put(writer, 2, ['never committed'])
     await writer.close()
   }
   const resumed = await sink.open(context('r2'), part)
-  await sink.commit!('r2', 2, [await put(resumed, 2, ['more'], 2)])
+  await sink.commit('r2', 2, [await put(resumed, 2, ['more'], 2)])
   assert.equal(readFileSync(path, 'utf8'), '"r2"\n"more"\n')
   const empty = await sink.open(context('r3'), undefined)
-  await sink.commit!('r3', 1, [await put(empty, 1, [], 1)])
+  await sink.commit('r3', 1, [await put(empty, 1, [], 1)])
   assert.equal(readFileSync(path, 'utf8'), '')
   assert.deepEqual(readdirSync(join(path, '..')), ['out.ndjson'])
 })
@@ -111,10 +115,10 @@ test('a commit that was cut short is redone', async () => {
   const path = fresh()
   const sink = fileSink(path)
   const writer = await sink.open(context(), undefined)
-  await sink.commit!('r', 1, [await put(writer, 1, ['one'], 1)])
+  await sink.commit('r', 1, [await put(writer, 1, ['one'], 1)])
   const part = await put(writer, 2, ['two'], 2)
   writeFileSync(path, '"one"\n"tw')
-  await sink.commit!('r', 2, [part])
+  await sink.commit('r', 2, [part])
   assert.equal(readFileSync(path, 'utf8'), '"one"\n"two"\n')
 })
 
@@ -122,10 +126,10 @@ test('files that others changed are named errors', async () => {
   const path = fresh()
   const sink = fileSink(path)
   const writer = await sink.open(context(), undefined)
-  await sink.commit!('r', 1, [await put(writer, 1, ['one'], 1)])
+  await sink.commit('r', 1, [await put(writer, 1, ['one'], 1)])
   const part = await put(writer, 2, ['two'])
   truncateSync(path, 3)
-  await assert.rejects(sink.commit!('r', 2, [await put(writer, 3, [], 2)]), /had committed 6 bytes, but the file has only 3/)
+  await assert.rejects(sink.commit('r', 2, [await put(writer, 3, [], 2)]), /had committed 6 bytes, but the file has only 3/)
   rmSync(stage(path), { recursive: true })
   await assert.rejects(sink.open(context(), part), /had staged 6 bytes in .* but 0 are there/)
   writeFileSync(join(root, 'file'), '')

@@ -7,13 +7,14 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Redis } from 'ioredis'
 import { type RedisOptions, redis } from '../../runtime/connectors/redis.ts'
+import { memoryBlobs } from './memory-blobs.ts'
 
 const missing =
   spawnSync('redis-server', ['--version']).error !== undefined && 'redis-server is not installed (apt-get install redis-server)'
 if (missing) process.stdout.write(`Redis sink: skipped, ${missing}\n`)
 
 const directory = mkdtempSync(join(tmpdir(), 'millrace-redis-'))
-const identity = { run: 'r1', pipeline: 'p', operatorId: 'sink', subtask: 0, parallelism: 1 }
+const identity = { run: 'r1', pipeline: 'p', operatorId: 'sink', subtask: 0, parallelism: 1, staging: memoryBlobs() }
 let port: number
 let server: ChildProcess
 let client: Redis

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileSink } from '../../../runtime/connectors/file-sink.ts'
 import type { SinkState, SinkWriter } from '../../../runtime/connectors/sink.ts'
+import { memoryBlobs } from '../memory-blobs.ts'
 import { linesOf, SUBTASKS, VERSIONS } from './file-sink-lines.ts'
 
 interface Log {
@@ -22,13 +23,13 @@ const put = (name: string, value: unknown) => {
 }
 const get = <T>(name: string, otherwise: T): T =>
   existsSync(join(directory, name)) ? JSON.parse(readFileSync(join(directory, name), 'utf8')) : otherwise
-const identity = { run, pipeline: 'test', operatorId: 'sink', parallelism: SUBTASKS }
+const identity = { run, pipeline: 'test', operatorId: 'sink', parallelism: SUBTASKS, staging: memoryBlobs() }
 
 const logs = Array.from({ length: SUBTASKS }, (_, i) => get<Log>(`log-${i}`, { version: 0, cuts: {} }))
 let { n: checkpoint, complete } = get('checkpoint', { n: 0, complete: 0 })
 const partsOf = (n: number) => logs.map(log => log.cuts[n] ?? undefined)
 const writers: SinkWriter<any>[] = []
-if (complete > 0) await sink.commit!(run, complete, partsOf(complete))
+if (complete > 0) await sink.commit!(run, complete, partsOf(complete), identity)
 for (const [subtask, log] of logs.entries()) writers.push(await sink.open({ ...identity, subtask }, log.state))
 process.stdout.write('ready\n')
 
@@ -63,13 +64,13 @@ while (logs.some(log => log.version < VERSIONS)) {
     await commit(1 - subtask, checkpoint)
     complete = checkpoint
     put('checkpoint', { n: checkpoint, complete })
-    await Promise.all([sink.commit!(run, complete, partsOf(complete)), commit(subtask)])
+    await Promise.all([sink.commit!(run, complete, partsOf(complete), identity), commit(subtask)])
   }
 }
 checkpoint++
 for (let i = 0; i < SUBTASKS; i++) await commit(i, checkpoint)
 put('checkpoint', { n: checkpoint, complete: checkpoint })
-await sink.commit!(run, checkpoint, partsOf(checkpoint))
+await sink.commit!(run, checkpoint, partsOf(checkpoint), identity)
 for (const writer of writers) await writer.close()
 put(
   'done',
