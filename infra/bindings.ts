@@ -27,7 +27,19 @@ export function bindFiles(
     throw new InfraError(
       `${graph.name}'s sink '${lost.name}' writes ${lost.sink.describe()}, which a function has no place for: give it a bucket, as in \`sinks: { ${JSON.stringify(lost.name)}: { bucket } }\``,
     )
+  for (const [name, { prefix }] of Object.entries(given))
+    if (prefix && !prefix.endsWith('/'))
+      throw new InfraError(`sinks.${name}.prefix is '${prefix}': it has to end in '/', or be left out`)
   return Object.fromEntries(Object.entries(given).map(([name, { bucket, prefix }]) => [name, { bucket, prefix: prefix ?? '' }]))
+}
+
+/** Variables that Lambda or these functions set. */
+const TAKEN = /^(MILLRACE_|AWS_(REGION|DEFAULT_REGION|LAMBDA_.*|EXECUTION_ENV|ACCESS_KEY.*|SECRET_ACCESS_KEY|SESSION_TOKEN)|_)/
+
+export function checkEnvironment(environment: Readonly<Record<string, string>>): void {
+  const taken = Object.keys(environment).find(name => TAKEN.test(name))
+  if (taken !== undefined)
+    throw new InfraError(`environment: ${taken} is one of the names that the functions use themselves: choose another`)
 }
 
 function checkNames(kind: string, pipeline: string, given: readonly string[], names: readonly string[]): void {

@@ -4,15 +4,18 @@ import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler'
-import { DefinitionBody, StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
+import { CustomerManagedEncryptionConfiguration, DefinitionBody, StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import type { Construct } from 'constructs'
 import { acknowledge, acknowledgeWildcard } from './acknowledge.ts'
 import { checkpointDefinition, LOCK } from './checkpoint-definition.ts'
 import { InfraError } from './error.ts'
+import { checkDuration } from './stage-options.ts'
 
 const INTERVAL = Duration.minutes(1)
 const TIMEOUT = Duration.minutes(2)
 const MINUTE_MS = 60_000
+/** Its execution is stopped after an hour. */
+const TIMEOUT_SECONDS_MAX = 2700
 
 export interface CheckpointFunctions {
   readonly checkpoint: IFunction
@@ -31,6 +34,7 @@ export function makeCheckpoints(
 ): StateMachine {
   const interval = options.interval ?? INTERVAL
   checkInterval(interval)
+  checkDuration('checkpointTimeout', options.timeout, 1, TIMEOUT_SECONDS_MAX)
   const everySeconds = interval.toMilliseconds() < MINUTE_MS ? interval.toSeconds() : undefined
   const stateMachineName = `${prefix}-checkpoints`
   const definition = checkpointDefinition({
@@ -45,6 +49,7 @@ export function makeCheckpoints(
     stateMachineName,
     role: controllerRole(scope, stateMachineName, functions, log, options.key, everySeconds !== undefined),
     definitionBody: DefinitionBody.fromString(Stack.of(scope).toJsonString(definition)),
+    encryptionConfiguration: options.key && new CustomerManagedEncryptionConfiguration(options.key),
     removalPolicy: RemovalPolicy.DESTROY,
   })
   acknowledge(machine, {

@@ -1,10 +1,14 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib'
+import { type ISecurityGroup, type IVpc, SecurityGroup, type SubnetSelection } from 'aws-cdk-lib/aws-ec2'
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import { Architecture, type Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Construct } from 'constructs'
 import type { FunctionName } from './bundle.ts'
+import { InfraError } from './error.ts'
+import { grantVpc } from './grants.ts'
+import type { MillracePipelineProps } from './props.ts'
 
 /** What all functions of a pipeline have in common. */
 export interface FunctionDefaults {
@@ -12,6 +16,13 @@ export interface FunctionDefaults {
   readonly environment: Readonly<Record<string, string>>
   readonly logRetention: RetentionDays | undefined
   readonly key: IKey | undefined
+  readonly network: Network | undefined
+}
+
+export interface Network {
+  readonly vpc: IVpc
+  readonly vpcSubnets: SubnetSelection | undefined
+  readonly securityGroups: ISecurityGroup[]
 }
 
 export interface FunctionOwn {
@@ -22,8 +33,6 @@ export interface FunctionOwn {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-/** A whole CPU: below that, a function gets a part of one. */
-export const MEMORY_MB = 1769
 export const TIMEOUT_MAX = Duration.minutes(15)
 
 /** A function with a role of its own that may do nothing yet but write its own log. */
@@ -41,7 +50,8 @@ export function makeFunction(scope: Construct, id: string, defaults: FunctionDef
   role.addToPolicy(
     new PolicyStatement({ actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] }),
   )
-  return new LambdaFunction(scope, id, {
+  const made = new LambdaFunction(scope, id, {
+    ...defaults.network,
     runtime: Runtime.NODEJS_24_X,
     architecture: Architecture.ARM_64,
     code: defaults.code,
@@ -54,4 +64,16 @@ export function makeFunction(scope: Construct, id: string, defaults: FunctionDef
     logGroup,
     role,
   })
+  if (defaults.network !== undefined) grantVpc(made)
+  return made
+}
+
+/** One security group for all functions, unless there are some: nothing is allowed in, and all out. */
+export function makeNetwork(scope: Construct, { vpc, vpcSubnets, securityGroups }: MillracePipelineProps): Network | undefined {
+  if (vpc === undefined) {
+    if (vpcSubnets === undefined && securityGroups === undefined) return undefined
+    throw new InfraError('vpcSubnets and securityGroups are of a VPC: name it in vpc')
+  }
+  const own = () => new SecurityGroup(scope, 'SecurityGroup', { vpc, description: 'Functions of a Millrace pipeline' })
+  return { vpc, vpcSubnets, securityGroups: securityGroups === undefined ? [own()] : [...securityGroups] }
 }

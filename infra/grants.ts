@@ -9,6 +9,8 @@ import type { Storage } from './storage.ts'
 /** What each function may do (docs/aws-ports.md has the actions of the ports): no managed policies, and no resource but the pipeline's own. */
 
 const READ = ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query']
+/** DynamoDB uses a key with the rights of who uses the table. */
+const KEYS = ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey', 'kms:DescribeKey']
 const OBJECTS = 'Objects are named by run, subtask and version; all of this pipeline, and nothing else, lies there.'
 
 /** A subtask at work: reads log and state, commits, stashes large changes. */
@@ -35,14 +37,15 @@ export function grantCheckpoint(to: IFunction, storage: Storage): void {
   grantKeys(to, [storage.key, storage.bucket.encryptionKey])
 }
 
-/** An event source mapping polls with the function's role, and says so if any of these is missing. */
-export function grantPolling(to: IFunction, stream: IStream): void {
+/** An event source mapping polls with the function's role, and says so if any of these is missing. `consumerArn`: of a reader of its own. */
+export function grantPolling(to: IFunction, stream: IStream, consumerArn: string | undefined): void {
   const actions = ['DescribeStream', 'DescribeStreamSummary', 'GetRecords', 'GetShardIterator', 'ListShards', 'ListStreams']
   allow(
     to,
     actions.map(action => `kinesis:${action}`),
     [stream.streamArn],
   )
+  if (consumerArn !== undefined) allow(to, ['kinesis:SubscribeToShard', 'kinesis:DescribeStreamConsumer'], [consumerArn])
   if (stream.encryptionKey !== undefined) allow(to, ['kms:Decrypt'], [stream.encryptionKey.keyArn])
 }
 
@@ -80,6 +83,22 @@ export function grantFiles(to: IFunction, { bucket, prefix }: Required<FilesInBu
   for (const arn of objects) acknowledgeWildcard(to.role!, arn, `Files of sink ${sink}, named by run and checkpoint.`)
 }
 
+/** As AWSLambdaVPCAccessExecutionRole has it, without its logs. */
+export function grantVpc(to: IFunction): void {
+  const interfaces = ['CreateNetworkInterface', 'DescribeNetworkInterfaces', 'DeleteNetworkInterface']
+  const actions = [...interfaces, 'DescribeSubnets', 'AssignPrivateIpAddresses', 'UnassignPrivateIpAddresses']
+  allow(
+    to,
+    actions.map(action => `ec2:${action}`),
+    ['*'],
+  )
+  acknowledgeWildcard(
+    to.role!,
+    '*',
+    'Network interfaces of a function in a VPC: Lambda names them, and looking for them can not be limited.',
+  )
+}
+
 function grantObjects(to: IFunction, { bucket }: Storage, actions: readonly string[]): void {
   const objects = bucket.arnForObjects('*')
   allow(to, actions, [objects])
@@ -88,11 +107,11 @@ function grantObjects(to: IFunction, { bucket }: Storage, actions: readonly stri
   acknowledgeWildcard(to.role!, objects, OBJECTS)
 }
 
-function grantKeys(to: IFunction, keys: readonly (IKey | undefined)[]): void {
+export function grantKeys(to: IFunction, keys: readonly (IKey | undefined)[]): void {
   const arns = new Set(keys.flatMap(key => key?.keyArn ?? []))
-  if (arns.size > 0) allow(to, ['kms:Decrypt', 'kms:GenerateDataKey'], [...arns])
+  if (arns.size > 0) allow(to, KEYS, [...arns])
 }
 
-function allow(to: IFunction, actions: readonly string[], resourceArns: readonly string[]): void {
+export function allow(to: IFunction, actions: readonly string[], resourceArns: readonly string[]): void {
   Grant.addToPrincipal({ grantee: to, actions: [...actions], resourceArns: [...resourceArns] }).assertSuccess()
 }

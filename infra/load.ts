@@ -34,7 +34,8 @@ export function naming<T>(entry: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    if (error instanceof MillraceError) throw new InfraError(`${entry}: ${error.message}`, { cause: error })
+    if (error instanceof MillraceError && !(error instanceof InfraError))
+      throw new InfraError(`${entry}: ${error.message}`, { cause: error })
     throw error
   }
 }

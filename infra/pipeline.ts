@@ -1,17 +1,18 @@
-import { CfnOutput, Duration, Names, Stack, Tags } from 'aws-cdk-lib'
+import { Names, Stack, Tags } from 'aws-cdk-lib'
 import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch'
-import { ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
-import type { IFunction } from 'aws-cdk-lib/aws-lambda'
+import type { CfnEventSourceMapping, IFunction, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
 import type { PhysicalPlan, PhysicalStage } from '../runtime/graph/plan.ts'
-import { planPhysical } from '../runtime/graph/planner.ts'
-import { bindFiles, checkSources } from './bindings.ts'
+import { makeAlarms } from './alarms.ts'
+import { bindFiles, checkEnvironment, checkSources } from './bindings.ts'
 import { functionsCode } from './bundle.ts'
 import { makeCheckpoints } from './checkpoints.ts'
-import { type FunctionDefaults, MEMORY_MB, makeFunction, TIMEOUT_MAX } from './functions.ts'
+import { makeDashboard } from './dashboard.ts'
+import { type FunctionDefaults, makeFunction, makeNetwork, TIMEOUT_MAX } from './functions.ts'
 import {
   grantCheckpoint,
   grantFiles,
@@ -22,16 +23,15 @@ import {
   grantSubtask,
 } from './grants.ts'
 import { loadPipeline, naming } from './load.ts'
-import { makeAlarms, makeDashboard } from './monitoring.ts'
+import { givenUpRecords } from './metrics.ts'
+import { makeOutputs } from './outputs.ts'
 import type { FilesInBucket, MillracePipelineProps } from './props.ts'
+import { MEMORY_MB, makePlan, planOptions, type StageOptions, stageOptions } from './stage-options.ts'
 import { makeStorage, type Storage } from './storage.ts'
-import { makeStageStream, mapEvents } from './streams.ts'
+import { makeConsumer, makeStageStream, mapEvents } from './streams.ts'
 
 /** Stage streams' names take up to 128 characters, the state machine's 80. */
 const PREFIX_LENGTH_MAX = 60
-const STAGE_TIMEOUT = Duration.minutes(1)
-const SOURCE_BATCH = 1000
-const FRAMES_BATCH = 100
 
 /** A stage as it stands in the stack. */
 export interface DeployedStage {
@@ -68,139 +68,124 @@ export class MillracePipeline extends Construct {
 
   constructor(scope: Construct, id: string, props: MillracePipelineProps) {
     super(scope, id)
+    checkEnvironment(props.environment ?? {})
     const graph = loadPipeline(props.entry, props.environment)
-    const { parallelism } = props
-    this.plan = naming(props.entry, () => planPhysical(graph, { parallelism }))
+    this.plan = naming(props.entry, () => makePlan(graph, props))
     checkSources(this.plan, props.sources)
     const files = bindFiles(this.plan, props.sinks ?? {})
+    const options = new Map(this.plan.stages.map(stage => [stage, stageOptions(stage, props)]))
     this.prefix = Names.uniqueResourceName(this, { maxLength: PREFIX_LENGTH_MAX, separator: '-', allowedSpecialCharacters: '-' })
-    Tags.of(this).add('millrace:pipeline', graph.name)
+    for (const [name, value] of Object.entries({ 'millrace:pipeline': graph.name, ...props.tags })) Tags.of(this).add(name, value)
     if (props.encryptionKey !== undefined) allowLogs(props.encryptionKey, this)
     this.storage = makeStorage(this, props)
     const defaults: FunctionDefaults = {
       code: functionsCode(props.entry),
-      environment: { ...props.environment, ...this.environment(props, files) },
+      environment: { ...props.environment, ...this.environment(props, files, [...options.values()]) },
       logRetention: props.logRetention,
       key: props.encryptionKey,
+      network: makeNetwork(this, props),
     }
-    this.stages = this.makeStages(defaults, props, files)
+    const stages = this.makeStages(defaults, props, files, options)
+    this.stages = stages
     const controller = this.makeController(defaults, props, files)
-    const cuts = Object.fromEntries(Object.entries(this.stages).flatMap(([stage, { cut }]) => (cut ? [[stage, cut]] : [])))
+    const cuts = Object.fromEntries(Object.entries(stages).flatMap(([stage, { cut }]) => (cut ? [[stage, cut]] : [])))
     this.checkpoints = makeCheckpoints(this, this.prefix, { ...controller, cuts }, this.storage.log, {
       interval: props.checkpointInterval,
       timeout: props.checkpointTimeout,
       key: props.encryptionKey,
     })
-    this.alarms = this.watch({
+    const handlers = mapValues(stages, ({ handler }) => handler)
+    this.alarms = this.watch(stages, { ...controller, ...prefixed('cut', cuts), ...prefixed('stage', handlers) })
+    const { pipeline, dashboard } = { pipeline: graph.name, dashboard: this.prefix }
+    const { prefix, storage } = this
+    makeOutputs(this, {
+      pipeline,
+      prefix,
+      storage,
+      checkpoints: this.checkpoints.stateMachineArn,
       ...controller,
-      ...prefixed('cut', cuts),
-      ...prefixed(
-        'stage',
-        mapValues(this.stages, s => s.handler),
-      ),
+      dashboard,
+      stages,
     })
-    this.output()
   }
 
   /** Of every function; runtime/aws/functions reads it. */
-  private environment({ sources, parallelism, timeout }: MillracePipelineProps, files: Files): Record<string, string> {
+  private environment(props: MillracePipelineProps, files: Files, stages: readonly StageOptions[]): Record<string, string> {
     const json = (value: unknown) => Stack.of(this).toJsonString(value)
     return {
       MILLRACE_PREFIX: this.prefix,
       MILLRACE_LOG_TABLE: this.storage.log.tableName,
       MILLRACE_STATE_TABLE: this.storage.state.tableName,
       MILLRACE_BUCKET: this.storage.bucket.bucketName,
-      MILLRACE_TIMEOUT_MS: String((timeout ?? STAGE_TIMEOUT).toMilliseconds()),
-      MILLRACE_OPTIONS: JSON.stringify({ parallelism }),
-      MILLRACE_SOURCES: json(mapValues(sources, ({ streamName }) => ({ kind: 'kinesis', stream: streamName }))),
+      MILLRACE_TIMEOUT_MS: String(Math.max(...stages.map(({ timeout }) => timeout.toMilliseconds()))),
+      MILLRACE_OPTIONS: JSON.stringify(planOptions(props)),
+      MILLRACE_SOURCES: json(mapValues(props.sources, ({ streamName }) => ({ kind: 'kinesis', stream: streamName }))),
       MILLRACE_SINKS: json(mapValues(files, ({ bucket, prefix }) => ({ kind: 's3', bucket: bucket.bucketName, prefix }))),
     }
   }
 
-  private makeStages(defaults: FunctionDefaults, props: MillracePipelineProps, files: Files): Record<string, DeployedStage> {
-    const { sources, encryptionKey } = props
+  private makeStages(
+    defaults: FunctionDefaults,
+    { sources, encryptionKey }: MillracePipelineProps,
+    files: Files,
+    options: ReadonlyMap<PhysicalStage, StageOptions>,
+  ): Record<string, MappedStage> {
     const streams = this.plan.stages.map(stage =>
       stage.source === undefined ? makeStageStream(this, this.prefix, stage, encryptionKey) : sources[stage.source.source!.name]!,
     )
-    return Object.fromEntries(
-      this.plan.stages.map(stage => {
-        const stream = streams[stage.index]!
-        const next = [...new Set(stage.outputs.map(edge => streams[edge.toStage]!))]
-        const subtask = (id: string, entry: 'stage' | 'cut', description: string) => {
-          const made = makeFunction(this, `${id}-${stage.id}`, defaults, {
-            entry,
-            description,
-            memorySize: props.memorySize ?? MEMORY_MB,
-            timeout: props.timeout ?? STAGE_TIMEOUT,
-            environment: { MILLRACE_STAGE: stage.id },
-          })
-          grantSubtask(made, this.storage)
-          grantSending(made, next)
-          grantListing(made, Object.values(sources))
-          for (const name of sinksOf(stage)) if (files[name] !== undefined) grantFiles(made, files[name], name)
-          return made
-        }
-        const title = `Millrace ${this.plan.graph.name}: `
-        const handler = subtask('Stage', 'stage', `${title}stage ${stage.id}`)
-        grantPolling(handler, stream)
-        mapEvents(this, `Mapping-${stage.id}`, handler, stream.streamArn, batching(stage, props), this.storage)
-        const cut = stage.source && subtask('Cut', 'cut', `${title}cut of source stage ${stage.id}`)
-        return [stage.id, { handler, stream, cut }]
-      }),
-    )
+    const make = (stage: PhysicalStage): MappedStage => {
+      const stream = streams[stage.index]!
+      const { memorySize, timeout, ...reading } = options.get(stage)!
+      const next = [...new Set(stage.outputs.map(edge => streams[edge.toStage]!))]
+      const subtask = (id: string, entry: 'stage' | 'cut', what: string) => {
+        const description = `Millrace ${this.plan.graph.name}: ${what} ${stage.id}`
+        const environment = { MILLRACE_STAGE: stage.id }
+        const made = makeFunction(this, `${id}-${stage.id}`, defaults, { entry, description, memorySize, timeout, environment })
+        grantSubtask(made, this.storage)
+        grantSending(made, next)
+        grantListing(made, Object.values(sources))
+        for (const name of sinksOf(stage)) if (files[name] !== undefined) grantFiles(made, files[name], name)
+        return made
+      }
+      const handler = subtask('Stage', 'stage', 'stage')
+      const consumerArn = reading.enhancedFanOut ? makeConsumer(this, this.prefix, stage, stream.streamArn) : undefined
+      grantPolling(handler, stream, consumerArn)
+      const mapping = mapEvents(this, stage, handler, consumerArn ?? stream.streamArn, reading, this.storage)
+      return { handler, stream, mapping, cut: stage.source && subtask('Cut', 'cut', 'cut of source stage') }
+    }
+    return Object.fromEntries(this.plan.stages.map(stage => [stage.id, make(stage)]))
   }
 
   private makeController(defaults: FunctionDefaults, { sources }: MillracePipelineProps, files: Files) {
-    const title = `Millrace ${this.plan.graph.name}: `
-    const sized = { memorySize: MEMORY_MB, timeout: TIMEOUT_MAX }
-    const materialise = makeFunction(this, 'Materialise', defaults, {
-      entry: 'materialise',
-      description: `${title}folds changes into state`,
-      ...sized,
-    })
+    const make = (id: string, entry: 'materialise' | 'checkpoint', what: string) => {
+      const description = `Millrace ${this.plan.graph.name}: ${what}`
+      const made = makeFunction(this, id, defaults, { entry, description, memorySize: MEMORY_MB, timeout: TIMEOUT_MAX })
+      grantListing(made, Object.values(sources))
+      return made
+    }
+    const materialise = make('Materialise', 'materialise', 'folds changes into state')
     grantMaterialise(materialise, this.storage)
-    const checkpoint = makeFunction(this, 'Checkpoint', defaults, {
-      entry: 'checkpoint',
-      description: `${title}the checkpoints' steps`,
-      ...sized,
-    })
+    const checkpoint = make('Checkpoint', 'checkpoint', "the checkpoints' steps")
     grantCheckpoint(checkpoint, this.storage)
     for (const [name, bound] of Object.entries(files)) grantFiles(checkpoint, bound, name)
-    for (const fn of [materialise, checkpoint]) grantListing(fn, Object.values(sources))
     return { materialise, checkpoint }
   }
 
-  private watch(functions: Record<string, IFunction>): Alarm[] {
-    const { stages, checkpoints } = this
-    const watched = { stages, functions, checkpoints, deadLetters: this.storage.deadLetters }
-    makeDashboard(this, this.prefix, watched)
+  private watch(stages: Readonly<Record<string, MappedStage>>, functions: Record<string, LambdaFunction>): Alarm[] {
+    const { checkpoints, storage, prefix } = this
+    const sources = Object.values(stages).flatMap(({ handler, cut }) => (cut === undefined ? [] : [handler]))
+    const watched = { prefix, stages, functions, checkpoints, storage, givenUp: givenUpRecords(this, prefix, sources) }
+    makeDashboard(this, watched)
     return makeAlarms(this, watched)
-  }
-
-  /** `<id>LogTable` and so on, by the construct's path in its stack. */
-  private output(): void {
-    const path = this.node.path.slice(Stack.of(this).node.path.length).replace(/[^A-Za-z0-9]/g, '')
-    const { log, state, bucket, deadLetters } = this.storage
-    const outputs: Record<string, string> = {
-      Prefix: this.prefix,
-      LogTable: log.tableName,
-      StateTable: state.tableName,
-      Bucket: bucket.bucketName,
-      DeadLetters: deadLetters.queueUrl,
-      Checkpoints: this.checkpoints.stateMachineArn,
-      Stages: Stack.of(this).toJsonString(
-        mapValues(this.stages, ({ handler, stream }) => ({ function: handler.functionName, stream: stream.streamName })),
-      ),
-    }
-    for (const [name, value] of Object.entries(outputs))
-      new CfnOutput(this, `Output${name}`, { value }).overrideLogicalId(`${path}${name}`)
   }
 }
 
 type Files = Readonly<Record<string, Required<FilesInBucket>>>
 
-function batching(stage: PhysicalStage, { batching = {} }: MillracePipelineProps) {
-  return { size: batching.size ?? (stage.source === undefined ? FRAMES_BATCH : SOURCE_BATCH), window: batching.window }
+interface MappedStage extends DeployedStage {
+  readonly handler: LambdaFunction
+  readonly cut: LambdaFunction | undefined
+  readonly mapping: CfnEventSourceMapping
 }
 
 function sinksOf(stage: PhysicalStage): string[] {
@@ -217,13 +202,14 @@ function prefixed<T>(kind: string, from: Readonly<Record<string, T>>): Record<st
 
 /** CloudWatch Logs uses a key by its own right. */
 function allowLogs(key: IKey, scope: Construct): void {
-  key.grant(
-    new ServicePrincipal(`logs.${Stack.of(scope).region}.amazonaws.com`),
-    'kms:Encrypt',
-    'kms:Decrypt',
-    'kms:ReEncryptFrom',
-    'kms:ReEncryptTo',
-    'kms:GenerateDataKey',
-    'kms:DescribeKey',
+  const { region, account, partition } = Stack.of(scope)
+  const actions = ['Encrypt', 'Decrypt', 'ReEncryptFrom', 'ReEncryptTo', 'GenerateDataKey', 'DescribeKey']
+  key.addToResourcePolicy(
+    new PolicyStatement({
+      principals: [new ServicePrincipal(`logs.${region}.amazonaws.com`)],
+      actions: actions.map(action => `kms:${action}`),
+      resources: ['*'],
+      conditions: { ArnLike: { 'kms:EncryptionContext:aws:logs:arn': `arn:${partition}:logs:${region}:${account}:log-group:*` } },
+    }),
   )
 }

@@ -2,11 +2,12 @@ import { Duration, RemovalPolicy } from 'aws-cdk-lib'
 import { AttributeType, BillingMode, type ITable, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket, ObjectOwnership } from 'aws-cdk-lib/aws-s3'
-import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs'
-
+import type { ITopic } from 'aws-cdk-lib/aws-sns'
+import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { Construct } from 'constructs'
 import { PARTITION_KEY, SORT_KEY } from '../runtime/aws/row.ts'
 import { acknowledge } from './acknowledge.ts'
+import { makeQueue } from './failures.ts'
 import type { MillracePipelineProps } from './props.ts'
 
 /** What the ports stand on, besides the streams. */
@@ -14,11 +15,11 @@ export interface Storage {
   readonly log: ITable
   readonly state: ITable
   readonly bucket: IBucket
-  readonly deadLetters: IQueue
+  /** Where Lambda reports what it could not hand over: a queue, unless `onFailure` says otherwise. */
+  readonly deadLetters: IQueue | ITopic | IBucket
   readonly key: IKey | undefined
 }
 
-const DEAD_LETTERS_KEPT = Duration.days(14)
 const UPLOADS_ABANDONED_AFTER = Duration.days(1)
 
 export function makeStorage(scope: Construct, props: MillracePipelineProps): Storage {
@@ -27,7 +28,7 @@ export function makeStorage(scope: Construct, props: MillracePipelineProps): Sto
     log: makeTable(scope, 'Log', removalPolicy, key),
     state: makeTable(scope, 'State', removalPolicy, key),
     bucket: props.bucket ?? makeBucket(scope, removalPolicy, key),
-    deadLetters: props.deadLetterQueue ?? makeQueue(scope, removalPolicy, key),
+    deadLetters: props.onFailure ?? makeQueue(scope, removalPolicy, key),
     key,
   }
 }
@@ -63,16 +64,4 @@ function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, encryptionKe
       'Only the functions of this pipeline read and write here, thousands of small objects: access logs would be larger than what they tell of. A bucket that is given to the construct may have them.',
   })
   return bucket
-}
-
-function makeQueue(scope: Construct, removalPolicy: RemovalPolicy, key: IKey | undefined): IQueue {
-  const queue = new Queue(scope, 'DeadLetters', {
-    encryption: key === undefined ? QueueEncryption.SQS_MANAGED : QueueEncryption.KMS,
-    encryptionMasterKey: key,
-    enforceSSL: true,
-    retentionPeriod: DEAD_LETTERS_KEPT,
-    removalPolicy,
-  })
-  acknowledge(queue, { 'AwsSolutions-SQS3': 'It is the dead-letter queue itself.' })
-  return queue
 }

@@ -1,11 +1,13 @@
-import { type Duration, RemovalPolicy } from 'aws-cdk-lib'
-import { Stream, StreamEncryption, StreamMode } from 'aws-cdk-lib/aws-kinesis'
+import { RemovalPolicy } from 'aws-cdk-lib'
+import { CfnStreamConsumer, Stream, StreamEncryption, StreamMode } from 'aws-cdk-lib/aws-kinesis'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import { CfnEventSourceMapping, type Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
-
 import type { Construct } from 'constructs'
 import { stageStreamName } from '../runtime/aws/names.ts'
 import type { PhysicalStage } from '../runtime/graph/plan.ts'
+import { acknowledge } from './acknowledge.ts'
+import { failureArn, grantFailures } from './failures.ts'
+import type { StageOptions } from './stage-options.ts'
 import type { Storage } from './storage.ts'
 
 /**
@@ -13,7 +15,7 @@ import type { Storage } from './storage.ts'
  * have to stay in its shard. It goes with the stack: what is on its way in it is in the checkpoints too, and comes again from the sources.
  */
 export function makeStageStream(scope: Construct, prefix: string, stage: PhysicalStage, key: IKey | undefined): Stream {
-  return new Stream(scope, `Stream-${stage.id}`, {
+  const stream = new Stream(scope, `Stream-${stage.id}`, {
     streamName: stageStreamName(prefix, stage.id),
     streamMode: StreamMode.PROVISIONED,
     shardCount: stage.parallelism,
@@ -21,36 +23,39 @@ export function makeStageStream(scope: Construct, prefix: string, stage: Physica
     encryptionKey: key,
     removalPolicy: RemovalPolicy.DESTROY,
   })
+  if (key !== undefined) acknowledge(stream, { 'AwsSolutions-KDS3': 'An own key was asked for.' })
+  return stream
 }
 
-export interface Batching {
-  readonly size: number
-  readonly window: Duration | undefined
+/** A reader of its own on a stage's stream. */
+export function makeConsumer(scope: Construct, prefix: string, stage: PhysicalStage, streamArn: string): string {
+  return new CfnStreamConsumer(scope, `Consumer-${stage.id}`, { consumerName: stageStreamName(prefix, stage.id), streamArn })
+    .attrConsumerArn
 }
 
 /** Batches of one shard, one at a time and in order, tried until they are through: nothing is skipped or given up (protocol.md, C6). */
 export function mapEvents(
   scope: Construct,
-  id: string,
+  stage: PhysicalStage,
   target: LambdaFunction,
-  streamArn: string,
-  batching: Batching,
+  sourceArn: string,
+  { batchSize, batchWindow }: Pick<StageOptions, 'batchSize' | 'batchWindow'>,
   { deadLetters }: Storage,
 ): CfnEventSourceMapping {
-  deadLetters.grantSendMessages(target)
-  const mapping = new CfnEventSourceMapping(scope, id, {
+  grantFailures(target, deadLetters)
+  const mapping = new CfnEventSourceMapping(scope, `Mapping-${stage.id}`, {
     functionName: target.functionName,
-    eventSourceArn: streamArn,
+    eventSourceArn: sourceArn,
     startingPosition: 'TRIM_HORIZON',
-    batchSize: batching.size,
-    maximumBatchingWindowInSeconds: batching.window?.toSeconds(),
+    batchSize,
+    maximumBatchingWindowInSeconds: batchWindow?.toSeconds(),
     parallelizationFactor: 1,
     functionResponseTypes: ['ReportBatchItemFailures'],
     maximumRetryAttempts: -1,
     maximumRecordAgeInSeconds: -1,
     bisectBatchOnFunctionError: false,
     // For what can't be handed over at all: a record that is larger than an invocation takes.
-    destinationConfig: { onFailure: { destination: deadLetters.queueArn } },
+    destinationConfig: { onFailure: { destination: failureArn(deadLetters) } },
   })
   // The mapping is refused while the role may not poll yet.
   mapping.node.addDependency(target.role!)

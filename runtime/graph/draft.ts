@@ -11,6 +11,8 @@ export interface Draft {
 export interface Placement {
   readonly drafts: Draft[]
   readonly of: Map<OperatorNode, Draft[]>
+  /** Of operators that have a parallelism of their own. */
+  readonly own: ReadonlyMap<OperatorNode, number>
 }
 
 export function put(node: OperatorNode, drafts: Draft[], placement: Placement): void {

@@ -6,11 +6,13 @@ import { sameKey } from './same-key.ts'
 export interface PlacementOptions {
   readonly parallelism: number
   readonly chaining: boolean
+  /** Of operators that have one of their own. */
+  readonly own: ReadonlyMap<OperatorNode, number>
 }
 
 /** Puts each operator into a stage: operators chain until a real repartition (design.md, section 4). */
 export function place(graph: LogicalGraph, options: PlacementOptions): Placement {
-  const placement: Placement = { drafts: [], of: new Map() }
+  const placement: Placement = { drafts: [], of: new Map(), own: options.own }
   for (const node of graph.nodes) placeNode(node, placement, options)
   if (options.chaining) pullDown(graph, placement)
   return placement
@@ -23,12 +25,12 @@ interface Link {
 
 function placeNode(node: OperatorNode, placement: Placement, options: PlacementOptions): void {
   if (node.source !== undefined || !options.chaining) {
-    open(node, node.parallelism ?? options.parallelism, placement)
+    open(node, options.own.get(node) ?? options.parallelism, placement)
     return
   }
   const links = node.inputs.flat().flatMap(edge => linksOf(edge, placement))
   const wanted = wantedParallelism(node, placement, options)
-  const local = links.filter(l => staysLocal(l.edge, l.draft, node, wanted))
+  const local = links.filter(l => staysLocal(l.edge, l.draft, node, wanted, placement))
   const homes = [...new Set(local.map(l => l.draft))]
   if (local.length === links.length && (homes.length === 1 || node.stateless)) {
     put(node, homes, placement)
@@ -48,7 +50,8 @@ function linksOf(edge: Edge, placement: Placement): Link[] {
 
 /** The operator's own parallelism, or that of the stage which its first input's records are in, unless they are repartitioned anyway. */
 function wantedParallelism(node: OperatorNode, placement: Placement, options: PlacementOptions): number {
-  if (node.parallelism !== undefined) return node.parallelism
+  const own = options.own.get(node)
+  if (own !== undefined) return own
   const inherited = (node.inputs[0] ?? [])
     .filter(staysUnderItsKey)
     .flatMap(edge => linksOf(edge, placement))
@@ -63,10 +66,10 @@ function staysUnderItsKey({ exchange, from }: Edge): boolean {
 }
 
 /** Whether records of `edge` are where `node` needs them if it is chained into `draft`. */
-function staysLocal(edge: Edge, draft: Draft, node: OperatorNode, wanted: number): boolean {
-  if (draft.source !== undefined) return edge.exchange.kind === 'forward' && node.parallelism === undefined
+function staysLocal(edge: Edge, draft: Draft, node: OperatorNode, wanted: number, { own }: Placement): boolean {
+  if (draft.source !== undefined) return edge.exchange.kind === 'forward' && !own.has(node)
   // A stateless operator goes along with its input, however many subtasks that has.
-  if (draft.parallelism !== wanted && (node.parallelism !== undefined || !node.stateless)) return false
+  if (draft.parallelism !== wanted && (own.has(node) || !node.stateless)) return false
   if (staysUnderItsKey(edge)) return true
   return draft.parallelism === 1 && wanted === 1
 }
@@ -109,7 +112,7 @@ function mergeInto(home: Draft, others: readonly Draft[], placement: Placement):
   for (const other of others) {
     if (other === home || other.source !== undefined || other.parallelism !== home.parallelism) continue
     if (between(home, other, placement) || between(other, home, placement)) continue
-    if (repartitions(home, other) || repartitions(other, home)) continue
+    if (repartitions(home, other, placement) || repartitions(other, home, placement)) continue
     for (const node of other.nodes) {
       home.nodes.add(node)
       placement.of.set(node, [...new Set(placement.of.get(node)!.map(d => (d === other ? home : d)))])
@@ -119,8 +122,8 @@ function mergeInto(home: Draft, others: readonly Draft[], placement: Placement):
 }
 
 /** Records go from one to the other by another key than they run under, so that the two can't be one stage. */
-function repartitions(from: Draft, to: Draft): boolean {
+function repartitions(from: Draft, to: Draft, placement: Placement): boolean {
   return [...to.nodes].some(node =>
-    node.inputs.flat().some(e => from.nodes.has(e.from) && !staysLocal(e, from, node, to.parallelism)),
+    node.inputs.flat().some(e => from.nodes.has(e.from) && !staysLocal(e, from, node, to.parallelism, placement)),
   )
 }

@@ -3,9 +3,9 @@ import type { Draft, Placement } from './draft.ts'
 import { keyTravels, neededFields } from './fields.ts'
 import type { Edge, Exchange, LogicalGraph, OperatorNode } from './graph.ts'
 import { operatorIds } from './operator-ids.ts'
+import { ownParallelism } from './own-parallelism.ts'
 import { place } from './placement.ts'
 import type { EdgeTarget, PhysicalPlan, PhysicalStage, StageEdge } from './plan.ts'
-import { setParallelism } from './resize.ts'
 import { sameKey } from './same-key.ts'
 
 export interface PlanOptions {
@@ -27,10 +27,10 @@ export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): Ph
   const parallelism = options.parallelism ?? graph.options.parallelism ?? 1
   const keyGroups = graph.options.keyGroups ?? KEY_GROUPS
   const ids = operatorIds(graph)
-  setParallelism(ids, options.parallelismOf ?? {})
-  const placement = place(graph, { parallelism, chaining: options.chaining ?? true })
+  const own = ownParallelism(ids, options.parallelismOf ?? {})
+  const placement = place(graph, { parallelism, chaining: options.chaining ?? true, own })
   const drafts = topological(placement)
-  checkParallelism(drafts, ids, keyGroups)
+  checkParallelism(drafts, ids, own, keyGroups)
   const edges = stageEdges(drafts, placement, neededFields(graph))
   const stages = drafts.map((draft, index): PhysicalStage => {
     const nodes = [...draft.nodes].sort((a, b) => a.index - b.index)
@@ -54,12 +54,18 @@ export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): Ph
 }
 
 /** A subtask owns at least one key group: more subtasks than that would get no records. Sources have as many as splits. */
-function checkParallelism(drafts: readonly Draft[], ids: ReadonlyMap<OperatorNode, string>, keyGroups: number): void {
+function checkParallelism(
+  drafts: readonly Draft[],
+  ids: ReadonlyMap<OperatorNode, string>,
+  own: ReadonlyMap<OperatorNode, number>,
+  keyGroups: number,
+): void {
   const wide = drafts.find(d => d.source === undefined && d.parallelism > keyGroups)
   if (wide === undefined) return
-  const own = [...wide.nodes].find(n => n.parallelism === wide.parallelism)
+  const chosen = [...wide.nodes].find(n => own.get(n) === wide.parallelism)
   const [node] = wide.nodes
-  const set = own === undefined ? `operator ${ids.get(node!)}, by default` : `operator ${ids.get(own)}, by its .parallelism()`
+  const set =
+    chosen === undefined ? `operator ${ids.get(node!)}, by default` : `operator ${ids.get(chosen)}, by its .parallelism()`
   throw new MillraceError(
     `${set}, has a parallelism of ${wide.parallelism}, but there are only ${keyGroups} key groups: choose a parallelism of at most ${keyGroups}, or more keyGroups in pipeline()`,
   )

@@ -264,7 +264,7 @@ test('a plan may give single operators another parallelism than the pipeline doe
     .dedup('event_id', { ttl: '1h' })
     .uid('dedup')
     .parallelism(2)
-    .keyBy('type')
+    .keyBy('item_id')
     .reduce(a => a)
     .uid('latest')
     .sink('out', print())
@@ -272,6 +272,11 @@ test('a plan may give single operators another parallelism than the pipeline doe
   assert.deepEqual(sizes({ parallelismOf: { dedup: 4, latest: 8 } }).slice(1), [
     ['dedup', 4],
     ['latest', 8],
+  ])
+  // The pipeline itself is as it was.
+  assert.deepEqual(sizes({}).slice(1), [
+    ['dedup', 2],
+    ['latest', 1],
   ])
   assert.throws(() => sizes({ parallelismOf: { latests: 4 } }), /there is no operator 'latests': there is .*latest/)
   assert.throws(() => sizes({ parallelismOf: { 'source-events': 4 } }), /source-events can't be set: it is a source/)

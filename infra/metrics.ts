@@ -1,0 +1,72 @@
+import { Duration } from 'aws-cdk-lib'
+import { type IMetric, MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch'
+import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
+import type { IFunction, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
+import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs'
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
+import type { Construct } from 'constructs'
+import type { DeployedStage } from './pipeline.ts'
+import type { Storage } from './storage.ts'
+
+export const PERIOD = Duration.minutes(1)
+
+/** What stages write to their logs when they give a record up (runtime/aws/functions/deliver-records.ts). */
+export const GIVEN_UP = 'is given up and goes to the dead letters'
+
+export interface Watched {
+  readonly prefix: string
+  readonly stages: Readonly<Record<string, DeployedStage>>
+  /** All of them, by what they are called on the dashboard. */
+  readonly functions: Readonly<Record<string, LambdaFunction>>
+  readonly checkpoints: StateMachine
+  readonly storage: Storage
+  /** Records of sources that were given up. */
+  readonly givenUp: IMetric
+}
+
+/** How long the last record of a batch had waited. */
+export function iteratorAge(handler: IFunction, label?: string): Metric {
+  return new Metric({
+    namespace: 'AWS/Lambda',
+    metricName: 'IteratorAge',
+    dimensionsMap: { FunctionName: handler.functionName },
+    statistic: Stats.MAXIMUM,
+    period: PERIOD,
+    label,
+  })
+}
+
+export function failedCheckpoints(checkpoints: StateMachine): IMetric {
+  return new MathExpression({
+    expression: 'failed + timedOut',
+    label: 'failed checkpoints',
+    period: PERIOD,
+    usingMetrics: {
+      failed: checkpoints.metricFailed({ period: PERIOD }),
+      timedOut: checkpoints.metricTimedOut({ period: PERIOD }),
+    },
+  })
+}
+
+/** Writes that a table refused because a partition, or the table, had no capacity left. */
+export function throttledWrites(table: ITable, label: string): Metric {
+  return table.metric('WriteThrottleEvents', { statistic: Stats.SUM, period: PERIOD, label })
+}
+
+/** Frames that a shard of a stage's stream refused: more than 1 MB or 1,000 records a second. */
+export function refusedFrames({ stream }: DeployedStage, label: string): Metric {
+  return stream.metricWriteProvisionedThroughputExceeded({ statistic: Stats.SUM, period: PERIOD, label })
+}
+
+/** A count of the lines that stages write for records that they give up. */
+export function givenUpRecords(scope: Construct, prefix: string, sourceHandlers: readonly LambdaFunction[]): IMetric {
+  const metric = { metricNamespace: 'Millrace', metricName: `${prefix}-given-up` }
+  for (const handler of sourceHandlers)
+    new MetricFilter(scope, `GivenUp-${handler.node.id}`, {
+      logGroup: handler.logGroup,
+      filterPattern: FilterPattern.anyTerm(GIVEN_UP),
+      ...metric,
+    })
+  const { metricNamespace: namespace, metricName } = metric
+  return new Metric({ namespace, metricName, statistic: Stats.SUM, period: PERIOD, label: 'given up' })
+}
