@@ -103,7 +103,8 @@ function lockStates({ logTable, everySeconds }: Controlled): Record<string, Stat
       Arguments: { TableName: logTable, Key: LOCK_KEY, ...ownedBy('{% $owner %}') },
       otherwise: 'Busy',
     }),
-    Busy: { Type: 'Succeed' },
+    // Whoever asked may wait for the other, or, where each is followed by a next one, for that.
+    Busy: { Type: 'Succeed', Output: { outcome: 'busy', everySeconds: everySeconds ?? 0 } },
     ...(everySeconds !== undefined && {
       // The schedule lives, so the chain that holds the lock goes on.
       Prolong: choice([[`$not(${REPEATS})`, 'Busy']], 'Let it go on'),
@@ -187,9 +188,12 @@ function checkpointStates({ checkpoint, materialise, cuts, timeoutSeconds }: Con
 }
 
 const END = 'Ended'
+/** For whoever asked for the checkpoint. */
+const OUTCOME =
+  "{% $exists($start.nothing) ? {'outcome': 'nothing'} : {'outcome': 'complete', 'checkpoint': $start.checkpoint} %}"
 
 function endStates({ logTable, everySeconds }: Controlled): Record<string, State> {
-  const outcome = { 'Did it fail': choice([["$failure = ''", 'Done']], 'Failed'), Done: { Type: 'Succeed' } }
+  const outcome = { 'Did it fail': choice([["$failure = ''", 'Done']], 'Failed'), Done: { Type: 'Succeed', Output: OUTCOME } }
   const failed = { Failed: { Type: 'Fail', Error: 'CheckpointFailed', Cause: '{% $failure %}' } }
   const next = everySeconds === undefined ? 'Did it fail' : 'Does the chain go on'
   const unlock = table('deleteItem', next, {
