@@ -176,20 +176,21 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
 
   /**
    * The best `n` of the records with the same key and timestamp (the results of one window have the same), in order of rank, once the watermark has
-   * reached it. `by`: fields, a `-` before one for descending order, or a comparator. Break ties, or the order of arrival decides.
+   * reached it. `by`: fields, a `-` before one for descending order, or a comparator. Break ties, or the order of arrival decides; or keep them with
+   * `ties`: all that equal the `n`th stay, and equal ones have the same rank.
    *
    * @example
    * counts.keyBy('window_end').topN(10, { by: ['-views', 'item_id'] })
    */
-  topN(n: number, options: { by: OrderBy<T>; lateTo?: OutputTag<T> }): KeyedStream<Ranked<T>, K> {
+  topN(n: number, options: { by: OrderBy<T>; ties?: boolean; lateTo?: OutputTag<T> }): KeyedStream<Ranked<T>, K> {
     wholeNumber(n, 1, 'topN', 'how many to keep')
     const compare = ordering<T>(options?.by, 'topN')
     return this.keyed({
       type: 'topN',
       states: TOP_N_STATES,
-      create: () => new TopNOperator({ n, compare, lateTag: options.lateTo }),
+      create: () => new TopNOperator({ n, compare, ties: options.ties, lateTag: options.lateTo }),
       sideOutputs: options.lateTo !== undefined,
-      detail: `${n} by ${Array.isArray(options.by) ? options.by.join(', ') : 'comparator'}`,
+      detail: `${n}${options.ties ? ' with ties' : ''} by ${Array.isArray(options.by) ? options.by.join(', ') : 'comparator'}`,
     })
   }
 

@@ -12,6 +12,8 @@ export interface TopNOptions<T> {
   readonly n: number
   /** Negative: `a` ranks before `b`. Where it gives 0, the order of arrival decides: break ties to have the same result on each run. */
   readonly compare: (a: T, b: T) => number
+  /** Keeps also those beyond the `n`th that rank equal to it, and gives equal ones the same rank (SQL's RANK). */
+  readonly ties?: boolean
   /** Records at or below the watermark, whose list is out already; they are dropped otherwise. */
   readonly lateTag?: OutputTag<T>
 }
@@ -50,28 +52,37 @@ export class TopNOperator<T> extends KeyedOperator {
     const best: T[] | undefined = this.state.mapGet(entry, 0, at, 0)
     if (best === undefined) return
     this.state.mapDelete(entry, 0, at)
+    let rank = 1
     for (let i = 0; i < best.length; i++) {
-      this.ctx.output.record({ rank: i + 1, value: best[i]! } satisfies Ranked<T>, at, entry.key)
+      if (!this.options.ties || (i > 0 && this.compare(best[i - 1]!, best[i]!, at) !== 0)) rank = i + 1
+      this.ctx.output.record({ rank, value: best[i]! } satisfies Ranked<T>, at, entry.key)
     }
   }
 
   /** False: it is not among the best. Binary search behind all that rank before it or equal. */
   private insert(best: T[], value: T, timestamp: number): boolean {
-    const { n, compare } = this.options
+    const { n, ties = false } = this.options
     let low = 0
     let high = best.length
+    if (high >= n) {
+      const order = this.compare(value, best[n - 1]!, timestamp)
+      if (order > 0 || (order === 0 && !ties)) return false
+    }
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.compare(value, best[middle]!, timestamp) < 0) high = middle
+      else low = middle + 1
+    }
+    best.splice(low, 0, value)
+    while (best.length > n && !(ties && this.compare(best[n - 1]!, best.at(-1)!, timestamp) === 0)) best.pop()
+    return true
+  }
+
+  private compare(a: T, b: T, timestamp: number): number {
     try {
-      if (high === n && compare(value, best[n - 1]!) >= 0) return false
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if (compare(value, best[middle]!) < 0) high = middle
-        else low = middle + 1
-      }
+      return this.options.compare(a, b)
     } catch (error) {
       throw userError(this.ctx, timestamp, 'the comparator of topN', error)
     }
-    best.splice(low, 0, value)
-    if (best.length > n) best.pop()
-    return true
   }
 }

@@ -153,17 +153,21 @@ test('a dedup id of another type is refused', async () => {
 
 test('topN ranks the records of one time when the watermark reaches it', async () => {
   await fc.assert(
-    fc.asyncProperty(steps, fc.integer({ min: 1, max: 3 }), async (steps, n) => {
+    fc.asyncProperty(steps, fc.integer({ min: 1, max: 3 }), fc.boolean(), async (steps, n, ties) => {
       const grouped = steps.map(s => ({ ...s, at: s.at - (s.at % 10) }))
       const late = { id: 'late' }
-      const make = () => new TopNOperator<Value>({ n, compare: (a, b) => b.n - a.n || a.id - b.id, lateTag: late })
+      const compare = (a: Value, b: Value) => b.n - a.n || (ties ? 0 : a.id - b.id)
+      const make = () => new TopNOperator<Value>({ n, compare, ties, lateTag: late })
       const { harness, seen } = await both(make, TOP_N_STATES, grouped, 1)
       const expected: unknown[] = []
       const groups = new Set(seen.map(s => `${String(s.at).padStart(2, '0')} ${s.key}`))
       for (const group of [...groups].sort()) {
         const members = seen.filter(s => `${String(s.at).padStart(2, '0')} ${s.key}` === group && s.at > s.watermark)
-        const best = members.map(m => m.value).sort((a, b) => b.n - a.n || a.id - b.id)
-        for (const [i, value] of best.slice(0, n).entries()) expected.push({ rank: i + 1, value })
+        const best = members.map(m => m.value).sort(compare)
+        for (const [i, value] of best.entries()) {
+          const rank = ties ? best.findIndex(other => compare(other, value) === 0) + 1 : i + 1
+          if (rank <= n) expected.push({ rank, value })
+        }
       }
       assert.deepEqual(harness.values, expected)
       const dropped = seen.filter(s => s.at <= s.watermark).map(s => s.value)

@@ -1,0 +1,42 @@
+/** One query on one file of events, as the command and the tests run it. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileSink, fileSource } from 'millrace'
+import type { Pipeline } from '../../runtime/api/pipeline.ts'
+import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import type { RunSummary } from '../../runtime/embedded/run-options.ts'
+
+export interface Query {
+  /** `q5`, or `e1`. */
+  readonly query: string
+  /** NDJSON, gzipped or not. */
+  readonly events: string
+  /** How far out of order the events may be. */
+  readonly boundMs: number
+  /** Where the results go, as NDJSON in any order. */
+  readonly out: string
+  /** The second input of q13. */
+  readonly side?: string
+  readonly parallelism?: number
+  /** Between the starts of two checkpoints. Default 10 s. */
+  readonly checkpointMs?: number
+}
+
+export async function runQuery({ query, events, boundMs, out, side, parallelism, checkpointMs }: Query): Promise<RunSummary> {
+  const graph = (await load(query, boundMs)).graph()
+  const sources = { events: fileSource([events]), ...(side !== undefined && { side: fileSource([side]) }) }
+  return runEmbedded(graph, { sources, sinks: { results: fileSink(out) }, parallelism, checkpointMs })
+}
+
+/** The file of a query. Undefined: there is none. */
+export function fileOf(query: string): string | undefined {
+  const file = join(import.meta.dirname, `${query}.ts`)
+  return /^[qe]\d+$/.test(query) && existsSync(file) ? file : undefined
+}
+
+/** The bound is a parameter of the pipeline file, so each bound is an import of its own. */
+async function load(query: string, boundMs: number): Promise<Pipeline> {
+  process.env.BOUND_MS = String(boundMs)
+  const module = await import(`${fileOf(query)}?bound=${boundMs}`)
+  return module.default
+}
