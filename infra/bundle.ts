@@ -1,9 +1,10 @@
+import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AssetHashType, DockerImage } from 'aws-cdk-lib'
 import { Code } from 'aws-cdk-lib/aws-lambda'
-import type { BuildOptions, BuildResult } from 'esbuild'
+import type { BuildOptions, BuildResult, Metafile } from 'esbuild'
 import { InfraError } from './error.ts'
 
 /** The functions' entry points: one file each, `<name>.mjs` in the asset. */
@@ -18,11 +19,16 @@ const FUNCTIONS_DIR = join(ROOT, 'functions')
 /** What CommonJS packages inside of a module need. */
 const BANNER = `import{createRequire as millraceRequire}from'node:module';const require=millraceRequire(import.meta.url);`
 
-export interface Bundle {
-  /** Minified, of all files together. */
+/** Bytes, minified. */
+export interface Size {
   readonly bytes: number
-  /** Thereof the AWS SDK and what belongs to it. */
+  /** Thereof the AWS SDK and what only that uses. */
   readonly sdkBytes: number
+}
+
+export interface Bundle extends Size {
+  /** What each function loads at a cold start; the rest it loads where it is needed, if ever. */
+  readonly loaded: Readonly<Record<FunctionName, Size>>
 }
 
 /**
@@ -53,11 +59,33 @@ export function bundle(entry: string, outdir: string, functionsDir = FUNCTIONS_D
     metafile: true,
     logLevel: 'silent',
   })
-  const outputs = Object.values(metafile!.outputs)
-  const sdkBytes = outputs
-    .flatMap(output => Object.entries(output.inputs))
-    .reduce((sum, [file, { bytesInOutput }]) => (isSdk(file) ? sum + bytesInOutput : sum), 0)
-  return { bytes: outputs.reduce((sum, output) => sum + output.bytes, 0), sdkBytes }
+  const { outputs } = metafile!
+  const entries = FUNCTIONS.map(name => Object.keys(outputs).find(file => file.endsWith(`/${name}.mjs`))!)
+  const reached = withImports(outputs, entries, ['import-statement', 'dynamic-import'])
+  // esbuild writes what is imported by code that it has left out itself: the Redis client, for pipelines without a Redis sink.
+  for (const file of Object.keys(outputs)) if (!reached.has(file)) rmSync(join(ROOT, file))
+  const loaded = entries.map((entry, i) => [FUNCTIONS[i]!, sizeOf(outputs, withImports(outputs, [entry], ['import-statement']))])
+  return { ...sizeOf(outputs, reached), loaded: Object.fromEntries(loaded) }
+}
+
+type Outputs = Metafile['outputs']
+
+function sizeOf(outputs: Outputs, files: ReadonlySet<string>): Size {
+  let bytes = 0
+  let sdkBytes = 0
+  for (const file of files) {
+    bytes += outputs[file]!.bytes
+    for (const [input, { bytesInOutput }] of Object.entries(outputs[file]!.inputs)) if (isSdk(input)) sdkBytes += bytesInOutput
+  }
+  return { bytes, sdkBytes }
+}
+
+/** Files and what they import, and what that imports. */
+function withImports(outputs: Outputs, entries: readonly string[], kinds: readonly string[]): ReadonlySet<string> {
+  const files = new Set(entries)
+  for (const file of files)
+    for (const { path, kind } of outputs[file]!.imports) if (kinds.includes(kind) && Object.hasOwn(outputs, path)) files.add(path)
+  return files
 }
 
 /** With what only the SDK uses. */
