@@ -1,19 +1,20 @@
 import type { Blobs } from '../ports.ts'
-import { BlobStaging, type StagedName } from './blob-staging.ts'
-import { ConnectorError, reasonOf } from './error.ts'
+import { BlobStaging } from './blob-staging.ts'
+import { ConnectorError, failingAs } from './error.ts'
 import { jsonLine } from './json-line.ts'
 import type { Sink, SinkState, SinkWriter } from './sink.ts'
+import type { StagedName } from './staged-chain.ts'
 
 /** Text gathered before it becomes bytes: bounds the strings, not the commit. */
 const TEXT_CHARS = 1 << 20
 
-/** How far one subtask has staged, as its commit item keeps it. */
-type State = { readonly last: StagedName }
+/** How far one subtask has staged, as its commit item keeps it, and its last cut. */
+type State = { readonly last: StagedName; readonly cut: number }
 
 /**
  * NDJSON objects below `name`, exactly once: what each commit writes is staged under a name that says what was staged before it, and becomes visible
  * with the checkpoint, as `<name>/run=<run>/checkpoint-<n>-subtask-<i>.ndjson`; a subtask that wrote nothing since the last one has none. The objects of one
- * checkpoint appear one after the other, each of them whole.
+ * checkpoint appear one after the other, each of them whole. What lies before the cut of a checkpoint that failed becomes visible with the next one, under its own number.
  *
  * A run that starts from a checkpoint of another one writes below its own `run=`, and takes the other's later objects away.
  *
@@ -25,19 +26,19 @@ export function blobSink(blobs: Blobs, name: string, place: string): Sink<any> {
   let writer: { readonly run: string; readonly operatorId: string } | undefined
   return {
     kind: 's3',
-    async open({ run, operatorId, subtask }, state) {
+    async open({ run, operatorId }, state) {
       if (writer?.run === run && writer.operatorId !== operatorId)
         throw new ConnectorError(
           `${where} is written by two sinks, '${writer.operatorId}' and '${operatorId}': give each a name of its own`,
         )
       writer = { run, operatorId }
-      return lineWriter(staging, run, subtask, (state as State | undefined)?.last ?? '', where)
+      return lineWriter(staging, (state as State | undefined) ?? { last: '', cut: 0 }, where)
     },
-    commit: (run, checkpoint, parts) => told(where, () => staging.commit(run, checkpoint, lasts(parts))),
+    commit: (run, _checkpoint, parts) => failingAs(where, () => staging.commit(run, lasts(parts))),
     restore: (run, checkpoint, parts) =>
-      told(where, async () => {
+      failingAs(where, async () => {
         await staging.endAt(run, checkpoint, lasts(parts))
-        return parts.map(() => undefined)
+        return parts.map((): State => ({ last: '', cut: checkpoint }))
       }),
     describe: () => place,
   }
@@ -47,12 +48,10 @@ function lasts(parts: readonly (SinkState | undefined)[]): StagedName[] {
   return parts.map(part => String(part?.last ?? ''))
 }
 
-function lineWriter(staging: BlobStaging, run: string, subtask: number, committed: StagedName, where: string): SinkWriter<any> {
+function lineWriter(staging: BlobStaging, committed: State, where: string): SinkWriter<any> {
   let text = ''
   let chunks: Buffer[] = []
-  let last = committed
-  // As it was before the last flush: a commit that is tried again builds on that.
-  let before = { version: 0, last }
+  let { last, cut: lastCut } = committed
   return {
     write(value) {
       text += jsonLine(value, where)
@@ -60,28 +59,14 @@ function lineWriter(staging: BlobStaging, run: string, subtask: number, committe
       chunks.push(Buffer.from(text))
       text = ''
     },
-    async flush({ version, attempt }): Promise<State> {
+    async flush(commit, cut): Promise<State> {
       const bytes = Buffer.concat([...chunks, Buffer.from(text)])
       text = ''
       chunks = []
-      if (before.version === version) last = before.last
-      before = { version, last }
-      if (bytes.length > 0)
-        await told(where, async () => {
-          last = await staging.stage(run, subtask, version, attempt, last, bytes)
-        })
-      return { last }
+      if (bytes.length > 0) last = await failingAs(where, () => staging.stage(commit, lastCut + 1, last, bytes))
+      lastCut = cut?.checkpoint ?? lastCut
+      return { last, cut: lastCut }
     },
     async close() {},
-  }
-}
-
-/** Errors of the service say what it is about, and whether another try may help. */
-async function told<T>(where: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof Error && 'retryable' in error) throw error
-    throw new ConnectorError(`${where} failed: ${reasonOf(error)}`, { cause: error })
   }
 }

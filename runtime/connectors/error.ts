@@ -5,6 +5,12 @@ export class ConnectorError extends MillraceError {
   override readonly name = 'ConnectorError'
 }
 
+/** Something outside was away, or overloaded, for all the tries that there were: it may answer later. */
+export class UnreachableError extends MillraceError {
+  override readonly name = 'UnreachableError'
+  override readonly retryable = true
+}
+
 /** The text of anything that was thrown. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
@@ -19,4 +25,14 @@ export function fileReason(error: unknown): string {
   if (code === 'EROFS') return 'the file system is read-only'
   if (code === 'ENOSPC') return 'the disk is full'
   return reasonOf(error)
+}
+
+/** Errors that are not Millrace's own say what they are about. */
+export async function failingAs<T>(where: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof MillraceError) throw error
+    throw new ConnectorError(`${where} failed: ${reasonOf(error)}`, { cause: error })
+  }
 }
