@@ -14,6 +14,7 @@ const THROTTLED = new Set([
   'RequestLimitExceeded',
   'LimitExceededException',
   'KMSThrottlingException',
+  'KmsThrottled',
   'TooManyRequestsException',
   'SlowDown',
 ])
@@ -53,6 +54,7 @@ const ACCESS = new Set([
   'InvalidClientTokenId',
   'InvalidSignatureException',
   'KMSAccessDeniedException',
+  'KmsAccessDenied',
   'MissingAuthenticationToken',
   'MissingAuthenticationTokenException',
   'NotAuthorized',
@@ -60,7 +62,7 @@ const ACCESS = new Set([
   'UnrecognizedClientException',
 ])
 
-const MISSING = new Set(['ResourceNotFoundException', 'NoSuchBucket', 'KMSNotFoundException'])
+const MISSING = new Set(['ResourceNotFoundException', 'NoSuchBucket', 'QueueDoesNotExist', 'KMSNotFoundException', 'KmsNotFound'])
 
 interface ServiceError {
   readonly name?: string
@@ -80,6 +82,11 @@ export function classify(error: unknown): Failure | undefined {
   // An answer of 2xx that could not be read was cut off on its way.
   if (status !== undefined) return status < 300 ? 'unavailable' : status === 403 ? 'access' : 'refused'
   return undefined
+}
+
+/** Whether what a service says of one entry of a batch is worth another try. */
+export function isPassing(code: string): boolean {
+  return THROTTLED.has(code) || CONFLICT.has(code) || /Internal|Unavailable|Timeout/.test(code)
 }
 
 /** True: the SDK's error has one of these names. */

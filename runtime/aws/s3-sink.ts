@@ -1,10 +1,9 @@
 import { blobSink } from '../connectors/blob-sink.ts'
 import type { Sink } from '../connectors/sink.ts'
-import { systemClock, systemRandom } from '../embedded/clock.ts'
 import { s3Blobs } from './blobs.ts'
-import { caller } from './call.ts'
-import { type ClientOptions, openClients } from './clients.ts'
-import { meters } from './meter.ts'
+import type { ClientOptions } from './client-config.ts'
+import { openS3 } from './clients.ts'
+import { lazyCalls } from './sink-calls.ts'
 
 export interface S3SinkOptions extends ClientOptions {
   readonly bucket: string
@@ -23,13 +22,13 @@ export interface S3SinkOptions extends ClientOptions {
  */
 export function s3Sink(options: S3SinkOptions): Sink<any> {
   const { bucket, prefix = '', name } = options
-  // No connection before it is used: a pipeline is also declared to be planned, or to run elsewhere.
+  const calls = lazyCalls(() => openS3(options))
   let sink: Sink<any> | undefined
   const place = `s3://${bucket}/${prefix}${name}`
   const open = () => {
     if (sink !== undefined) return sink
-    const call = caller({ clock: systemClock, random: systemRandom, meters: meters() })
-    sink = blobSink(s3Blobs(openClients(options).s3, bucket, prefix, call, systemRandom), name, place)
+    const { client, call, random } = calls()
+    sink = blobSink(s3Blobs(client, bucket, prefix, call, random), name, place)
     return sink
   }
   return {
