@@ -9,6 +9,8 @@ export interface Flag {
 
 export interface Positional {
   readonly name: string
+  /** Left out where this flag is given. */
+  readonly unless?: string
   readonly help: string
 }
 

@@ -2,7 +2,7 @@ import { COMMON_FLAGS, type Command, type Flag } from './command.ts'
 
 /** `millrace --help` */
 export function overview(commands: readonly Command[]): string {
-  const rows = commands.map(c => [`${c.name} ${c.positionals.map(p => p.name).join(' ')}`, c.summary] as const)
+  const rows = commands.map(c => [[c.name, ...words(c)].join(' '), c.summary] as const)
   return `millrace: Apache Flink's model for TypeScript, on serverless AWS or on one machine.
 
 Usage: millrace COMMAND [FLAGS]
@@ -17,7 +17,7 @@ Exit codes: 0 done (or stopped by Ctrl-C, with a last checkpoint), 1 failed whil
 
 /** `millrace COMMAND --help` */
 export function commandHelp(command: Command): string {
-  const usage = ['millrace', command.name, ...command.positionals.map(p => p.name), '[FLAGS]'].join(' ')
+  const usage = ['millrace', command.name, ...words(command), '[FLAGS]'].join(' ')
   const flags = Object.entries({ ...command.flags, ...COMMON_FLAGS }).map(
     ([name, flag]) => [flagUsage(name, flag), flag.help] as const,
   )
@@ -26,16 +26,21 @@ export function commandHelp(command: Command): string {
 Usage: ${usage}
 
 ${command.description}
-
-Arguments:
-${table(command.positionals.map(p => [p.name, p.help]))}
-
+${argumentsOf(command)}
 Flags:
 ${table(flags)}
 
 Examples:
 ${command.examples.map(e => `  ${e}`).join('\n')}
 `
+}
+
+function words({ positionals }: Command): string[] {
+  return positionals.map(({ name, unless }) => (unless === undefined ? name : `[${name}]`))
+}
+
+function argumentsOf({ positionals }: Command): string {
+  return positionals.length === 0 ? '' : `\nArguments:\n${table(positionals.map(p => [p.name, p.help]))}\n`
 }
 
 function flagUsage(name: string, flag: Flag): string {

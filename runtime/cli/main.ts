@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { checkpoint } from './checkpoint.ts'
 import { checkpoints } from './checkpoints.ts'
 import type { Command } from './command.ts'
 import { errorText, UsageError } from './error.ts'
@@ -6,10 +7,13 @@ import { commandHelp, overview } from './help.ts'
 import { parseArguments } from './parse.ts'
 import { plan } from './plan.ts'
 import { run } from './run.ts'
+import { start } from './start.ts'
 import { stateGet } from './state-get.ts'
+import { status } from './status.ts'
+import { stop } from './stop.ts'
 import { suggest } from './suggest.ts'
 
-const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints]
+const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints, status, checkpoint, stop, start]
 
 /** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file, pipeline or state directory). */
 export async function main(words: readonly string[]): Promise<number> {

@@ -30,7 +30,7 @@ export function parseArguments(command: Command, words: readonly string[]): Argu
       throw new UsageError(`${token.rawName} is given twice`)
     seen.add(token.name)
   }
-  if (!seen.has('help')) checkPositionals(command, positionals)
+  if (!seen.has('help')) checkPositionals(command, positionals, seen)
   return {
     positionals,
     text: flag => values[flag] as string | undefined,
@@ -57,12 +57,18 @@ function checkFlag(
     throw new UsageError(`${typed} needs a value: ${typed} ${flag.value}`)
 }
 
-function checkPositionals(command: Command, given: readonly string[]): void {
-  const { positionals, name } = command
+function checkPositionals(command: Command, given: readonly string[], flags: ReadonlySet<string>): void {
+  const { name } = command
+  const positionals = command.positionals.filter(({ unless }) => unless === undefined || !flags.has(unless))
   if (given.length < positionals.length) {
     const missing = positionals[given.length]!
+    const instead = command.positionals.find(({ unless }) => unless !== undefined && !flags.has(unless))
+    const hint =
+      instead === undefined
+        ? ''
+        : `, or --${instead.unless} ${command.flags[instead.unless!]!.value} in the place of ${instead.name}`
     throw new UsageError(
-      `millrace ${name} needs ${missing.name}, ${missing.help}: millrace ${name} ${positionals.map(p => p.name).join(' ')}`,
+      `millrace ${name} needs ${missing.name}, ${missing.help}${hint}: millrace ${name} ${positionals.map(p => p.name).join(' ')}`,
     )
   }
   if (given.length > positionals.length) {

@@ -1,6 +1,9 @@
 import type { Key } from '../graph/key.ts'
-import type { Command } from './command.ts'
+import type { StateQuery } from '../inspect/state.ts'
+import type { Arguments, Command } from './command.ts'
 import { asUsage } from './error.ts'
+import { withRun } from './stack/look.ts'
+import { openStack, STACK_FLAGS } from './stack/stack.ts'
 import { checkStateDirectory } from './state-directory.ts'
 
 export const stateGet: Command = {
@@ -10,22 +13,25 @@ export const stateGet: Command = {
 A KEY that reads as a number or as a tuple in JSON is looked up as that first, then as a string; '"42"', quotes included, is always a string.
 Exit code 1 if nothing is kept for that key.`,
   positionals: [
-    { name: 'DIR', help: 'the state directory of a run' },
+    { name: 'DIR', unless: 'stack', help: 'the state directory of a run' },
     { name: 'OPERATOR', help: "the operator's id" },
     { name: 'KEY', help: 'the key: a string, a number, or a tuple such as \'["u1",7]\'' },
   ],
   flags: {
+    ...STACK_FLAGS,
     state: { value: 'NAME', help: 'Only this state of the operator' },
     json: { help: 'Print one JSON array instead of lines' },
   },
-  examples: ['millrace state get state trending u42', 'millrace state get state sessions \'["u42","shop"]\' --state last'],
+  examples: [
+    'millrace state get trending u42 --stack Shop',
+    'millrace state get state trending u42',
+    'millrace state get state sessions \'["u42","shop"]\' --state last',
+  ],
   async run(args) {
-    const [directory, operator, text] = args.positionals as [string, string, string]
-    checkStateDirectory(directory)
-    const { getState } = await import('../embedded/inspect.ts')
-    const state = args.text('state')
+    const [operator, text] = args.positionals.slice(-2) as [string, string]
+    const look = args.text('stack') === undefined ? await lookIntoDirectory(args.positionals[0]!) : await lookIntoStack(args)
     for (const key of keysOf(text)) {
-      const found = await asUsage(() => getState(directory, { operator, key, state }))
+      const found = await asUsage(() => look({ operator, key, state: args.text('state') }))
       if (found.length === 0) continue
       process.stdout.write(
         args.has('json') ? `${JSON.stringify(found)}\n` : found.map(entry => `${JSON.stringify(entry)}\n`).join(''),
@@ -35,6 +41,20 @@ Exit code 1 if nothing is kept for that key.`,
     process.stderr.write(`millrace: ${operator} keeps nothing for the key ${text}\n`)
     return 1
   },
+}
+
+type Look = (query: StateQuery) => Promise<{ state: string; value: unknown }[]>
+
+async function lookIntoDirectory(directory: string): Promise<Look> {
+  checkStateDirectory(directory)
+  const { getState } = await import('../embedded/inspect.ts')
+  return query => getState(directory, query)
+}
+
+async function lookIntoStack(args: Arguments): Promise<Look> {
+  const { stack } = await openStack(args)
+  const { stateOf } = await import('../inspect/state.ts')
+  return query => withRun(stack, (ports, meta) => stateOf(ports, meta, query))
 }
 
 /** What a word on the command line may mean as a key, likeliest first. */

@@ -12,7 +12,7 @@ import { directoryWith, MILLRACE, millrace } from './cli.ts'
 /** What is typed, and the sentence that answers it. */
 const REFUSED: readonly (readonly [words: string, sentence: RegExp])[] = [
   ['rnu', /there is no command 'rnu': did you mean run\?/],
-  ['xyzzy', /there is no command 'xyzzy': there is run, plan, state get and checkpoints/],
+  ['xyzzy', /there is no command 'xyzzy': there is run, plan, state get, checkpoints, status, checkpoint, stop and start/],
   ['state', /millrace state needs to be told what to do: there is state get/],
   ['state gte', /there is no command 'state gte': did you mean state get\?/],
   ['--verbos', /millrace has no flag --verbos before a command/],
@@ -56,11 +56,11 @@ test('each mistake gets one sentence on standard error, nothing on standard outp
 test('every command helps, alone and from the overview', async () => {
   const { code, out } = await millrace(['--help'])
   assert.equal(code, 0)
-  for (const command of ['run', 'plan', 'state get', 'checkpoints']) {
+  for (const command of ['run', 'plan', 'state get', 'checkpoints', 'status', 'checkpoint', 'stop', 'start']) {
     assert.ok(out.includes(`\n  ${command} `), command)
     const help = await millrace([...command.split(' '), '--help'])
     assert.deepEqual([help.code, help.err], [0, ''])
-    assert.match(help.out, new RegExp(`Usage: millrace ${command} [A-Z ]+\\[FLAGS\\]`))
+    assert.match(help.out, new RegExp(`Usage: millrace ${command} [A-Z \\[\\]]*\\[FLAGS\\]`))
     assert.equal((await millrace(['help', ...command.split(' ')])).out, help.out)
   }
   assert.equal((await millrace([])).out, out)

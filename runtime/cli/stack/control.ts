@@ -1,0 +1,165 @@
+import { caller } from '../../aws/call.ts'
+import { isNamed } from '../../aws/classify.ts'
+import { meters } from '../../aws/meter.ts'
+import { systemClock, systemRandom } from '../../embedded/clock.ts'
+import { UsageError } from '../error.ts'
+
+export interface Execution {
+  readonly status: 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE'
+  /** Of one that succeeded: as infra/checkpoint-definition.ts has it. */
+  readonly output?: {
+    readonly outcome: 'complete' | 'nothing' | 'busy'
+    readonly checkpoint?: number
+    readonly everySeconds?: number
+  }
+  readonly cause?: string
+}
+
+/** What the commands ask of AWS beside the ports. */
+export interface Control {
+  /** Undefined: there is no such stack. */
+  outputs(stack: string): Promise<Readonly<Record<string, string>> | undefined>
+  /** `startedAt`: epoch ms, by AWS's clock. */
+  startExecution(machine: string): Promise<{ readonly arn: string; readonly startedAt: number }>
+  execution(arn: string): Promise<Execution>
+  /** ARNs of the executions that began after that, newest first. */
+  executionsAfter(machine: string, startedAt: number): Promise<readonly string[]>
+  /** Enabled, Disabled, Enabling, … */
+  mappingState(uuid: string): Promise<string>
+  /** False: it is being changed, so that one has to come again. */
+  setMapping(uuid: string, enabled: boolean): Promise<boolean>
+  /** How far each function is behind its stream, ms: the most in the last minutes, where CloudWatch knows. */
+  iteratorAges(functions: readonly string[]): Promise<readonly (number | undefined)[]>
+}
+
+const PACKAGES = ['cloudformation', 'sfn', 'lambda', 'cloudwatch'].map(name => `@aws-sdk/client-${name}`)
+const AGE_WINDOW_MS = 5 * 60_000
+const LISTED_MAX = 20
+const IN_USE = ['ResourceInUseException', 'ResourceConflictException']
+
+/** On the SDK's clients, each loaded when it is first needed: they are no part of what `millrace run` needs, nor of its dependencies. */
+export function awsControl(): Control {
+  const call = caller({ clock: systemClock, random: systemRandom, meters: meters() })
+  const ask = <T>(
+    operation: string,
+    resource: string,
+    send: (options: { abortSignal: AbortSignal }) => Promise<T>,
+    expected?: (error: unknown) => boolean,
+  ) => withRegion(() => call({ operation, resource, expected }, ({ signal }) => send({ abortSignal: signal })))
+  // Tries are call.ts's business.
+  const options = { maxAttempts: 1 }
+  const cloudformation = once(async () => {
+    const sdk = await installed(() => import('@aws-sdk/client-cloudformation'))
+    return { sdk, client: new sdk.CloudFormationClient(options) }
+  })
+  const states = once(async () => {
+    const sdk = await installed(() => import('@aws-sdk/client-sfn'))
+    return { sdk, client: new sdk.SFNClient(options) }
+  })
+  const lambda = once(async () => {
+    const sdk = await installed(() => import('@aws-sdk/client-lambda'))
+    return { sdk, client: new sdk.LambdaClient(options) }
+  })
+  const cloudwatch = once(async () => {
+    const sdk = await installed(() => import('@aws-sdk/client-cloudwatch'))
+    return { sdk, client: new sdk.CloudWatchClient(options) }
+  })
+
+  return {
+    async outputs(stack) {
+      const { sdk, client } = await cloudformation()
+      const unknown = (error: unknown) => isNamed(error, 'ValidationError') && /does not exist/.test((error as Error).message)
+      try {
+        const command = new sdk.DescribeStacksCommand({ StackName: stack })
+        const { Stacks } = await ask('cloudformation.DescribeStacks', `stack ${stack}`, o => client.send(command, o), unknown)
+        return Object.fromEntries((Stacks?.[0]?.Outputs ?? []).map(({ OutputKey, OutputValue }) => [OutputKey!, OutputValue!]))
+      } catch (error) {
+        if (unknown(error)) return undefined
+        throw error
+      }
+    },
+    async startExecution(machine) {
+      const { sdk, client } = await states()
+      const command = new sdk.StartExecutionCommand({ stateMachineArn: machine, input: '{}' })
+      const { executionArn, startDate } = await ask('states.StartExecution', machine, o => client.send(command, o))
+      return { arn: executionArn!, startedAt: startDate!.getTime() }
+    },
+    async execution(arn) {
+      const { sdk, client } = await states()
+      const command = new sdk.DescribeExecutionCommand({ executionArn: arn })
+      const { status, output, cause } = await ask('states.DescribeExecution', arn, o => client.send(command, o))
+      return { status: status as Execution['status'], output: output === undefined ? undefined : JSON.parse(output), cause }
+    },
+    async executionsAfter(machine, startedAt) {
+      const { sdk, client } = await states()
+      const command = new sdk.ListExecutionsCommand({ stateMachineArn: machine, maxResults: LISTED_MAX })
+      const { executions } = await ask('states.ListExecutions', machine, o => client.send(command, o))
+      return executions!.filter(({ startDate }) => startDate!.getTime() > startedAt).map(({ executionArn }) => executionArn!)
+    },
+    async mappingState(uuid) {
+      const { sdk, client } = await lambda()
+      const command = new sdk.GetEventSourceMappingCommand({ UUID: uuid })
+      return (await ask('lambda.GetEventSourceMapping', `mapping ${uuid}`, o => client.send(command, o))).State!
+    },
+    async setMapping(uuid, enabled) {
+      const { sdk, client } = await lambda()
+      const command = new sdk.UpdateEventSourceMappingCommand({ UUID: uuid, Enabled: enabled })
+      const inUse = (error: unknown) => isNamed(error, ...IN_USE)
+      try {
+        await ask('lambda.UpdateEventSourceMapping', `mapping ${uuid}`, o => client.send(command, o), inUse)
+        return true
+      } catch (error) {
+        if (inUse(error)) return false
+        throw error
+      }
+    },
+    async iteratorAges(functions) {
+      const { sdk, client } = await cloudwatch()
+      const command = new sdk.GetMetricDataCommand({
+        StartTime: new Date(Date.now() - AGE_WINDOW_MS),
+        EndTime: new Date(),
+        MetricDataQueries: functions.map((name, i) => ({
+          Id: `age${i}`,
+          MetricStat: {
+            Metric: { Namespace: 'AWS/Lambda', MetricName: 'IteratorAge', Dimensions: [{ Name: 'FunctionName', Value: name }] },
+            Period: 60,
+            Stat: 'Maximum',
+          },
+        })),
+      })
+      const { MetricDataResults = [] } = await ask('cloudwatch.GetMetricData', 'metrics', o => client.send(command, o))
+      return functions.map((_, i) => MetricDataResults.find(({ Id }) => Id === `age${i}`)?.Values?.[0])
+    },
+  }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
+}
+
+/** @throws UsageError when the package is not there: it is the user's to install */
+async function installed<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const missing = PACKAGES.find(name => code === 'ERR_MODULE_NOT_FOUND' && message.includes(name))
+    if (missing === undefined) throw error
+    throw new UsageError(`--stack needs ${missing}, which is not installed: npm install --save-dev ${PACKAGES.join(' ')}`, {
+      cause: error,
+    })
+  }
+}
+
+async function withRegion<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (/^Region is missing/.test((error as Error).message))
+      throw new UsageError('which region the stack is in is not said: set AWS_REGION, or one for the profile in ~/.aws/config', {
+        cause: error,
+      })
+    throw error
+  }
+}

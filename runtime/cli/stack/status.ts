@@ -1,0 +1,63 @@
+import { type Checkpoint, checkpointsOf } from '../../inspect/checkpoints.ts'
+import { type StageState, stagesOf } from '../../inspect/stages.ts'
+import type { Clock } from '../../ports.ts'
+import type { Control } from './control.ts'
+import { withRunIfAny } from './look.ts'
+import type { Stack } from './stack.ts'
+
+/** Between the two looks that a rate is of. Stages commit about once a second. */
+const LOOKS_MS = 3_000
+
+export interface Status {
+  readonly pipeline: string
+  /** Undefined: no source has had a record yet. */
+  readonly run: string | undefined
+  readonly stages: readonly StageStatus[]
+  readonly lastCheckpoint: Checkpoint | undefined
+}
+
+export interface StageStatus extends Omit<StageState, 'watermark'> {
+  /** Of its event source mapping: Enabled, Disabled, … */
+  readonly state: string
+  /** Epoch ms; null: none yet, or at the end of the input. */
+  readonly watermark: number | null
+  readonly recordsPerSecond: number
+  /** Behind its stream, ms; null: CloudWatch does not know. */
+  readonly behindMs: number | null
+}
+
+export async function readStatus(
+  control: Pick<Control, 'mappingState' | 'iteratorAges'>,
+  stack: Stack,
+  clock: Clock,
+): Promise<Status> {
+  const ids = Object.keys(stack.stages)
+  const [looked, states, ages] = await Promise.all([
+    withRunIfAny(stack, async (ports, meta) => {
+      const [before, began] = [await stagesOf(ports.log, meta), clock.now()]
+      await clock.sleep(LOOKS_MS)
+      const after = await stagesOf(ports.log, meta)
+      return { run: meta.run, before, after, elapsedMs: clock.now() - began, checkpoints: await checkpointsOf(ports, meta) }
+    }),
+    Promise.all(ids.map(id => control.mappingState(stack.stages[id]!.mapping))),
+    // Metrics are a courtesy: who may not read them sees the rest.
+    control.iteratorAges(ids.map(id => stack.stages[id]!.function)).catch(() => ids.map(() => undefined)),
+  ])
+  const found = looked?.result
+  const stages = ids.map((id, i) => {
+    const none: StageState = { id, subtasks: 0, versions: 0, watermark: Number.NEGATIVE_INFINITY, counts: NO_COUNTS }
+    const now = found?.after.find(stage => stage.id === id) ?? none
+    const before = found?.before.find(stage => stage.id === id) ?? none
+    const records = now.counts.recordsIn - before.counts.recordsIn
+    return {
+      ...now,
+      state: states[i]!,
+      watermark: Number.isFinite(now.watermark) ? now.watermark : null,
+      recordsPerSecond: found === undefined ? 0 : (records * 1000) / found.elapsedMs,
+      behindMs: ages[i] ?? null,
+    }
+  })
+  return { pipeline: stack.pipeline, run: found?.run, stages, lastCheckpoint: found?.checkpoints.at(-1) }
+}
+
+const NO_COUNTS = { recordsIn: 0, recordsOut: 0, results: 0, deadLetters: 0, late: 0 }

@@ -1,0 +1,44 @@
+import type { Clock } from '../../ports.ts'
+import type { Control } from './control.ts'
+import { setMappings } from './mappings.ts'
+import type { Stack } from './stack.ts'
+import { type Taken, takeCheckpoint } from './take-checkpoint.ts'
+
+/**
+ * Sources first: then the barrier of the last checkpoint is behind all that they sent, and the checkpoint has all that was on its way. What it says, unless none was wanted;
+ * when it failed, all is as it was.
+ */
+export async function stopStack(
+  control: Omit<Control, 'outputs' | 'iteratorAges'>,
+  stack: Stack,
+  clock: Clock,
+  { checkpoint, onWait }: { checkpoint: boolean; onWait: (elapsedMs: number, what: string) => void },
+): Promise<Taken | undefined> {
+  const sources = mappingsOf(stack, true)
+  if (!checkpoint) {
+    onWait(0, 'the stages stop')
+    await setMappings(control, { ...sources, ...mappingsOf(stack, false) }, false, clock)
+    return undefined
+  }
+  onWait(0, 'the sources stop')
+  await setMappings(control, sources, false, clock)
+  const taken = await takeCheckpoint(control, stack.checkpoints, clock, onWait)
+  if (taken.outcome === 'failed') await setMappings(control, sources, true, clock)
+  else await setMappings(control, mappingsOf(stack, false), false, clock)
+  return taken
+}
+
+/** The stages behind the sources first, so that they are there for what these send. */
+export async function startStack(
+  control: Pick<Control, 'mappingState' | 'setMapping'>,
+  stack: Stack,
+  clock: Clock,
+): Promise<void> {
+  await setMappings(control, mappingsOf(stack, false), true, clock)
+  await setMappings(control, mappingsOf(stack, true), true, clock)
+}
+
+function mappingsOf({ stages }: Stack, ofSources: boolean): Record<string, string> {
+  const chosen = Object.entries(stages).filter(([, { cut }]) => (cut !== undefined) === ofSources)
+  return Object.fromEntries(chosen.map(([id, { mapping }]) => [id, mapping]))
+}

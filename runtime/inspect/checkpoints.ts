@@ -1,0 +1,36 @@
+import { type Decision, decisions } from '../checkpoint/decision.ts'
+import { listManifests } from '../checkpoint/manifest.ts'
+import type { RunMeta } from '../checkpoint/run-meta.ts'
+import type { Blobs, Ports } from '../ports.ts'
+
+/** What can be looked at beside a pipeline that runs. */
+export interface Readable extends Pick<Ports, 'log' | 'store'> {
+  readonly blobs: Pick<Blobs, 'list'>
+}
+
+export interface Checkpoint {
+  readonly n: number
+  readonly status: Exclude<Decision['outcome'], 'superseded'>
+  /** A run can start from it; older ones go. */
+  readonly kept: boolean
+  /** Epoch ms. */
+  readonly startedAt: number
+  readonly completedAt: number
+  /** Of state that it materialised. */
+  readonly bytes: number
+  readonly reason?: string
+}
+
+/** The checkpoints of a run, oldest first. */
+export async function checkpointsOf({ log, blobs }: Readable, meta: RunMeta): Promise<Checkpoint[]> {
+  const manifests = new Set(meta.snapshots ? await listManifests(blobs, meta.run) : [])
+  return (await decisions(log, meta.run)).map(({ checkpoint, decision }) => ({
+    n: checkpoint,
+    status: decision.outcome === 'superseded' ? 'failed' : decision.outcome,
+    kept: decision.outcome === 'complete' && manifests.has(checkpoint),
+    startedAt: decision.startedAt,
+    completedAt: decision.decidedAt,
+    bytes: decision.bytes,
+    reason: decision.reason,
+  }))
+}

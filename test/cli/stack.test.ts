@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Control, Execution } from '../../runtime/cli/stack/control.ts'
+import { setMappings } from '../../runtime/cli/stack/mappings.ts'
+import { findStack, type Stack } from '../../runtime/cli/stack/stack.ts'
+import { statusText } from '../../runtime/cli/stack/status-text.ts'
+import { startStack, stopStack } from '../../runtime/cli/stack/stop-stack.ts'
+import { takeCheckpoint } from '../../runtime/cli/stack/take-checkpoint.ts'
+import { waiting } from '../../runtime/cli/stack/waiting.ts'
+import { millrace } from './cli.ts'
+
+const NOW = 1_700_000_000_000
+/** Sleeping moves it. */
+function handClock() {
+  let now = NOW
+  return {
+    now: () => now,
+    async sleep(ms: number) {
+      now += ms
+    },
+  }
+}
+
+function outputsOf(path: string, pipeline: string): Record<string, string> {
+  const stages = {
+    'source-clicks': { function: 'f1', cut: 'c1', stream: 'clicks', mapping: 'm1' },
+    pages: { function: 'f2', stream: 'p.pages', mapping: 'm2' },
+  }
+  const parts = { Pipeline: pipeline, Prefix: 'p', LogTable: 'l', StateTable: 's', Bucket: 'b', Checkpoints: 'arn:machine' }
+  const all = { ...parts, Stages: JSON.stringify(stages), DeadLetters: 'q', Dashboard: 'p' }
+  return Object.fromEntries(Object.entries(all).map(([name, value]) => [path + name, value]))
+}
+const SHOP: Stack = await findStack({ outputs: async () => outputsOf('Shop', 'shop') }, 'Stack')
+
+test('a pipeline is found by the outputs of its stack', async () => {
+  assert.deepEqual(
+    [SHOP.pipeline, SHOP.tables, SHOP.bucket, SHOP.checkpoints],
+    ['shop', { log: 'l', state: 's' }, 'b', 'arn:machine'],
+  )
+  assert.equal(SHOP.stages.pages!.mapping, 'm2')
+  const two = { outputs: async () => ({ ...outputsOf('A', 'shop'), ...outputsOf('BPart', 'ads'), OtherCheckpoints: 'x' }) }
+  assert.equal((await findStack(two, 'Stack', 'ads')).pipeline, 'ads')
+  const refusals: [Parameters<typeof findStack>, RegExp][] = [
+    [
+      [{ outputs: async () => undefined }, 'Stak'],
+      /^there is no stack Stak in this account and region \(AWS_PROFILE and AWS_REGION choose others\)$/,
+    ],
+    [[{ outputs: async () => ({ Url: 'x' }) }, 'Web'], /^the stack Web has no pipeline of Millrace among its outputs$/],
+    [[two, 'Stack'], /^the stack Stack has 2 pipelines: choose one with --pipeline, of shop and ads$/],
+    [[two, 'Stack', 'shp'], /^the stack Stack has no pipeline shp: did you mean shop\?$/],
+  ]
+  for (const [args, message] of refusals) await assert.rejects(findStack(...args), { name: 'UsageError', message })
+})
+
+/** Executions of a controller, each a list of what is seen of it, one look after the other. */
+function executions(...seen: Execution[][]) {
+  const started: string[] = []
+  const looks = new Map<string, Execution[]>()
+  return {
+    started,
+    looks,
+    async startExecution() {
+      const arn = `e${started.length + 1}`
+      looks.set(arn, seen[started.length] ?? [])
+      started.push(arn)
+      return { arn, startedAt: NOW + started.length }
+    },
+    async execution(arn: string) {
+      const left = looks.get(arn)!
+      return left.length > 1 ? left.shift()! : left[0]!
+    },
+    async executionsAfter() {
+      return [] as string[]
+    },
+  }
+}
+const RUNNING: Execution = { status: 'RUNNING' }
+const complete = (checkpoint: number): Execution => ({ status: 'SUCCEEDED', output: { outcome: 'complete', checkpoint } })
+const busy = (everySeconds: number): Execution => ({ status: 'SUCCEEDED', output: { outcome: 'busy', everySeconds } })
+
+test('a checkpoint is waited for', async () => {
+  const clock = handClock()
+  const said: string[] = []
+  const control = executions([RUNNING, RUNNING, complete(7)])
+  const taken = await takeCheckpoint(control, 'm', clock, (ms, what) => said.push(`${what} ${ms}`))
+  assert.deepEqual(taken, { outcome: 'complete', checkpoint: 7 })
+  assert.deepEqual(said, ['the checkpoint is being taken 0', 'the checkpoint is being taken 1000'])
+})
+
+test('how a checkpoint ends', async () => {
+  const end = async (execution: Execution) => takeCheckpoint(executions([execution]), 'm', handClock(), () => {})
+  assert.deepEqual(await end({ status: 'SUCCEEDED', output: { outcome: 'nothing' } }), { outcome: 'nothing' })
+  assert.deepEqual(await end({ status: 'FAILED', cause: 'no ack within 120 s from pages/0' }), {
+    outcome: 'failed',
+    reason: 'no ack within 120 s from pages/0',
+  })
+  assert.deepEqual(await end({ status: 'ABORTED' }), { outcome: 'failed', reason: 'its execution ended as ABORTED' })
+})
+
+test('while another one is taken it is asked for again', async () => {
+  const control = executions([busy(0)], [RUNNING, busy(0)], [complete(8)])
+  assert.deepEqual(await takeCheckpoint(control, 'm', handClock(), () => {}), { outcome: 'complete', checkpoint: 8 })
+  assert.equal(control.started.length, 3)
+})
+
+test('where each is followed by the next, the next one is waited for, and the chain is left alone', async () => {
+  const control = executions([busy(10)])
+  let asked = 0
+  const watching = {
+    ...control,
+    async executionsAfter(_: string, startedAt: number) {
+      assert.equal(startedAt, NOW + 1)
+      asked++
+      control.looks.set('scheduled', [busy(10)])
+      if (asked === 2) control.looks.set('next', [RUNNING, complete(9)])
+      return asked < 2 ? ['scheduled'] : ['scheduled', 'next']
+    },
+  }
+  assert.deepEqual(await takeCheckpoint(watching, 'm', handClock(), () => {}), { outcome: 'complete', checkpoint: 9 })
+  assert.equal(control.started.length, 1)
+})
+
+/** Mappings that take two looks to change, and refuse to be changed meanwhile. */
+function mappings(states: Record<string, string>) {
+  const changes: string[] = []
+  const left = new Map<string, number>()
+  const control = {
+    changes,
+    async mappingState(uuid: string) {
+      const looks = left.get(uuid) ?? 0
+      if (looks > 0) left.set(uuid, looks - 1)
+      if (looks === 1) states[uuid] = states[uuid] === 'Enabling' ? 'Enabled' : 'Disabled'
+      return states[uuid]!
+    },
+    async setMapping(uuid: string, enabled: boolean) {
+      if (/ing$/.test(states[uuid]!)) return false
+      changes.push(`${uuid} ${enabled ? 'on' : 'off'}`)
+      states[uuid] = enabled ? 'Enabling' : 'Disabling'
+      left.set(uuid, 2)
+      return true
+    },
+  }
+  return control
+}
+
+test('mappings are changed once, waited for, and left alone where they are as they should be', async () => {
+  const control = mappings({ m1: 'Enabled', m2: 'Disabled' })
+  await setMappings(control, { a: 'm1', b: 'm2' }, false, handClock())
+  assert.deepEqual(control.changes, ['m1 off'])
+  // Somebody else's change is under way.
+  const other = mappings({ m1: 'Enabled' })
+  await other.setMapping('m1', true)
+  await setMappings(other, { a: 'm1' }, false, handClock())
+  assert.deepEqual(other.changes, ['m1 on', 'm1 off'])
+})
+
+test('a mapping that does not change is named', async () => {
+  const stuck = { mappingState: async () => 'Updating', setMapping: async () => false }
+  await assert.rejects(
+    setMappings(stuck, { pages: 'm2' }, true, handClock()),
+    /mapping of stage pages \(m2\) is still Updating after 5 minutes/,
+  )
+})
+
+const quiet = { checkpoint: true, onWait: () => {} }
+function world(...seen: Execution[][]) {
+  const control = { ...executions(...seen), ...mappings({ m1: 'Enabled', m2: 'Enabled' }) }
+  const start = control.startExecution
+  return Object.assign(control, {
+    async startExecution() {
+      control.changes.push('checkpoint')
+      return start()
+    },
+  }) as typeof control & Omit<Control, 'outputs' | 'iteratorAges'>
+}
+
+test('stop: sources, then the checkpoint of all that they sent, then the others; start: the other way round', async () => {
+  const control = world([RUNNING, complete(7)])
+  const clock = handClock()
+  assert.deepEqual(await stopStack(control, SHOP, clock, quiet), { outcome: 'complete', checkpoint: 7 })
+  assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm2 off'])
+  await startStack(control, SHOP, clock)
+  assert.deepEqual(control.changes, ['m2 on', 'm1 on'])
+})
+
+test('a stop whose checkpoint fails changes nothing; one without a checkpoint stops all', async () => {
+  const control = world([{ status: 'FAILED', cause: 'it is broken' }])
+  const clock = handClock()
+  assert.deepEqual(await stopStack(control, SHOP, clock, quiet), { outcome: 'failed', reason: 'it is broken' })
+  assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm1 on'])
+  assert.equal(await stopStack(control, SHOP, clock, { ...quiet, checkpoint: false }), undefined)
+  assert.deepEqual(control.changes, ['m1 off', 'm2 off'])
+})
+
+test('the status for people', () => {
+  const counts = { recordsIn: 12_345, recordsOut: 9, results: 3, deadLetters: 1, late: 0 }
+  const stage = { id: 'pages', subtasks: 4, versions: 1_200, counts, state: 'Enabled', recordsPerSecond: 41.6, behindMs: 350 }
+  const text = statusText(
+    {
+      pipeline: 'shop',
+      run: 'r1',
+      stages: [
+        { ...stage, watermark: NOW - 5_000 },
+        { ...stage, id: 'buyers', watermark: null, behindMs: null, state: 'Disabled', recordsPerSecond: 0 },
+      ],
+      lastCheckpoint: { n: 7, status: 'complete', kept: true, startedAt: NOW - 12_000, completedAt: NOW - 8_000, bytes: 1_500 },
+    },
+    NOW,
+  )
+  assert.equal(
+    text,
+    `shop, run r1
+
+stage   state     subtasks  records  a second  behind  watermark                 lag    commits
+pages   enabled   4         12,345   42        350 ms  2023-11-14T22:13:15.000Z  5.0 s  1,200
+buyers  disabled  4         12,345   0         -       -                         -      1,200
+
+checkpoint 7: complete 8.0 s ago, took 4.0 s, 1.5 kB
+2 dead letters
+`,
+  )
+  const nothing = statusText(
+    { pipeline: 'shop', run: undefined, stages: [{ ...stage, watermark: null }], lastCheckpoint: undefined },
+    NOW,
+  )
+  assert.equal(nothing, 'shop: none of its sources has had a record yet\n\nstage  state\npages  enabled\n')
+})
+
+test('waiting is told in one line on a terminal, and now and then elsewhere', () => {
+  const told = (isTTY: boolean) => {
+    const written: string[] = []
+    const view = waiting({ isTTY, write: text => written.push(text) })
+    for (const seconds of [0, 5, 10, 15, 20]) view.update(seconds * 1000, 'waiting')
+    view.clear()
+    return written
+  }
+  assert.deepEqual(told(false), ['waiting (10.0 s)\n', 'waiting (20.0 s)\n'])
+  assert.equal(told(true)[1], '\rwaiting (5.0 s)\u001b[K')
+})
+
+test('what is typed wrongly is said in one sentence', async () => {
+  for (const [words, sentence] of [
+    ['status', /^millrace: --stack NAME is needed: the stack on AWS$/],
+    ['checkpoints', /needs DIR, the state directory of a run, or --stack NAME in the place of DIR: millrace checkpoints DIR$/],
+    ['checkpoints state --stack Shop', /doesn't know what to do with 'state'$/],
+    ['state get --stack Shop trending', /needs KEY, the key: .*: millrace state get OPERATOR KEY$/],
+    ['stop --stack', /--stack needs a value: --stack NAME$/],
+  ] as const) {
+    const { code, err } = await millrace(words.split(' '))
+    assert.deepEqual([code, sentence.test(err.trimEnd())], [2, true], err)
+  }
+})
