@@ -3,9 +3,8 @@
  *
  *   npm run -s reference -- QUERY --events FILE[.gz] --bound MS --out FILE [--side FILE] [--parallelism N]
  *
- * Prints one line of JSON: the query, its results, events and late records, and how long it took.
+ * Prints one line of JSON: events read and late, results (changes of rows count as such), rows in FILE, and how long it took.
  */
-import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { MillraceError } from 'millrace'
 import { fileOf, type Query, runQuery } from './run.ts'
@@ -52,10 +51,9 @@ function number(flag: string, text: string | undefined, least: number): number {
 
 try {
   const asked = query()
-  rmSync(asked.out, { force: true }) // a file that is there is no part of these results
-  const { outcome, events, deadLetters, late, results, elapsedMs } = await runQuery(asked)
+  const { outcome, events, deadLetters, late, results, rows, elapsedMs } = await runQuery(asked)
   const { query: name, parallelism } = asked
-  console.log(JSON.stringify({ query: name, parallelism, outcome, events, deadLetters, late, results, elapsedMs }))
+  console.log(JSON.stringify({ query: name, parallelism, outcome, events, deadLetters, late, results, rows, elapsedMs }))
 } catch (error) {
   if (error instanceof UsageError) console.error(`${error.message}\n${USAGE}`)
   else console.error(error instanceof MillraceError ? error.message : error)

@@ -1,10 +1,11 @@
 /** One query on one file of events, as the command and the tests run it. */
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileSink, fileSource } from 'millrace'
 import type { Pipeline } from '../../runtime/api/pipeline.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import type { RunSummary } from '../../runtime/embedded/run-options.ts'
+import { foldChanges } from './fold.ts'
 
 export interface Query {
   /** `q5`, or `e1`. */
@@ -22,10 +23,23 @@ export interface Query {
   readonly checkpointMs?: number
 }
 
-export async function runQuery({ query, events, boundMs, out, side, parallelism, checkpointMs }: Query): Promise<RunSummary> {
+/** Of a query whose results change as records come, `out` gets the final ones, and `rows` is how many they are. */
+export async function runQuery({
+  query,
+  events,
+  boundMs,
+  out,
+  side,
+  parallelism,
+  checkpointMs,
+}: Query): Promise<RunSummary & { rows: number }> {
   const graph = (await load(query, boundMs)).graph()
   const sources = { events: fileSource([events]), ...(side !== undefined && { side: fileSource([side]) }) }
-  return runEmbedded(graph, { sources, sinks: { results: fileSink(out) }, parallelism, checkpointMs })
+  const changelog = graph.nodes.some(node => node.sink?.changelog)
+  const written = changelog ? `${out}.changes` : out
+  rmSync(written, { force: true }) // a file that is there is no part of these results
+  const summary = await runEmbedded(graph, { sources, sinks: { results: fileSink(written) }, parallelism, checkpointMs })
+  return { ...summary, rows: changelog ? await foldChanges(written, out) : summary.results }
 }
 
 /** The file of a query. Undefined: there is none. */

@@ -1,3 +1,4 @@
+import { syncFunction } from './check.ts'
 import { PipelineError } from './error.ts'
 
 /**
@@ -11,6 +12,8 @@ export interface Aggregate<I, A, O> {
    * Of two accumulators: may change `a` and return it, never `b`. Without it, sliding windows can't share panes and session windows can't be used.
    */
   readonly merge?: (a: A, b: A) => A
+  /** Takes a value out again that was added: what running aggregates of rows that change need. May change the accumulator and return it. */
+  readonly retract?: (accumulator: A, value: I) => A
   readonly getResult: (accumulator: A) => O
   /** The fields of the input that it reads, where that is known; others need not travel. */
   readonly fields?: readonly string[]
@@ -43,7 +46,14 @@ export function aggregate<I, A, O>(definition: Aggregate<I, A, O>): Aggregate<I,
  * views.keyBy('item_id').window(tumbling('1m')).aggregate(count())
  */
 export function count(): Aggregate<unknown, number, number> {
-  return { createAccumulator: () => 0, add: n => n + 1, merge: (a, b) => a + b, getResult: n => n, fields: [] }
+  return {
+    createAccumulator: () => 0,
+    add: n => n + 1,
+    merge: (a, b) => a + b,
+    retract: n => n - 1,
+    getResult: n => n,
+    fields: [],
+  }
 }
 
 /**
@@ -57,6 +67,7 @@ export function sum<F extends string>(field: F): Aggregate<{ readonly [N in F]: 
     createAccumulator: () => 0,
     add: (total, value) => total + value[field],
     merge: (a, b) => a + b,
+    retract: (total, value) => total - value[field],
     getResult: total => total,
     fields: [named(field, 'sum')],
   }
@@ -114,6 +125,11 @@ export function avg<F extends string>(
       return acc
     },
     merge: (a, b) => ({ sum: a.sum + b.sum, count: a.count + b.count }),
+    retract: (acc, value) => {
+      acc.sum -= value[field]
+      acc.count--
+      return acc
+    },
     getResult: acc => acc.sum / acc.count,
     fields: [named(field, 'avg')],
   }
@@ -140,17 +156,57 @@ export function all<P extends Parts>(parts: P): Aggregate<InputOf<P>, { [N in ke
     for (const name of names) result[name] = make(parts[name]!, name)
     return result
   }
+  const step = (method: 'add' | 'retract') => (acc: any, value: any) => {
+    for (const name of names) acc[name] = parts[name]![method]!(acc[name], value)
+    return acc
+  }
   const known = names.every(name => parts[name]!.fields !== undefined)
   const mergeable = names.every(name => parts[name]!.merge !== undefined)
   return {
     createAccumulator: () => each(part => part.createAccumulator()),
-    add: (acc: any, value) => {
-      for (const name of names) acc[name] = parts[name]!.add(acc[name], value)
-      return acc
-    },
+    add: step('add'),
+    ...(names.every(name => parts[name]!.retract !== undefined) ? { retract: step('retract') } : {}),
     ...(mergeable ? { merge: (a: any, b: any) => each((part, name) => part.merge!(a[name], b[name])) } : {}),
     getResult: (acc: any) => each((part, name) => part.getResult(acc[name])),
     ...(known ? { fields: [...new Set(names.flatMap(name => parts[name]!.fields!))] } : {}),
+  }
+}
+
+/**
+ * An aggregate of only the values for which the predicate is true (SQL's FILTER).
+ *
+ * @example
+ * sales.keyBy('shop').window(tumbling('1h')).aggregate(all({ sales: count(), large: filtered(count(), sale => sale.price > 100) }))
+ */
+export function filtered<T extends I, I, A, O>(aggregate: Aggregate<I, A, O>, where: (value: T) => boolean): Aggregate<T, A, O> {
+  syncFunction(where, 'filtered', 'Write filtered(count(), e => e.amount > 0)')
+  const { add, retract } = aggregate
+  return {
+    ...aggregate,
+    add: (acc, value) => (where(value) ? add(acc, value) : acc),
+    ...(retract && { retract: (acc, value) => (where(value) ? retract(acc, value) : acc) }),
+    fields: undefined, // the predicate may read any
+  }
+}
+
+/**
+ * How many different values a field has. All of them are kept.
+ *
+ * @example
+ * bids.keyBy('auction').window(tumbling('1h')).aggregate(countDistinct('price'))
+ */
+export function countDistinct<F extends string>(
+  field: F,
+): Aggregate<{ readonly [N in F]: string | number }, Set<string | number>, number> {
+  return {
+    createAccumulator: () => new Set(),
+    add: (seen, value) => seen.add(value[field]),
+    merge(a, b) {
+      for (const value of b) a.add(value)
+      return a
+    },
+    getResult: seen => seen.size,
+    fields: [named(field, 'countDistinct')],
   }
 }
 

@@ -1,8 +1,10 @@
 import type { Edge } from '../graph/graph.ts'
 import type { Key } from '../graph/key.ts'
+import { CoProcessOperator } from '../operators/co-process.ts'
 import { INTERVAL_JOIN_STATES, IntervalJoinOperator } from '../operators/interval-join.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import { createWindowJoinOperator, type WindowJoinOptions, windowJoinStates } from '../operators/window-join.ts'
+import { declareStates } from '../state/spec.ts'
 import { describeAssigner, type WindowAssigner } from '../windows/assigners.ts'
 import type { ProcessWindowContext } from '../windows/options.ts'
 import type { Trigger } from '../windows/triggers.ts'
@@ -12,6 +14,7 @@ import { emitting, type Results } from './context.ts'
 import { type Duration, formatDuration, nonNegativeDuration, parseDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
 import type { KeyedStream } from './keyed-stream.ts'
+import { list, type StateOptions } from './state.ts'
 import type { WindowContext, WindowInfo } from './windowed-stream.ts'
 
 type Inputs = readonly [readonly Edge[], readonly Edge[]]
@@ -90,8 +93,8 @@ export class BoundedIntervalJoin<L, R, K extends Key> {
 
 /** Two keyed streams on their way into common windows. `M` is what happens there. */
 export class WindowJoin<L, R, K extends Key, M extends 'join' | 'coGroup'> {
-  private readonly builder: GraphBuilder
-  private readonly inputs: Inputs
+  protected readonly builder: GraphBuilder
+  protected readonly inputs: Inputs
   private readonly mode: M
 
   constructor(builder: GraphBuilder, inputs: Inputs, mode: M) {
@@ -110,6 +113,39 @@ export class WindowJoin<L, R, K extends Key, M extends 'join' | 'coGroup'> {
     if (typeof assigner?.kind !== 'string')
       throw new PipelineError(this.mode, 'it has no windows', "Write window(tumbling('1m'))")
     return new WindowedJoin(this.builder, this.inputs, this.mode, { name: this.mode, assigner })
+  }
+}
+
+/** Two keyed streams that are joined: in windows, or without. */
+export class Join<L, R, K extends Key> extends WindowJoin<L, R, K, 'join'> {
+  /**
+   * Makes a result of each pair of records with the same key, whatever their times, when the second of the two arrives (SQL's JOIN without a window). All
+   * records of both streams are kept for it, or those younger than `ttl`.
+   *
+   * @example
+   * orders.keyBy('order_id').join(payments.keyBy('order_id')).apply((order, payment) => ({ ...order, paid: payment.at }))
+   */
+  apply<O>(join: (left: L, right: R) => O, options: StateOptions = {}): KeyedStream<O, K> {
+    syncFunction(join, 'join', 'Write apply((left, right) => …)')
+    const states = { lefts: list<L>(options), rights: list<R>(options) }
+    const node = this.builder.add({
+      type: 'join',
+      inputs: this.inputs,
+      states: declareStates(states),
+      create: () =>
+        new CoProcessOperator<L, R, O, typeof states>({
+          states,
+          onFirst(left, ctx) {
+            ctx.state.lefts.add(left)
+            for (const right of ctx.state.rights.get()) ctx.emit(join(left, right))
+          },
+          onSecond(right, ctx) {
+            ctx.state.rights.add(right)
+            for (const left of ctx.state.lefts.get()) ctx.emit(join(left, right))
+          },
+        }),
+    })
+    return this.builder.output(node) as KeyedStream<O, K>
   }
 }
 

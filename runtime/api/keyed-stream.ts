@@ -3,19 +3,23 @@ import type { Key, KeyPart } from '../graph/key.ts'
 import type { AsyncCall, KeyedAsyncCall } from '../operators/async-options.ts'
 import { DEDUP_STATES, DedupOperator } from '../operators/dedup.ts'
 import { JoinWithOperator, joinWithStates } from '../operators/join-with.ts'
+import { LATEST_STATES, LatestOperator } from '../operators/latest.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import { ProcessOperator } from '../operators/process.ts'
 import { REDUCE_STATES, ReduceOperator } from '../operators/reduce.ts'
+import { RUNNING_TOP_N_STATES, RunningTopNOperator } from '../operators/running-top-n.ts'
 import { type Ranked, TOP_N_STATES, TopNOperator } from '../operators/top-n.ts'
 import { declareStates, type StateSpecs } from '../state/spec.ts'
 import type { WindowAssigner } from '../windows/assigners.ts'
+import type { Aggregate } from './aggregate.ts'
 import type { AsyncOptions } from './async.ts'
+import { Changelog, runningAggregate } from './changelog.ts'
 import { describe, syncFunction, wholeNumber } from './check.ts'
 import { BroadcastConnectedStreams, type BroadcastStream, checkStates, KeyedConnectedStreams } from './connected.ts'
 import { emitting, type KeyedContext, type NoState, type Results, type StreamContext } from './context.ts'
 import { type Duration, formatDuration, nonNegativeDuration, positiveDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
-import { IntervalJoin, WindowJoin } from './joins.ts'
+import { IntervalJoin, Join, WindowJoin } from './joins.ts'
 import { type OrderBy, ordering } from './ordering.ts'
 import { type AsyncBatchOptions, Stream } from './stream.ts'
 import { WindowedStream } from './windowed-stream.ts'
@@ -142,7 +146,8 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
   /**
    * Drops a record if one with the same key and id came before it, less than `ttl` of event time apart. A record without an id (undefined or null)
    * passes. Ids are forgotten a `ttl` behind the watermark, so a duplicate that is later than that would pass; with `allowedLateness`, they are kept
-   * for so much longer, records later than it are dropped (or go to `lateTo`), and no duplicate ever passes.
+   * for so much longer, records later than it are dropped (or go to `lateTo`), and no duplicate ever passes. With a `ttl` of Infinity
+   * they are kept for good.
    *
    * @example
    * events.keyBy('user_id').dedup('event_id', { ttl: '1h' })
@@ -157,10 +162,10 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
       throw new PipelineError(
         'dedup',
         'it has no ttl, so its state would grow for ever',
-        "Write dedup('event_id', { ttl: '1h' })",
+        "Write dedup('event_id', { ttl: '1h' }), or ttl: Infinity if it may",
       )
     }
-    const ttlMs = positiveDuration(options.ttl, 'dedup: ttl')
+    const ttlMs = options.ttl === Number.POSITIVE_INFINITY ? options.ttl : positiveDuration(options.ttl, 'dedup: ttl')
     const latenessMs =
       options.allowedLateness === undefined ? undefined : nonNegativeDuration(options.allowedLateness, 'dedup: allowedLateness')
     const of = byField ? (value: any) => value[id] : (id as (value: any) => KeyPart | null | undefined)
@@ -192,6 +197,47 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
       sideOutputs: options.lateTo !== undefined,
       detail: `${n}${options.ties ? ' with ties' : ''} by ${Array.isArray(options.by) ? options.by.join(', ') : 'comparator'}`,
     })
+  }
+
+  /**
+   * The best `n` of all records of a key so far, as a table that changes (SQL's ROW_NUMBER() over the whole history). `by`: as for topN. Of records that
+   * rank equal, the first stays in front.
+   *
+   * @example
+   * bids.keyBy('auction').runningTopN(10, { by: ['-price'] })
+   */
+  runningTopN(n: number, options: { by: OrderBy<T> }): Changelog<Ranked<T>> {
+    wholeNumber(n, 1, 'runningTopN', 'how many to keep')
+    const compare = ordering<T>(options?.by, 'runningTopN')
+    return this.changelog({
+      type: 'runningTopN',
+      states: RUNNING_TOP_N_STATES,
+      create: () => new RunningTopNOperator({ n, compare }),
+      detail: `${n} by ${Array.isArray(options.by) ? options.by.join(', ') : 'comparator'}`,
+    })
+  }
+
+  /**
+   * The latest record of each key, by event time, as a table that changes; of equal times, the one that came last.
+   *
+   * @example
+   * bids.keyBy('auction').latest()
+   */
+  latest(): Changelog<T> {
+    return this.changelog({ type: 'latest', states: LATEST_STATES, create: () => new LatestOperator<T>() })
+  }
+
+  /**
+   * A running aggregate: one row for each key, as a table that changes with each record (SQL's GROUP BY). The function, if given, makes the row from the
+   * aggregate's result. All of the key's accumulator is kept for good: where there is an end to a group, use a window.
+   *
+   * @example
+   * sales.keyBy('shop').aggregate(all({ sales: count(), revenue: sum('price') }), (totals, { key }) => ({ shop: key, ...totals }))
+   */
+  aggregate<A, O>(aggregate: Aggregate<T, A, O>): Changelog<O>
+  aggregate<A, O, R>(aggregate: Aggregate<T, A, O>, fn: (result: O, info: { readonly key: K }) => R): Changelog<R>
+  aggregate(aggregate: Aggregate<T, any, any>, fn?: (result: any, info: any) => any): Changelog<any> {
+    return runningAggregate(this.builder, this.edges, aggregate, fn, false)
   }
 
   /**
@@ -262,13 +308,14 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
   }
 
   /**
-   * Pairs of records that share key and window (an inner join).
+   * Pairs of records that share the key: in common windows, or, without them, over the whole history (an inner join).
    *
    * @example
+   * auctions.keyBy('seller').join(persons.keyBy('id')).apply((auction, person) => ({ auction: auction.id, seller: person.name }))
    * views.keyBy('item_id').join(purchases.keyBy('item_id')).window(tumbling('1h')).apply((view, purchase) => ({ view, purchase }))
    */
-  join<U>(other: KeyedStream<U, K>): WindowJoin<T, U, K, 'join'> {
-    return new WindowJoin(this.builder, this.with(other, 'join'), 'join')
+  join<U>(other: KeyedStream<U, K>): Join<T, U, K> {
+    return new Join(this.builder, this.with(other, 'join'), 'join')
   }
 
   /**
@@ -292,6 +339,10 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
       throw new PipelineError(operator, 'the other stream has no key', 'Call keyBy on it first, with a key of the same type')
     }
     this.builder.sameAs(other.builder, operator)
+  }
+
+  private changelog(operator: Parameters<Stream<T>['add']>[0]): Changelog<any> {
+    return new Changelog(this.add(operator))
   }
 
   private keyed(operator: Parameters<Stream<T>['add']>[0]): KeyedStream<any, K> {

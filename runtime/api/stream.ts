@@ -10,7 +10,6 @@ import { MapAsyncBatchOperator } from '../operators/map-async-batch.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import { ProcessAllOperator } from '../operators/process-all.ts'
 import { SelectOperator } from '../operators/select.ts'
-import { SinkOperator } from '../operators/sink.ts'
 import type { WindowAssigner } from '../windows/assigners.ts'
 import { type AsyncOptions, asyncOptions } from './async.ts'
 import type { GraphBuilder, NewOperator } from './builder.ts'
@@ -21,6 +20,7 @@ import { type Duration, nonNegativeDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
 import type { KeyedStream } from './keyed-stream.ts'
 import { ALL, type KeyField, type KeyOfFields, keySpec } from './keys.ts'
+import { addSink, type SinkHandle } from './sink.ts'
 import { WindowedStream } from './windowed-stream.ts'
 
 /** Options of mapAsyncBatch: those of mapAsync, and how calls are filled. Retries and failures are those of a whole call. */
@@ -254,24 +254,7 @@ export class Stream<T> {
    * rankings.sink('rankings', redis({ key: r => `top:${r.user_id}` }))
    */
   sink(name: string, sink: Sink<T>): SinkHandle {
-    nonEmptyName(name, 'sink')
-    this.builder.checkName('sink', name)
-    if (typeof sink?.open !== 'function') {
-      throw new PipelineError(
-        `sink '${name}'`,
-        'it has nowhere to write',
-        "Write sink('results', print()), or fileSink('results.ndjson')",
-      )
-    }
-    const node = this.builder.add({
-      type: 'sink',
-      name,
-      inputs: [this.edges],
-      sink: { name, sink },
-      create: () => new SinkOperator(),
-      detail: sink.describe(),
-    })
-    return new SinkHandle(this.builder, node)
+    return addSink(this.builder, this.edges, name, sink)
   }
 
   /**
@@ -322,38 +305,6 @@ export class Stream<T> {
       'it stands behind a keyBy or a union, which are no operators of their own',
       'Put it right behind an operator, such as map or window',
     )
-  }
-}
-
-/** The end of a stream: only its settings are left. */
-export class SinkHandle {
-  private readonly builder: GraphBuilder
-  private readonly node: OperatorNode
-
-  constructor(builder: GraphBuilder, node: OperatorNode) {
-    this.builder = builder
-    this.node = node
-  }
-
-  /** The sink's identity in state and savepoints; see Stream.uid. */
-  uid(uid: string): this {
-    this.builder.setUid(this.node, uid)
-    return this
-  }
-
-  /** What plans, metrics and errors call the sink; `--sink NAME=PATH` goes by the name given to `sink()`. */
-  name(name: string): this {
-    this.node.name = nonEmptyName(name, 'name')
-    return this
-  }
-
-  /** Subtasks that write. One writer gives one total order in a file. */
-  parallelism(subtasks: number): this {
-    this.builder.setParallelism(
-      this.node,
-      wholeNumber(subtasks, 1, `parallelism of sink '${this.node.name}'`, 'the number of subtasks'),
-    )
-    return this
   }
 }
 

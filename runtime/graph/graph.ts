@@ -71,6 +71,8 @@ export interface SourceSpec {
 export interface SinkSpec {
   readonly name: string
   readonly sink: Sink<any>
+  /** Its records are changes of a table, to be folded by what shows the table. */
+  readonly changelog?: boolean
 }
 
 export interface LogicalGraph {

@@ -14,7 +14,7 @@ const SWEEPS_PER_TTL = 8
 export interface DedupOptions<T> {
   /** Undefined or null: the record has no id and passes. */
   readonly id: (value: T) => string | number | null | undefined
-  /** In event time: how far from the first record with its id (before or after) a record counts as a duplicate. */
+  /** In event time: how far from the first record with its id (before or after) a record counts as a duplicate. Infinity: however far. */
   readonly ttlMs: number
   /** Records this far behind the watermark are late and go no further: whether they are duplicates is no longer known. Undefined: none is late. */
   readonly latenessMs?: number
@@ -70,6 +70,7 @@ export class DedupOperator<T> extends KeyedOperator {
 
   private remember(entry: KeyEntry, id: KeyPart, timestamp: number): void {
     this.state.mapSet(entry, 0, id, timestamp, 0)
+    if (this.keptMs === Number.POSITIVE_INFINITY) return
     this.eventTimers.set(Math.ceil((timestamp + this.keptMs) / this.sweepMs) * this.sweepMs, entry.key)
   }
 

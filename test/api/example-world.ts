@@ -41,7 +41,9 @@ export declare const views: Stream<Click>
 export declare const searches: Stream<Search>
 export declare const purchases: Stream<{ readonly item_id: string }>
 export declare const sales: Stream<Sale>
-export declare const bids: Stream<{ readonly auction: number; readonly price: number }>
+export declare const bids: Stream<{ readonly auction: number; readonly bidder: number; readonly price: number }>
+export declare const auctions: Stream<{ readonly id: number; readonly seller: number }>
+export declare const persons: Stream<{ readonly id: number; readonly name: string }>
 export declare const orders: Stream<Order>
 export declare const payments: Stream<Payment>
 export declare const rules: Stream<Rule>

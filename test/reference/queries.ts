@@ -22,7 +22,7 @@ export function holdToFlink(dataset: string, boundMs: number, queries: readonly 
         assert.equal(summary.deadLetters, 0)
         const found = sortedLines(out)
         if (digest(found).sha256 === expected.sha256) continue
-        const rows = `${found.length} rows instead of ${expected.rows}`
+        const rows: string = `${found.length} rows instead of ${expected.rows}`
         assert.fail(`parallelism ${parallelism}, ${rows}: ${JSON.stringify(difference(dataset, query, found), null, 2)}`)
       }
     })
