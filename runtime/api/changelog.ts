@@ -70,6 +70,24 @@ export class Changelog<T> {
     return this.stream
   }
 
+  /** See Stream.uid. */
+  uid(uid: string): this {
+    this.stream.uid(uid)
+    return this
+  }
+
+  /** See Stream.name. */
+  name(name: string): this {
+    this.stream.name(name)
+    return this
+  }
+
+  /** See Stream.parallelism. */
+  parallelism(subtasks: number): this {
+    this.stream.parallelism(subtasks)
+    return this
+  }
+
   /**
    * Where the changes leave the pipeline. A sink that keeps a table folds them: '+I' and '+U' add a row, '-U' and '-D' take it away.
    *

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   aggregate,
+  count,
+  countDistinct,
+  filtered,
   MillraceError,
   map,
   monotonous,
@@ -33,6 +36,18 @@ const cases: [title: string, wrong: (p: ReturnType<typeof build>) => unknown, me
   ['flatMap with an async generator', p => p.events.flatMap(async function* () {}), /^flatMap: its function is async/],
   ['process with an async function', p => p.keyed.process({ async onRecord() {} }), /^process: its function is async/],
   ['reduce with nothing', p => p.keyed.reduce(), /^reduce: it was given undefined instead of a function/],
+  [
+    'an aggregate that cannot take back, of rows that change',
+    p => p.keyed.latest().keyBy('item_id').aggregate(countDistinct('user_id')),
+    /^aggregate: .*has no retract.*Use count, sum or avg/,
+  ],
+  [
+    'a running aggregate without an aggregate',
+    p => p.keyed.aggregate(),
+    /^aggregate: it was given undefined instead of a function/,
+  ],
+  ['a running topN of none', p => p.keyed.runningTopN(0, { by: ['-n'] }), /^runningTopN: how many to keep is 0/],
+  ['filtered without a predicate', () => (filtered as any)(count()), /^filtered: it was given undefined instead of a function/],
   [
     'a sink name twice',
     p => [p.events.sink('out', print()), p.events.sink('out', print())],

@@ -9,7 +9,10 @@ import {
   all,
   avg,
   boundedOutOfOrderness,
+  type Change,
+  type Changelog,
   count,
+  countDistinct,
   customSink,
   type DeadLetter,
   type ListState,
@@ -138,6 +141,20 @@ export function keys() {
   expectType<KeyedStream<Event, string>>()(keyed.dedup('event_id', { ttl: '1h' }))
   expectType<KeyedStream<Event, string>>()(keyed.reduce((a, _b) => a))
   expectType<KeyedStream<Ranked<Event>, string>>()(keyed.topN(3, { by: ['-amount', 'item_id'] }))
+  expectType<Changelog<Ranked<Event>>>()(keyed.runningTopN(3, { by: ['-amount'] }))
+  expectType<Changelog<Event>>()(keyed.latest())
+  expectType<Changelog<{ n: number; distinct: number }>>()(
+    keyed.aggregate(all({ n: count(), distinct: countDistinct('item_id') })),
+  )
+  expectType<Changelog<{ user: string; n: number }>>()(keyed.aggregate(count(), (n, { key }) => ({ user: key, n })))
+  const spent = keyed.latest().map(e => ({ item: e.item_id, amount: e.amount }))
+  expectType<Changelog<string>>()(spent.keyBy('item').aggregate(sum('amount'), (total, { key }) => `${key} ${total}`))
+  expectType<Stream<Change<{ item: string; amount: number }>>>()(spent.changes())
+  expectType<KeyedStream<number, string>>()(keyed.join(events.keyBy('item_id')).apply((a, b) => a.amount + b.amount))
+  // @ts-expect-error rows have no field `price`
+  spent.keyBy('item').aggregate(sum('price'))
+  // @ts-expect-error a co-group needs windows
+  keyed.coGroup(events.keyBy('item_id')).apply((a: readonly Event[]) => a)
   // @ts-expect-error events have no field `userid`
   events.keyBy('userid')
   // @ts-expect-error event_id may be missing: undefined is no key
