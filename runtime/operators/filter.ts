@@ -10,6 +10,10 @@ export class FilterOperator<T> extends Operator {
     this.predicate = predicate
   }
 
+  override get shares(): boolean {
+    return false
+  }
+
   record(value: T, timestamp: number, key: unknown): void {
     let keep: boolean
     try {

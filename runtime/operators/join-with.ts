@@ -1,3 +1,4 @@
+import { copyValue } from '../state/copy.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { KeyedOperator } from './keyed-operator.ts'
@@ -100,7 +101,7 @@ export class JoinWithOperator<L, R, O> extends KeyedOperator {
     const latest: Version<R> | undefined = this.state.value(entry, LATEST, timestamp)
     let joined: O
     try {
-      joined = this.options.join(left, latest?.value)
+      joined = this.options.join(left, copyValue(latest?.value))
     } catch (error) {
       throw userError(this.ctx, timestamp, 'joinWith', error)
     }

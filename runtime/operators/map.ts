@@ -10,6 +10,10 @@ export class MapOperator<T, R> extends Operator {
     this.fn = fn
   }
 
+  override get shares(): boolean {
+    return false
+  }
+
   record(value: T, timestamp: number, key: unknown): void {
     let result: R
     try {

@@ -1,5 +1,7 @@
 /** What a record is pushed into: the next operator of the chain, a channel to another stage, or nothing. */
 export interface Receiver {
+  /** What it is given it has used up when `record` returns: it neither changes nor keeps it. */
+  readonly captures?: boolean
   /** `key` is the key of the last keyBy before this point, undefined where there was none. */
   record(value: any, timestamp: number, key: any): void
   watermark(timestamp: number): void
@@ -40,6 +42,11 @@ export abstract class Operator implements Receiver {
   /** Called once before the first record. */
   open(ctx: OperatorContext): void | Promise<void> {
     this.ctx = ctx
+  }
+
+  /** Whether somebody else may have what it emits: its state, another of its outputs, the user. Each receiver then gets a copy. */
+  get shares(): boolean {
+    return true
   }
 
   /** The receiver for input `index`; operators of one input are their own. */

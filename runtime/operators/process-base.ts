@@ -1,6 +1,6 @@
 import { type Key, type KeyPart, userKey } from '../graph/key.ts'
 import { bindHandles } from '../state/bind.ts'
-import { snapshot } from '../state/guard.ts'
+import { copyValue } from '../state/copy.ts'
 import type { HandlesOf, StateSpecs } from '../state/spec.ts'
 import type { Timers } from '../state/timers.ts'
 import type { OperatorContext, Receiver } from './operator.ts'
@@ -42,7 +42,8 @@ export abstract class ProcessBase<O, S extends StateSpecs> extends UserKeyedOper
       receiver.record(value, timestamp, key)
       return
     }
-    const emitted = snapshot(value)
+    // As it is now: the function may go on changing the object.
+    const emitted = copyValue(value)
     this.access.guard.defer(() => receiver.record(emitted, timestamp, key))
   }
 

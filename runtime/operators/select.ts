@@ -9,6 +9,10 @@ export class SelectOperator extends Operator {
     this.fields = fields
   }
 
+  override get shares(): boolean {
+    return false
+  }
+
   record(value: any, timestamp: number, key: unknown): void {
     const selected: Record<string, unknown> = {}
     for (let i = 0; i < this.fields.length; i++) {

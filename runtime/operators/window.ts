@@ -1,4 +1,5 @@
 import type { KeyPart } from '../graph/key.ts'
+import { copyValue } from '../state/copy.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
 import { defaultTrigger, type SessionAssigner } from '../windows/assigners.ts'
@@ -237,8 +238,10 @@ export class WindowOperator extends KeyedOperator {
       if (window.acc !== undefined) emitResult(this, this.options, this.fold!, entry.key, window, window.acc, timestamp)
       return
     }
-    let elements: any[] = elementBuffer.read(this.state, entry, window)
-    if (this.evictor !== undefined) elements = this.evict(entry, id, window, elements, timestamp)
+    const buffered = elementBuffer.read(this.state, entry, window)
+    const kept = this.evictor === undefined ? buffered : this.evict(entry, id, window, buffered, timestamp)
+    // The window may fire again.
+    const elements = kept.map(copyValue)
     if (elements.length === 0) return
     if (this.fold === undefined) {
       emitProcessed(this, this.options, entry.key, window, elements, timestamp)

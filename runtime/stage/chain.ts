@@ -190,7 +190,7 @@ export class Chain {
   private entrance({ exchange, carryKey, targets }: StageEdge): Entrance {
     const receivers = targets.map(t => this.members.find(m => m.node === t.node)!.inputs!.connect(t.input, undefined))
     const key = carryKey || exchange.kind !== 'key' ? undefined : (v: any) => canonicalKey(exchange.key.of(v), exchange.key.label)
-    return { receiver: fanOut(receivers), key }
+    return { receiver: fanOut(receivers, false), key }
   }
 
   private readonly receiversOf = new Map<OperatorNode, Map<string, Receiver>>()
@@ -213,8 +213,10 @@ export class Chain {
     for (const output of this.outputs) {
       for (const edge of output.edges) add(edge.fromNode, edge.output, output.receiver(edge, shard))
     }
-    for (const [node, outputs] of lists) {
-      this.receiversOf.set(node, new Map([...outputs].map(([tag, receivers]) => [tag, fanOut(receivers)])))
+    for (const { node, operator } of this.members) {
+      const outputs = [...lists.get(node)!]
+      const shares = operator?.shares ?? false
+      this.receiversOf.set(node, new Map(outputs.map(([tag, receivers]) => [tag, fanOut(receivers, shares)])))
     }
     if (this.stage.source !== undefined) {
       const receivers = this.receiversOf.get(this.stage.source)!

@@ -82,7 +82,7 @@ export class StageOutput {
   receiver(edge: StageEdge, shard: number): Receiver {
     const slot = this.edges.indexOf(edge)
     const route = this.route(edge, edge.exchange, shard)
-    return { record: route, watermark: timestamp => void this.merge.update(slot, timestamp) }
+    return { captures: true, record: route, watermark: timestamp => void this.merge.update(slot, timestamp) }
   }
 
   begin(tag: AttemptTag): void {

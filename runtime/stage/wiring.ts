@@ -2,6 +2,7 @@ import { MillraceError } from '../errors.ts'
 import type { Edge, OperatorNode } from '../graph/graph.ts'
 import type { Key } from '../graph/key.ts'
 import { nowhere, type Receiver, WatermarkMerge } from '../operators/operator.ts'
+import { copyValue } from '../state/copy.ts'
 import { keyOf } from './key-of.ts'
 
 /** A keyBy that costs no shuffle because the records already run under that key found a record whose key had changed. */
@@ -30,9 +31,13 @@ interface Input {
   readonly receiver: Receiver
 }
 
-/** Several receivers of one output. */
-export function fanOut(receivers: readonly Receiver[]): Receiver {
-  if (receivers.length === 0) return nowhere
+/**
+ * All receivers of one output. Whoever gets a record may do with it as it likes, as if it had come from another machine: so there is one object for each of them. `shares`: the
+ * sender, or one of its other outputs, may have it as well.
+ */
+export function fanOut(all: readonly Receiver[], shares: boolean): Receiver {
+  if (all.length === 0) return nowhere
+  const receivers = all.map((receiver, i) => (shares || i < all.length - 1 ? copying(receiver) : receiver))
   if (receivers.length === 1) return receivers[0]!
   return {
     record(value, timestamp, key) {
@@ -41,6 +46,14 @@ export function fanOut(receivers: readonly Receiver[]): Receiver {
     watermark(timestamp) {
       for (const r of receivers) r.watermark(timestamp)
     },
+  }
+}
+
+function copying(receiver: Receiver): Receiver {
+  if (receiver.captures === true) return receiver
+  return {
+    record: (value, timestamp, key) => receiver.record(copyValue(value), timestamp, key),
+    watermark: timestamp => receiver.watermark(timestamp),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { KeyPart } from '../graph/key.ts'
+import { copyValue } from './copy.ts'
 import { DELETED, type KeyEntry, type MapSlot, type TtlCell } from './entry.ts'
 import { type Guard, StateMiss } from './guard.ts'
 import type { KeyedState } from './keyed-state.ts'
@@ -10,8 +11,8 @@ export interface LazyMap {
 }
 
 /**
- * What the handles of one operator work on: the entry of the current key, at the time of the current record or timer. With a guard every
- * write can be undone, and objects are copied before the user sees them.
+ * What the handles of one operator work on: the entry of the current key, at the time of the current record or timer. The user sees copies; with a guard,
+ * every write can be undone.
  *
  * Event-time TTL counts by the timestamp of the record or timer that is being processed, not by the watermark: the results then depend
  * on the records of the key alone, not on what other keys or subtasks have seen. (A late record may thus still find an
@@ -53,12 +54,18 @@ export class StateAccess {
 
   // ---- values -------------------------------------------------------------------------------------------------------
 
+  /** For the user: a copy, so that what is changed in place and not written is lost at once, and not only when the key next leaves memory. */
+  get(index: number): any {
+    return copyValue(this.state.value(this.entry, index, this.now(index)))
+  }
+
+  /** The state's own object, for functions that give back what is then written. */
   read(index: number): any {
     const value = this.state.value(this.entry, index, this.now(index))
     if (this.guard?.mustCopy(value) !== true) return value
     const { entry, guard } = this
     const stored = entry.values[index]
-    const copy = structuredClone(value)
+    const copy = copyValue(value)
     entry.values[index] = value === stored ? copy : ({ value: copy, expiry: stored.expiry } satisfies TtlCell)
     guard.own(copy)
     guard.onUndo(() => {
@@ -96,23 +103,17 @@ export class StateAccess {
     throw miss
   }
 
-  /** For an entry that is in memory. */
-  readEntry(index: number, subkey: KeyPart): any {
-    const value = this.state.mapGet(this.entry, index, subkey, this.now(index))
-    if (this.guard?.mustCopy(value) !== true) return value
-    const { guard } = this
-    const { entries } = this.state.slot(this.entry, index)
-    const stored = entries.get(subkey)
-    const copy = structuredClone(value)
-    entries.set(subkey, value === stored ? copy : ({ value: copy, expiry: (stored as TtlCell).expiry } satisfies TtlCell))
-    guard.own(copy)
-    guard.onUndo(() => entries.set(subkey, stored))
-    return copy
+  /** Of an entry that is in memory; for the user: a copy. */
+  getEntry(index: number, subkey: KeyPart): any {
+    return copyValue(this.state.mapGet(this.entry, index, subkey, this.now(index)))
+  }
+
+  hasEntry(index: number, subkey: KeyPart): boolean {
+    return this.state.mapGet(this.entry, index, subkey, this.now(index)) !== undefined
   }
 
   writeEntry(index: number, subkey: KeyPart, value: unknown): void {
     this.rememberEntry(index, subkey)
-    this.guard?.own(value)
     this.state.mapSet(this.entry, index, subkey, value, this.now(index))
   }
 

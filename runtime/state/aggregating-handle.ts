@@ -1,4 +1,5 @@
 import type { StateAccess } from './access.ts'
+import { copyValue } from './copy.ts'
 import type { AggregatingState } from './handles.ts'
 import type { Accumulation } from './spec.ts'
 
@@ -15,7 +16,7 @@ export class AggregatingHandle<I, A, O> implements AggregatingState<I, O> {
 
   get(): O | undefined {
     const accumulator: A | undefined = this.access.read(this.index)
-    return accumulator === undefined ? undefined : this.aggregate.getResult(accumulator)
+    return accumulator === undefined ? undefined : copyValue(this.aggregate.getResult(accumulator))
   }
 
   add(value: I): void {

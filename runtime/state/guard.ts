@@ -56,18 +56,6 @@ export class Guard {
   }
 }
 
-/** A deferred output as it was when it was emitted: the function may go on changing the object. Instances of classes stay as they are. */
-export function snapshot(value: unknown): unknown {
-  if (!isObject(value)) return value
-  const prototype = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return value
-  try {
-    return structuredClone(value)
-  } catch {
-    return value // it holds a function or the like
-  }
-}
-
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }

@@ -1,11 +1,10 @@
 /*
- * What a handle gives back is the state's own object: after changing it in place, write it again (`set`), or the change does not reach the log
- * and is gone when the key is next loaded.
+ * What a handle gives back is a copy: to change the state, write it (`set`, `add`). What is written belongs to the state from then on.
  */
 
 /** One value per key. */
 export interface ValueState<T> {
-  /** Undefined: there is none. */
+  /** A copy: what is changed in it has to be `set`. Undefined: there is none. */
   get(): T | undefined
   /** Undefined clears it. */
   set(value: T): void
@@ -14,7 +13,7 @@ export interface ValueState<T> {
 
 /** A list per key. Each element is an entry of its own: appending costs the same whatever the length. */
 export interface ListState<T> {
-  /** A new array with the elements in order. Elements age one by one where the state has a TTL. */
+  /** Copies of the elements, in order. Elements age one by one where the state has a TTL. */
   get(): T[]
   add(value: T): void
   addAll(values: Iterable<T>): void
@@ -28,6 +27,7 @@ export interface ListState<T> {
  * unit), whatever order they were written in; it sees the map as of its start.
  */
 export interface MapState<K extends string | number, V> {
+  /** A copy: what is changed in it has to be `set`. Undefined: there is none. */
   get(key: K): V | undefined
   /** Undefined deletes the entry. */
   set(key: K, value: V): void

@@ -28,7 +28,7 @@ export class ListHandle<T> implements ListState<T> {
     const list: T[] = []
     let { first } = bounds
     for (let i = first; i < bounds.next; i++) {
-      const element: T | undefined = this.access.readEntry(this.index, i)
+      const element: T | undefined = this.access.getEntry(this.index, i)
       if (element !== undefined) list.push(element)
       else if (i === first) first++ // expired
     }

@@ -15,7 +15,7 @@ export class MapHandle<K extends string | number, V> implements MapState<K, V> {
   get(key: K): V | undefined {
     checkSubkey(this.name, key)
     this.access.require(this.index, key)
-    return this.access.readEntry(this.index, key)
+    return this.access.getEntry(this.index, key)
   }
 
   set(key: K, value: V): void {
@@ -25,7 +25,9 @@ export class MapHandle<K extends string | number, V> implements MapState<K, V> {
   }
 
   has(key: K): boolean {
-    return this.get(key) !== undefined
+    checkSubkey(this.name, key)
+    this.access.require(this.index, key)
+    return this.access.hasEntry(this.index, key)
   }
 
   delete(key: K): void {
@@ -37,14 +39,15 @@ export class MapHandle<K extends string | number, V> implements MapState<K, V> {
     this.access.requireAll(this.index)
     const entries: [K, V][] = []
     for (const key of this.sorted()) {
-      const value: V | undefined = this.access.readEntry(this.index, key)
+      const value: V | undefined = this.access.getEntry(this.index, key)
       if (value !== undefined) entries.push([key, value])
     }
     return entries
   }
 
   keys(): K[] {
-    return this.entries().map(([key]) => key)
+    this.access.requireAll(this.index)
+    return this.sorted().filter(key => this.access.hasEntry(this.index, key))
   }
 
   values(): V[] {
@@ -53,7 +56,7 @@ export class MapHandle<K extends string | number, V> implements MapState<K, V> {
 
   isEmpty(): boolean {
     for (const key of this.access.subkeys(this.index)) {
-      if (this.access.readEntry(this.index, key) !== undefined) return false
+      if (this.access.hasEntry(this.index, key)) return false
     }
     this.access.requireAll(this.index)
     return true

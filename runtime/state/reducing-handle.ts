@@ -13,7 +13,7 @@ export class ReducingHandle<T> implements ReducingState<T> {
   }
 
   get(): T | undefined {
-    return this.access.read(this.index)
+    return this.access.get(this.index)
   }
 
   add(value: T): void {

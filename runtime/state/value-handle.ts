@@ -11,7 +11,7 @@ export class ValueHandle<T> implements ValueState<T> {
   }
 
   get(): T | undefined {
-    return this.access.read(this.index)
+    return this.access.get(this.index)
   }
 
   set(value: T): void {

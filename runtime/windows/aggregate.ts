@@ -1,3 +1,5 @@
+import { copyValue } from '../state/copy.ts'
+
 /**
  * An aggregation with an accumulator of its own type: `I` in, `A` kept per window (or pane) as state, `O` out.
  *
@@ -23,7 +25,7 @@ export interface AggregateFunction<I, A, O> {
 }
 
 /**
- * Combines two values into one of the same type; must be associative, and may not change its arguments.
+ * Combines two values into one of the same type; must be associative. It may change `a` and return it, never `b`.
  */
 export type ReduceFunction<T> = (a: T, b: T) => T
 
@@ -42,7 +44,9 @@ export function foldOf(functions: {
   const { aggregate, reduce } = functions
   if (reduce !== undefined) {
     const step = (a: any, b: any) => (a === undefined ? b : reduce(a, b))
-    return { add: (acc, value) => given(step(acc, value), 'reduce'), merge: step, result: acc => acc }
+    // The first of several panes is in other windows too, and a function may well change `a`.
+    const merge = (a: any, b: any) => (a === undefined ? copyValue(b) : reduce(a, b))
+    return { add: (acc, value) => given(step(acc, value), 'reduce'), merge, result: acc => acc }
   }
   if (aggregate === undefined) return undefined
   return {
