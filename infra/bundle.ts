@@ -39,7 +39,11 @@ export function bundle(entry: string, outdir: string, functionsDir = FUNCTIONS_D
   const { metafile } = build({
     entryPoints: Object.fromEntries(FUNCTIONS.map(name => [name, join(functionsDir, name + EXTENSION)])),
     outdir,
-    alias: { 'millrace:pipeline': resolve(entry), millrace: join(ROOT, 'runtime', `index${EXTENSION}`) },
+    alias: {
+      'millrace:pipeline': resolve(entry),
+      millrace: join(ROOT, 'runtime', `index${EXTENSION}`),
+      'millrace/aws': join(ROOT, 'runtime/aws', `index${EXTENSION}`),
+    },
     bundle: true,
     splitting: true,
     format: 'esm',

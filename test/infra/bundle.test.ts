@@ -40,6 +40,15 @@ test('each function of the recommendation pipeline, with its zod, loads at most 
   }
 })
 
+test('a sink of millrace/aws brings the client of its service, and no others', () => {
+  const [alerts, greetings] = [directory(), directory()]
+  const [withSqs, without] = [bundle(fixture('alerts.ts'), alerts), bundle(fixture('greetings.ts'), greetings)]
+  const has = (path: string, text: string) => Object.values(filesOf(path)).some(content => content.includes(text))
+  assert.ok(has(alerts, 'SendMessageBatch') && !has(greetings, 'SendMessageBatch'))
+  assert.ok(!has(alerts, 'PutEvents') && !has(alerts, 'PutRecordsCommand'))
+  assert.ok(withSqs.bytes - without.bytes < 60 * KB, `${withSqs.bytes - without.bytes} bytes`)
+})
+
 test('equal inputs give equal bytes, wherever they go', () => {
   const [one, other] = [directory(), directory()]
   bundle(fixture('greetings.ts'), one)
