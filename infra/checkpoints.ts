@@ -14,8 +14,8 @@ import { checkDuration } from './stage-options.ts'
 const INTERVAL = Duration.minutes(1)
 const TIMEOUT = Duration.minutes(2)
 const MINUTE_MS = 60_000
-/** Its execution is stopped after an hour. */
-const TIMEOUT_SECONDS_MAX = 2700
+/** It looks each second, and an execution has 25,000 events: 9 for each look, and some for each subtask. */
+const TIMEOUT_SECONDS_MAX = 900
 
 export interface CheckpointFunctions {
   readonly checkpoint: IFunction

@@ -102,7 +102,7 @@ test('checkpoint intervals and time-outs that can not be', () => {
     )
   assert.equal(
     refusal({ checkpointTimeout: Duration.hours(2) }),
-    'checkpointTimeout is 7200 s: whole seconds from 1 to 2700 are needed',
+    'checkpointTimeout is 7200 s: whole seconds from 1 to 900 are needed',
   )
 })
 

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { after, before, describe, test } from 'node:test'
+import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { openClients } from '../../runtime/aws/clients.ts'
+import { MILLRACE } from '../cli/cli.ts'
+import { generate } from '../functions/visits.ts'
+import { deploy, destroy, type StackSource } from './cdk.ts'
+import { until } from './deployed.ts'
+import { account, clientOptions, endpoint, withoutLocalStack } from './resources.ts'
+
+const source: StackSource = { stack: 'Operations', app: 'test/localstack/stacks/operations-app.ts' }
+const RECORDS = 200
+
+/** As somebody types it, with `--stack Operations`. */
+async function millrace(...words: string[]) {
+  const env = {
+    ...process.env,
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_REGION: account.region,
+    AWS_ACCESS_KEY_ID: account.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: account.credentials.secretAccessKey,
+  }
+  const child = spawn(process.execPath, [MILLRACE, ...words], { env })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', data => (out += data))
+  child.stderr.on('data', data => (err += data))
+  const code = await new Promise(resolve => child.on('close', resolve))
+  return { code, out, err, json: () => JSON.parse(out) }
+}
+const operate = (...words: string[]) => millrace(...words, '--stack', 'Operations')
+
+describe('millrace … --stack', { skip: withoutLocalStack }, () => {
+  let stream: string
+  let rounds = 0
+  before(async () => {
+    stream = (await deploy(source)).SourceStream!
+  })
+  after(() => destroy(source))
+
+  async function feed(): Promise<void> {
+    const { kinesis, close } = openClients(clientOptions)
+    const Records = generate(RECORDS, 1, rounds++)[0]!.map(record => ({ Data: Buffer.from(record), PartitionKey: 'any' }))
+    await kinesis.send(new PutRecordsCommand({ StreamName: stream, Records }))
+    close()
+  }
+  const taken = (n: number) => async () => {
+    const { stages } = (await operate('status', '--json')).json()
+    return stages[0].counts.recordsIn >= n || undefined
+  }
+  const states = async () => (await operate('status', '--json')).json().stages.map((stage: { state: string }) => stage.state)
+
+  test('before the first record there is a status, and nothing to save', async () => {
+    const { code, out } = await operate('status')
+    assert.deepEqual([code, out.split('\n')[0]], [0, 'visits: none of its sources has had a record yet'])
+    assert.equal((await operate('checkpoint')).out, 'nothing flowed since the last checkpoint: there is nothing to save\n')
+    assert.equal((await operate('checkpoints')).out, 'no checkpoints in the stack Operations\n')
+    const asked = await operate('state', 'get', 'user', 'u1')
+    assert.deepEqual([asked.code, asked.err], [2, 'millrace: visits has not begun: none of its sources has had a record yet\n'])
+  })
+
+  test('a checkpoint is taken, listed, and has the state', async () => {
+    await feed()
+    await until('the records', taken(RECORDS))
+    const { code, out, err } = await operate('checkpoint')
+    assert.match(out, /^checkpoint 1 is complete: it took [\d.]+ (ms|s), and wrote [\d.]+ k?B\n$/, err)
+    assert.equal(code, 0)
+    const [listed] = (await operate('checkpoints', '--json')).json()
+    assert.deepEqual([listed.n, listed.status, listed.kept], [1, 'complete', true])
+    const { stages } = (await operate('status', '--json')).json()
+    const counted = stages.find((stage: { id: string }) => stage.id !== 'source-visits').id
+    assert.match((await operate('state', 'get', counted, 'u1')).out, /^\{"state":"n","value":\d+\}\n$/)
+    assert.match(
+      (await operate('state', 'get', 'none', 'u1')).err,
+      /^millrace: there is no operator 'none' with state; there is /,
+    )
+  })
+
+  test('two who ask at a time both get one', async () => {
+    await feed()
+    await until('the records', taken(2 * RECORDS))
+    const both = await Promise.all([operate('checkpoint', '--json'), operate('checkpoint', '--json')])
+    const outcomes = both.map(({ out, err }) => (out === '' ? err : JSON.parse(out).outcome))
+    // Whoever comes second may find that nothing flowed since.
+    assert.match(outcomes.sort().join(), /^complete,(complete|nothing)$/)
+  })
+
+  test('stopped, nothing moves; started, it goes on where it was', async () => {
+    const stopped = await operate('stop')
+    assert.match(
+      stopped.out,
+      /^visits is stopped(, with checkpoint \d+)?; millrace start --stack Operations goes on\n$/,
+      stopped.err,
+    )
+    assert.deepEqual([...new Set(await states())], ['Disabled'])
+    await feed()
+    const before = (await operate('status', '--json')).json().stages[0].counts.recordsIn
+    assert.equal((await operate('checkpoint')).out, 'nothing flowed since the last checkpoint: there is nothing to save\n')
+    assert.equal((await operate('start')).out, 'visits runs\n')
+    assert.deepEqual([...new Set(await states())], ['Enabled'])
+    await until('the records', taken(before + RECORDS))
+    const last = await operate('stop')
+    assert.match(last.out, /with checkpoint \d+/, last.err)
+  })
+
+  test('what is not there is said in one sentence', async () => {
+    const none = await millrace('status', '--stack', 'None')
+    assert.deepEqual(
+      [none.code, none.err],
+      [2, 'millrace: there is no stack None in this account and region (AWS_PROFILE and AWS_REGION choose others)\n'],
+    )
+    const bootstrap = await millrace('status', '--stack', 'CDKToolkit')
+    assert.match(bootstrap.err, /the stack CDKToolkit has no pipeline of Millrace among its outputs/)
+    assert.match((await operate('status', '--pipeline', 'visit')).err, /has no pipeline visit: did you mean visits\?/)
+  })
+})
