@@ -12,6 +12,7 @@ import { bindFiles, checkEnvironment, checkSources } from './bindings.ts'
 import { functionsCode } from './bundle.ts'
 import { makeCheckpoints } from './checkpoints.ts'
 import { makeDashboard } from './dashboard.ts'
+import { InfraError } from './error.ts'
 import { type FunctionDefaults, makeFunction, makeNetwork, TIMEOUT_MAX } from './functions.ts'
 import {
   grantCheckpoint,
@@ -63,6 +64,8 @@ export class MillracePipeline extends Construct {
   /** By stage id, as `millrace plan` shows them. */
   readonly stages: Readonly<Record<string, DeployedStage>>
   readonly checkpoints: StateMachine
+  /** Takes the steps of checkpoints, the sinks' commit among them. */
+  readonly checkpoint: IFunction
   /** They have no actions: add your own. */
   readonly alarms: readonly Alarm[]
 
@@ -88,6 +91,7 @@ export class MillracePipeline extends Construct {
     const stages = this.makeStages(defaults, props, files, options)
     this.stages = stages
     const controller = this.makeController(defaults, props, files)
+    this.checkpoint = controller.checkpoint
     const cuts = Object.fromEntries(Object.entries(stages).flatMap(([stage, { cut }]) => (cut ? [[stage, cut]] : [])))
     this.checkpoints = makeCheckpoints(this, this.prefix, { ...controller, cuts }, this.storage.log, {
       interval: props.checkpointInterval,
@@ -107,6 +111,23 @@ export class MillracePipeline extends Construct {
       dashboard,
       stages,
     })
+  }
+
+  /**
+   * The functions that write to a sink, by the sink's name: what they write to is yours, so the rights to it are for you to give. docs/sinks.md says which each sink needs.
+   *
+   * @example
+   * for (const writer of pipeline.writersOf('alerts')) queue.grantSendMessages(writer)
+   * @throws InfraError when the pipeline has no such sink
+   */
+  writersOf(sink: string): IFunction[] {
+    const spec = this.plan.graph.nodes.find(n => n.sink?.name === sink)?.sink
+    if (spec === undefined) throw new InfraError(`${this.plan.graph.name} has no sink '${sink}'`)
+    const writing = this.plan.stages.filter(stage => sinksOf(stage).includes(sink)).map(({ id }) => this.stages[id]!)
+    return [
+      ...writing.flatMap(({ handler, cut }) => [handler, ...(cut ? [cut] : [])]),
+      ...(spec.sink.commit ? [this.checkpoint] : []),
+    ]
   }
 
   /** Of every function; runtime/aws/functions reads it. */
