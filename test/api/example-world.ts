@@ -44,6 +44,7 @@ export declare const sales: Stream<Sale>
 export declare const bids: Stream<{ readonly auction: number; readonly bidder: number; readonly price: number }>
 export declare const auctions: Stream<{ readonly id: number; readonly seller: number }>
 export declare const persons: Stream<{ readonly id: number; readonly name: string }>
+export declare const alerts: Stream<Alert>
 export declare const orders: Stream<Order>
 export declare const payments: Stream<Payment>
 export declare const rules: Stream<Rule>
@@ -61,6 +62,7 @@ export declare const late: OutputTag<Event>
 export declare const lateEvents: OutputTag<Event>
 export declare const tower: string
 export declare const url: string
+export declare const invocationEnd: number
 export declare function toVisit(event: Event): { readonly user: string }
 export declare function merge(a: Candidates, b: Candidates): Candidates
 export declare function fetchFeatures(candidates: readonly Candidates[]): Promise<number[]>

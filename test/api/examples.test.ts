@@ -3,11 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import test from 'node:test'
 
 const ROOT = join(import.meta.dirname, '../..')
 const INDEX = join(ROOT, 'runtime/index.ts')
+const AWS = join(ROOT, 'runtime/aws/index.ts')
 const WORLD = join(import.meta.dirname, 'example-world.ts')
 const TSC = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
 
@@ -28,8 +29,10 @@ function examplesOf(file: string): Example[] {
 }
 
 function publicFiles(): string[] {
-  const named = readFileSync(INDEX, 'utf8').matchAll(/from '(.+)'/g)
-  return [...new Set([...[...named].map(m => join(ROOT, 'runtime', m[1]!)), ...globSync(join(ROOT, 'runtime/api/*.ts'))])].sort()
+  const named = [INDEX, AWS].flatMap(index =>
+    [...readFileSync(index, 'utf8').matchAll(/from '(.+)'/g)].map(m => join(dirname(index), m[1]!)),
+  )
+  return [...new Set([...named, ...globSync(join(ROOT, 'runtime/api/*.ts'))])].sort()
 }
 
 /** The names that a module exports. */
@@ -59,6 +62,7 @@ test('every example in the docstrings of the public API compiles', t => {
   assert.ok(examples.length > 60, `only ${examples.length} examples found`)
   const from = new Map([
     ['millrace', exportsOf(INDEX)],
+    ['millrace/aws', exportsOf(AWS)],
     [WORLD, exportsOf(WORLD)],
   ])
   for (const [i, example] of examples.entries()) writeFileSync(join(dir, `${i}.ts`), moduleOf(example, from))
@@ -69,7 +73,7 @@ test('every example in the docstrings of the public API compiles', t => {
     module: 'esnext',
     moduleResolution: 'bundler',
     typeRoots: [join(ROOT, 'node_modules/@types')],
-    paths: { millrace: [INDEX] },
+    paths: { millrace: [INDEX], 'millrace/aws': [AWS] },
   }
   writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, include: ['*.ts'] }))
   const { stdout, stderr, status } = spawnSync(process.execPath, [TSC, '-p', dir, '--pretty', 'false'], { encoding: 'utf8' })
