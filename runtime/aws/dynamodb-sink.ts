@@ -1,6 +1,6 @@
 import { type AttributeValue, DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { marshall } from '@aws-sdk/util-dynamodb'
-import { asked } from '../connectors/asked.ts'
+import { asked, checkAddress } from '../connectors/asked.ts'
 import { deliveredSink } from '../connectors/delivered-sink.ts'
 import type { DeliveryOptions } from '../connectors/delivery.ts'
 import { ConnectorError, reasonOf } from '../connectors/error.ts'
@@ -97,6 +97,7 @@ export function dynamoDbService<T>(
   return {
     kind: 'dynamodb',
     where,
+    check: () => checkAddress(where, 'table', table),
     message(value) {
       const fields = item === undefined ? value : asked(where, 'item', () => item(value))
       const made = itemOf(fields, where)

@@ -1,5 +1,5 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge'
-import { asked, askedText } from '../connectors/asked.ts'
+import { asked, askedText, checkAddress } from '../connectors/asked.ts'
 import { deliveredSink } from '../connectors/delivered-sink.ts'
 import type { DeliveryOptions } from '../connectors/delivery.ts'
 import { ConnectorError } from '../connectors/error.ts'
@@ -60,6 +60,7 @@ export function eventBridgeService<T>(
   return {
     kind: 'eventbridge',
     where,
+    check: () => checkAddress(where, 'source', source),
     message(value, id, { timestamp }) {
       const json =
         detail === undefined

@@ -1,5 +1,5 @@
 import { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis'
-import { asked, askedText } from '../connectors/asked.ts'
+import { asked, askedText, checkAddress } from '../connectors/asked.ts'
 import { deliveredSink } from '../connectors/delivered-sink.ts'
 import type { DeliveryOptions } from '../connectors/delivery.ts'
 import { ConnectorError } from '../connectors/error.ts'
@@ -56,10 +56,11 @@ export function kinesisService<T>(
   const { stream, partitionKey, data, delivery = 'exactly-once' } = options
   const where = `the Kinesis sink ${stream}`
   const resource = `stream ${stream}`
-  const target = stream.startsWith('arn:') ? { StreamARN: stream } : { StreamName: stream }
+  const target = stream?.startsWith('arn:') ? { StreamARN: stream } : { StreamName: stream }
   return {
     kind: 'kinesis',
     where,
+    check: () => checkAddress(where, 'stream', stream),
     message(value, id) {
       const key = askedText(where, 'partitionKey', () => partitionKey(value))
       if (key.length > KEY_CHARS_MAX || !key.isWellFormed())

@@ -1,5 +1,5 @@
 import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs'
-import { askedText } from '../connectors/asked.ts'
+import { askedText, checkAddress } from '../connectors/asked.ts'
 import { deliveredSink } from '../connectors/delivered-sink.ts'
 import type { DeliveryOptions } from '../connectors/delivery.ts'
 import { ConnectorError } from '../connectors/error.ts'
@@ -57,7 +57,7 @@ export function sqsService<T>(
   const { queueUrl, body, groupId } = options
   const where = `the SQS sink ${queueUrl}`
   const resource = `queue ${queueUrl}`
-  const fifo = queueUrl.endsWith('.fifo')
+  const fifo = queueUrl?.endsWith('.fifo')
 
   function groupOf(value: T, key: unknown, id: string): string | undefined {
     if (groupId === undefined && !fifo) return undefined
@@ -77,6 +77,7 @@ export function sqsService<T>(
   return {
     kind: 'sqs',
     where,
+    check: () => checkAddress(where, 'queueUrl', queueUrl),
     message(value, id, { key }) {
       const text = body === undefined ? recordJson(value, where) : askedText(where, 'body', () => body(value))
       const strange = NOT_IN_A_BODY.exec(text)?.[0]

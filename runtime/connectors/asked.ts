@@ -20,3 +20,9 @@ export function askedText(where: string, name: string, ask: () => string): strin
     `${where}: ${name}() gave ${JSON.stringify(text) ?? typeof text}; it has to be a string that is not empty`,
   )
 }
+
+/** For what comes from the environment as often as not. */
+export function checkAddress(where: string, name: string, value: string | undefined): void {
+  if (typeof value !== 'string' || value === '')
+    throw new ConnectorError(`${where} has no ${name}: set it, or the environment variable that it is taken from`)
+}

@@ -35,11 +35,15 @@ export function deliveredSink<T, M>(service: Service<T, M>, delivery: DeliveryGu
   if (!staged)
     return {
       kind: service.kind,
-      open: async context => sendingWriter(service, context),
+      async open(context) {
+        service.check()
+        return sendingWriter(service, context)
+      },
       describe: () => `${service.describe()}, at least once`,
     }
   const publish: Sink<T>['commit'] = (run, _checkpoint, parts, context) =>
     failingAs(service.where, async () => {
+      service.check()
       const lasts = parts.flatMap((part, subtask) => (part === undefined ? [] : [{ subtask, last: (part as State).last }]))
       await atOnce(SUBTASKS_AT_ONCE, lasts, ({ subtask, last }) =>
         publishChain(service, chainOf(service, context, subtask), writerOf(run, context.operatorId, subtask), last),
@@ -47,7 +51,10 @@ export function deliveredSink<T, M>(service: Service<T, M>, delivery: DeliveryGu
     })
   return {
     kind: service.kind,
-    open: async (context, state) => stagingWriter(service, context, state as State | undefined),
+    async open(context, state) {
+      service.check()
+      return stagingWriter(service, context, state as State | undefined)
+    },
     commit: publish,
     async restore(run, checkpoint, parts, context) {
       await publish(run, checkpoint, parts, context)

@@ -22,12 +22,16 @@ const ANSWER_CHARS = 200
 const RETRIED = new Set([408, 425, 429])
 
 /** @throws ConnectorError for options that can't be meant */
-export function checkPost({ url, timeoutMs = TIMEOUT_MS, retries = RETRIES }: PostOptions, where: string): void {
-  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
-    throw new ConnectorError(`${where} needs a URL that begins with http:// or https://`)
+export function checkPost({ timeoutMs = TIMEOUT_MS, retries = RETRIES }: PostOptions, where: string): void {
   if (!(timeoutMs > 0)) throw new ConnectorError(`${where} has timeoutMs ${timeoutMs}: write a number of milliseconds above 0`)
   if (!Number.isInteger(retries) || retries < 0)
     throw new ConnectorError(`${where} has retries ${retries}: write a whole number from 0`)
+}
+
+/** @throws ConnectorError when it is none */
+export function checkUrl(url: string, where: string): void {
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+    throw new ConnectorError(`${where} needs a URL that begins with http:// or https://`)
 }
 
 /** Posts JSON until it is taken. */

@@ -1,7 +1,7 @@
 import { deliveredSink } from './delivered-sink.ts'
 import type { DeliveryOptions } from './delivery.ts'
 import { ConnectorError } from './error.ts'
-import { checkPost, type PostOptions, post, withoutSecrets } from './http-post.ts'
+import { checkPost, checkUrl, type PostOptions, post, withoutSecrets } from './http-post.ts'
 import { jsonLine } from './json-line.ts'
 import type { Outgoing } from './service.ts'
 import type { Sink } from './sink.ts'
@@ -34,6 +34,7 @@ export function httpSink<T>(options: HttpOptions): Sink<T> {
     {
       kind: 'http',
       where,
+      check: () => checkUrl(url, where),
       message: value => jsonLine(value, where).slice(0, -1),
       async send(messages) {
         for (const some of requests(messages, batch))

@@ -15,6 +15,11 @@ export interface Service<T, M> {
   /** For errors: `the SQS sink https://…`. */
   readonly where: string
   /**
+   * Looks at the address, before anything is written or sent, and not when the pipeline is declared: where it is only planned, an environment variable may be missing.
+   * @throws ConnectorError
+   */
+  check(): void
+  /**
    * What is sent for a record: plain data, which may have to wait for its checkpoint, so nothing in it may change afterwards.
    * @throws ConnectorError for what the service wouldn't take: when it is sent is too late, nobody could do anything about it
    */

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { unmarshall } from '@aws-sdk/util-dynamodb'
 import fc from 'fast-check'
-import { dynamoDbService } from '../../runtime/aws/dynamodb-sink.ts'
+import { dynamoDbService, dynamoDbSink } from '../../runtime/aws/dynamodb-sink.ts'
 import { RequestRefusedError, ThrottledError } from '../../runtime/aws/errors.ts'
 import { eventBridgeService } from '../../runtime/aws/event-bridge-sink.ts'
-import { kinesisService } from '../../runtime/aws/kinesis-sink.ts'
-import { sqsService } from '../../runtime/aws/sqs-sink.ts'
+import { kinesisService, kinesisSink } from '../../runtime/aws/kinesis-sink.ts'
+import { sqsService, sqsSink } from '../../runtime/aws/sqs-sink.ts'
 import { ConnectorError } from '../../runtime/connectors/error.ts'
 import type { Outgoing, Service } from '../../runtime/connectors/service.ts'
+import { memoryBlobs } from '../connectors/memory-blobs.ts'
 import { seeded } from '../engine/events.ts'
 import { fakeCalls, fakeClient, networkError, serviceError } from './fakes.ts'
 
@@ -311,6 +312,19 @@ describe('what a service would refuse is refused when it is written', () => {
     refused(of(), { k: 1, at: new Date() }, /can't make an item of a record: Unsupported type/)
     assert.throws(() => of({ key: [] }), /has 0 key attributes/)
   })
+})
+
+test('where it is only planned, an address may be missing', async () => {
+  const sinks = [
+    kinesisSink<Row>({ stream: process.env.NOT_SET!, partitionKey: r => r.key }),
+    sqsSink<Row>({ queueUrl: process.env.NOT_SET! }),
+    dynamoDbSink<Row>({ table: process.env.NOT_SET!, key: ['id'] }),
+  ]
+  const context = { run: 'r', pipeline: 'p', operatorId: 'o', subtask: 0, parallelism: 1, staging: memoryBlobs() }
+  for (const sink of sinks) {
+    assert.match(sink.describe(), /undefined/)
+    await assert.rejects(sink.open(context, undefined), /has no (stream|queueUrl|table): set it, or the environment variable/)
+  }
 })
 
 describe('DynamoDB', () => {

@@ -26,6 +26,7 @@ function fakeService(faults: Faults): Service<Row, Row> & { readonly received: O
     received,
     kind: 'fake',
     where: 'the fake sink',
+    check() {},
     message: value => value,
     async send(messages) {
       await failing(faults, async () => {
@@ -171,6 +172,7 @@ test('a long publication that is interrupted goes on near where it was, not from
   const sink = deliveredSink<string, string>({
     kind: 'fake',
     where: 'the fake sink',
+    check() {},
     message: value => value,
     async send(messages) {
       tries.push(messages.length)

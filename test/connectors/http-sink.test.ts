@@ -158,9 +158,15 @@ test('headers may be asked for before each request', async () => {
   )
 })
 
+test('where it is only planned, the URL may be missing', async () => {
+  const sink = httpSink({ url: process.env.NOT_SET! })
+  assert.equal(sink.describe(), 'http undefined')
+  await assert.rejects(sink.open(context(), undefined), /the HTTP sink undefined needs a URL that begins with http/)
+  await assert.rejects(httpSink({ url: 'x/y' }).open(context(), undefined), /the HTTP sink "x\/y" needs a URL that begins/)
+})
+
 test('options that can not be meant are refused when the pipeline is declared', () => {
   const url = 'https://x/y'
-  assert.throws(() => httpSink({ url: 'x/y' }), /the HTTP sink "x\/y" needs a URL that begins with http/)
   assert.throws(() => httpSink({ url, batch: 0 }), /has batch 0/)
   assert.throws(() => httpSink({ url, retries: -1 }), /has retries -1/)
   assert.throws(() => httpSink({ url, timeoutMs: 0 }), /has timeoutMs 0/)
