@@ -1,14 +1,16 @@
-import { type KinesisClient, ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { GetFunctionConfigurationCommand, LambdaClient } from '@aws-sdk/client-lambda'
-import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
+import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import { openClients } from '../../runtime/aws/clients.ts'
 import { openEnvironment } from '../../runtime/aws/functions/environment.ts'
 import { readSettings } from '../../runtime/aws/functions/settings.ts'
+import { somethingNew } from '../../runtime/aws/functions/something-new.ts'
 import { stageStreams } from '../../runtime/aws/names.ts'
 import { awsPorts } from '../../runtime/aws/ports.ts'
 import { formatPosition } from '../../runtime/aws/position.ts'
 import { type Decision, decisions } from '../../runtime/checkpoint/decision.ts'
 import type { Pipeline } from '../../runtime/index.ts'
+import type { Ports, Streams } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
 import { visibleRows } from '../functions/embedded-world.ts'
@@ -17,7 +19,10 @@ import { clientOptions } from './resources.ts'
 /** A pipeline that was deployed, from outside: through its streams, its state machine and its bucket. */
 export interface Deployed {
   readonly lambda: LambdaClient
-  readonly kinesis: KinesisClient
+  /** Log, state and objects of the pipeline. */
+  readonly state: Pick<Ports, 'log' | 'blobs'>
+  /** Streams as the service names them. */
+  readonly streams: Streams
   /** By stage id. */
   readonly functions: Readonly<Record<string, { readonly function: string; readonly stream: string }>>
   topology(): Promise<Topology>
@@ -25,13 +30,21 @@ export interface Deployed {
   feed(shard: number, records: readonly string[]): Promise<void>
   /** Until all that was fed is committed by the source's stage. */
   consumed(): Promise<void>
+  /** Until all stages have committed all that lies in their streams. */
+  drained(): Promise<void>
+  /** Where a subtask stands in its stream. */
+  position(stage: string, shard: number): Promise<string | undefined>
   /** One execution of the controller, to its end. */
   execute(input?: object): Promise<Execution>
+  /** Executions so far. */
+  executions(): Promise<number>
   /** Until checkpoints have nothing left to save: then all that was fed is in the results. */
   settle(): Promise<void>
   decisions(): Promise<{ checkpoint: number; decision: Decision }[]>
   /** What readers of a sink see. */
   rows(sink: string): Promise<any[]>
+  /** Records that were given up, as the pipeline's own bucket keeps them. */
+  deadLetters(): Promise<any[]>
   close(): void
 }
 
@@ -64,12 +77,17 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
   const { Environment } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }))
   const settings = readSettings(Environment!.Variables!)
   const here = { ...settings, stage: undefined }
-  const portsOn = (bucket: string) =>
-    awsPorts({ ...clientOptions, streams: stageStreams(here.prefix), tables: here.tables, bucket, prefix: '' })
+  const portsOn = (bucket: string, streams: (stream: string) => string) =>
+    awsPorts({ ...clientOptions, streams, tables: here.tables, bucket, prefix: '' })
   const listShards = async () => []
-  const environment = openEnvironment(app, here, () => ({ ports: portsOn(here.bucket), sinks: {}, listShards }))
+  const environment = openEnvironment(app, here, () => ({
+    ports: portsOn(here.bucket, stageStreams(here.prefix)),
+    sinks: {},
+    listShards,
+  }))
   const { log } = environment.ports
-  const outside = portsOn(results.bucket)
+  const outside = portsOn(results.bucket, stream => stream)
+  const stateMachineArn = outputs[`${id}Checkpoints`]!
   const fed: string[] = []
 
   async function existing() {
@@ -82,27 +100,32 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
   }
 
   async function execute(input: object = {}): Promise<Execution> {
-    const start = { stateMachineArn: outputs[`${id}Checkpoints`]!, input: JSON.stringify(input) }
-    const { executionArn } = await sfn.send(new StartExecutionCommand(start))
+    const { executionArn } = await sfn.send(new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }))
     return until('the end of the checkpoint', async () => {
       const { status, cause } = await sfn.send(new DescribeExecutionCommand({ executionArn }))
       return status === 'RUNNING' ? undefined : { arn: executionArn!, status: status!, cause }
     })
   }
 
-  async function consumed() {
+  async function position(stage: string, shard: number) {
     const topology = await existing()
-    const source = topology.stages.find(s => s.stage.source !== undefined)!
+    const at = topology.stages.find(s => s.stage.id === stage)!
+    const { head } = await loadHead(log, topology.log(at.stage.index, shard), Number.POSITIVE_INFINITY)
+    const { source, position } = head.fields
+    return String(source?.sequenceNumber ?? position.seq) || undefined
+  }
+
+  async function consumed() {
+    const { stages } = await existing()
+    const source = stages.find(s => s.stage.source !== undefined)!.stage.id
     for (const [shard, last] of fed.entries())
-      await until(`the source's shard ${shard}`, async () => {
-        const { head } = await loadHead(log, topology.log(source.stage.index, shard), Number.POSITIVE_INFINITY)
-        return String(head.fields.source?.sequenceNumber ?? '') >= (last ?? '') || undefined
-      })
+      await until(`the source's shard ${shard}`, async () => ((await position(source, shard)) ?? '') >= last || undefined)
   }
 
   return {
     lambda,
-    kinesis: clients.kinesis,
+    state: environment.ports,
+    streams: outside.streams,
     functions,
     topology: existing,
     async feed(shard, records) {
@@ -118,20 +141,37 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
       }
     },
     consumed,
+    position,
+    async drained() {
+      await consumed()
+      // A stage that has drained is fed by those before it only, and they have.
+      for (const { stage, parallelism } of (await existing()).stages)
+        for (let shard = 0; shard < parallelism; shard++)
+          await until(`shard ${shard} of ${stage.id}`, async () => {
+            const { stream } = functions[stage.id]!
+            const behind = await outside.streams.poll(stream, shard, await position(stage.id, shard), 1)
+            return behind.length === 0 || undefined
+          })
+    },
     execute,
+    async executions() {
+      const { executions } = await sfn.send(new ListExecutionsCommand({ stateMachineArn }))
+      return executions!.length
+    },
     async settle() {
       await consumed()
-      for (;;) {
-        const before = (await decided()).length
-        const { status, cause } = await execute()
-        if (status !== 'SUCCEEDED') throw new Error(`the checkpoint ended as ${status}: ${cause}`)
-        if ((await decided()).length === before) return
-      }
+      const topology = await existing()
+      await until('a checkpoint with nothing behind it', async () => {
+        if (!(await somethingNew(topology, (await decided()).at(-1), log))) return true
+        await execute()
+        return undefined
+      })
     },
     decisions: decided,
     async rows(sink) {
       return visibleRows(outside.blobs, `${results.prefix}${sink}/`)
     },
+    deadLetters: () => visibleRows(environment.ports.blobs, 'dead-letters/'),
     close() {
       lambda.destroy()
       sfn.destroy()

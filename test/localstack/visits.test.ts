@@ -2,28 +2,37 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { generate, visits } from '../functions/visits.ts'
-import { deploy, type StackSource } from './cdk.ts'
-import { type Deployed, openDeployed } from './deployed.ts'
-import { withoutLocalStack } from './resources.ts'
+import { deploy, destroy, type StackSource } from './cdk.ts'
+import { type Deployed, openDeployed, until } from './deployed.ts'
+import { openFaultyProxy } from './faulty-proxy.ts'
+import { remains, resourcesOf } from './remains.ts'
+import { endpoint, withoutLocalStack } from './resources.ts'
+import { mortal, type RivalCounts, rival, withVariables } from './unreliable.ts'
 
 const source: StackSource = { stack: 'Visits', app: 'test/localstack/stacks/visits-app.ts' }
 const SPLITS = 2
+const RECORDS = 400
 /** Fed so far: each test adds a round. */
 const rounds: string[][][] = []
 
 describe('a pipeline of three stages in a stack of its own', { skip: withoutLocalStack }, () => {
-  let outputs: Record<string, string>
   let deployed: Deployed
+  /** All of the stack's. */
+  let functions: string[]
   before(async () => {
-    outputs = await deploy(source)
+    const outputs = await deploy(source)
     const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
     const options = { app: visits(), outputs, id: 'Pipeline', sourceStream: outputs.SourceStream!, results }
     deployed = await openDeployed(options)
+    const all = await resourcesOf(source.stack)
+    functions = all.filter(r => r.type === 'AWS::Lambda::Function' && r.logicalId.startsWith('Pipeline')).map(r => r.id)
   })
   after(() => deployed?.close())
 
-  async function feedRound(records: number): Promise<void> {
-    const round = generate(records, SPLITS, rounds.length)
+  const stages = () => Object.values(deployed.functions).map(f => f.function)
+  const nextRound = () => generate(RECORDS, SPLITS, rounds.length)
+
+  async function feed(round: string[][]): Promise<void> {
     rounds.push(round)
     await Promise.all(round.map((split, shard) => deployed.feed(shard, split)))
   }
@@ -34,9 +43,109 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
     assert.deepEqual(sorted(await deployed.rows('pages')), (await expected(visits(), fed, SPLITS)).pages)
   }
 
+  /** Rivals of all mappings while `work` runs: batches come twice, at the same time, and from the beginning of the streams or from now on. */
+  async function withRivals(from: 'beginning' | 'now', work: (counts: RivalCounts) => Promise<void>): Promise<void> {
+    let ended = false
+    const counts = { done: 0, partly: 0, killed: 0 }
+    const shards = Object.keys(deployed.functions).flatMap(stage =>
+      Array.from({ length: SPLITS }, (_, shard) => ({ stage, shard })),
+    )
+    const rivals = shards.map(async ({ stage, shard }) => {
+      const position = from === 'now' ? await deployed.position(stage, shard) : undefined
+      await rival(deployed, stage, shard, position, counts, () => ended)
+    })
+    const working = work(counts).finally(() => {
+      ended = true
+    })
+    await Promise.all([working, ...rivals])
+  }
+
   test('gives what an embedded run gives', async () => {
-    await feedRound(2_000)
+    await feed(nextRound())
     await deployed.settle()
     await assertResults()
+    const outcomes = (await deployed.decisions()).map(d => d.decision.outcome)
+    assert.deepEqual([...new Set(outcomes)], ['complete'])
+  })
+
+  test('takes checkpoints on its schedule, one after the other, and none when nothing flowed', async () => {
+    const before = (await deployed.decisions()).length
+    // As the schedule does each minute: LocalStack has no scheduler that acts. What comes then is the chain's own doing.
+    await deployed.execute({ repeat: true })
+    const [first, second] = nextRound() as [string[], string[]]
+    rounds.push([first, second])
+    const half = Math.ceil(RECORDS / 4)
+    await deployed.feed(0, first.slice(0, half))
+    await until('a checkpoint', async () => (await deployed.decisions()).length > before || undefined)
+    await deployed.feed(0, first.slice(half))
+    await deployed.feed(1, second)
+    await deployed.consumed()
+    await until('all rows', () =>
+      assertResults().then(
+        () => true,
+        () => undefined,
+      ),
+    )
+    const count = async () => (await deployed.decisions()).length
+    await until('silence', async () => {
+      const [decisions, executions] = [await count(), await deployed.executions()]
+      await until('two more executions', async () => (await deployed.executions()) > executions + 1 || undefined)
+      return (await count()) === decisions || undefined
+    })
+    for (const { decision } of await deployed.decisions()) assert.equal(decision.outcome, 'complete')
+  })
+
+  test('takes each batch once when it comes twice, at the same time and late', async () => {
+    await withRivals('beginning', async counts => {
+      await feed(nextRound())
+      await deployed.settle()
+      assert.ok(counts.done > 10, `rivals did next to nothing: ${JSON.stringify(counts)}`)
+    })
+    await assertResults()
+  })
+
+  test('loses nothing when functions are killed while they take a checkpoint', async () => {
+    await feed(nextRound())
+    await deployed.drained()
+    const controller = functions.filter(name => !stages().includes(name))
+    await withVariables(deployed.lambda, controller, mortal(3_000), () => deployed.settle())
+    await assertResults()
+  })
+
+  test('loses nothing when services throttle it and answers are lost', async () => {
+    const proxy = await openFaultyProxy(endpoint!, { throttled: 0.05, answerLost: 0.05 }, 1)
+    const elsewhere = { AWS_ENDPOINT_URL: proxy.endpoint, AWS_ENDPOINT_URL_S3: proxy.endpoint }
+    try {
+      await withVariables(deployed.lambda, functions, elsewhere, async () => {
+        await feed(nextRound())
+        await deployed.settle()
+      })
+    } finally {
+      await proxy.close()
+    }
+    assert.ok(proxy.counts.throttled > 10 && proxy.counts.lost > 10, JSON.stringify(proxy.counts))
+    await assertResults()
+  })
+
+  test('isolates records on which its code throws, says which and why, and goes on with all others', async () => {
+    const round = nextRound()
+    rounds.push(round)
+    const { at } = JSON.parse(round[0]![0]!)
+    const poison = [0, 30, 31].map(i => JSON.stringify({ id: 10_000 + i, user: 'u0', page: 'poison', at }))
+    const fed = [poison[0]!, ...round[0]!.slice(0, 30), poison[1]!, poison[2]!, ...round[0]!.slice(30)]
+    await Promise.all([deployed.feed(0, fed), deployed.feed(1, round[1]!)])
+    await deployed.settle()
+    await assertResults()
+    const rejected = await deployed.rows('rejected')
+    assert.deepEqual(rejected.map(r => r.raw).sort(), poison)
+    for (const { reason } of rejected) assert.match(reason, /3 tries failed: .*RangeError: no page poison/)
+    const kept = await deployed.deadLetters()
+    assert.deepEqual(kept.map(({ raw }) => Buffer.from(raw, 'base64').toString()).sort(), poison)
+  })
+
+  test('leaves nothing when it is destroyed', async () => {
+    const resources = await resourcesOf(source.stack)
+    await destroy(source)
+    assert.deepEqual(await remains(resources), [])
   })
 })

@@ -1,0 +1,90 @@
+import {
+  GetFunctionConfigurationCommand,
+  InvokeCommand,
+  type LambdaClient,
+  UpdateFunctionConfigurationCommand,
+  waitUntilFunctionUpdatedV2,
+} from '@aws-sdk/client-lambda'
+import { eventOf, shardId } from '../functions/world.ts'
+import type { Deployed } from './deployed.ts'
+
+/**
+ * For `withVariables`: every environment of the function is killed sooner or later, at some request that it sends or some answer that it gets: after at
+ * most `life` of them, which have to be enough for what one invocation does.
+ */
+export function mortal(life: number): Readonly<Record<string, string>> {
+  const code = `import dc from 'node:diagnostics_channel'
+let left = 1 + Math.floor(Math.random() * ${life})
+const tick = () => --left === 0 && process.kill(process.pid, 'SIGKILL')
+for (const name of ['http.client.request.start', 'http.client.response.finish']) dc.subscribe(name, tick)`
+  return { NODE_OPTIONS: `--import=data:text/javascript;base64,${Buffer.from(code).toString('base64')}` }
+}
+
+const UPDATE_S_MAX = 60
+
+/** Functions with other environment variables as long as `work` runs. */
+export async function withVariables(
+  lambda: LambdaClient,
+  functions: readonly string[],
+  variables: Readonly<Record<string, string>>,
+  work: () => Promise<void>,
+): Promise<void> {
+  const before = await Promise.all(functions.map(name => variablesOf(lambda, name)))
+  await Promise.all(functions.map((name, i) => update(lambda, name, { ...before[i], ...variables })))
+  try {
+    await work()
+  } finally {
+    await Promise.all(functions.map((name, i) => update(lambda, name, before[i]!)))
+  }
+}
+
+async function variablesOf(lambda: LambdaClient, FunctionName: string): Promise<Record<string, string>> {
+  const { Environment } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }))
+  return Environment?.Variables ?? {}
+}
+
+async function update(lambda: LambdaClient, FunctionName: string, Variables: Record<string, string>): Promise<void> {
+  await lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName, Environment: { Variables } }))
+  await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: UPDATE_S_MAX, minDelay: 1, maxDelay: 1 }, { FunctionName })
+}
+
+/** How the invocations of rivals ended. */
+export interface RivalCounts {
+  done: number
+  partly: number
+  killed: number
+}
+
+/** Invokes a stage's function with the batches of one of its shards, beside the event source mapping that does the same. Until `ended`. */
+export async function rival(
+  { lambda, streams, functions }: Deployed,
+  stage: string,
+  shard: number,
+  from: string | undefined,
+  counts: RivalCounts,
+  ended: () => boolean,
+): Promise<void> {
+  const { function: FunctionName, stream } = functions[stage]!
+  let after = from
+  for (let batch = 1; !ended(); batch++) {
+    // Other batches than the mapping's.
+    const records = await streams.poll(stream, shard, after, 1 + ((batch * 37) % 90))
+    if (records.length === 0) {
+      await new Promise(resolve => setTimeout(resolve, 50))
+      continue
+    }
+    const Payload = JSON.stringify(eventOf(records, shardId(shard)))
+    const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload }))
+    const said = JSON.parse(Buffer.from(answer.Payload!).toString())
+    if (answer.FunctionError !== undefined) {
+      if (!/exited/.test(said.errorMessage)) throw new Error(`${FunctionName} failed: ${said.errorMessage}`)
+      counts.killed++
+      continue
+    }
+    const failed = said.batchItemFailures[0]?.itemIdentifier
+    const end = failed === undefined ? records.length : records.findIndex(r => BigInt(r.seq) === BigInt(failed))
+    if (end > 0) after = records[end - 1]!.seq
+    if (failed === undefined) counts.done++
+    else counts.partly++
+  }
+}
