@@ -4,6 +4,7 @@ import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileSink, fileSource } from 'millrace'
 import { type Duration, positiveDuration } from '../../runtime/api/duration.ts'
+import { UsageError as CliUsageError, directoryAsUsage } from '../../runtime/cli/error.ts'
 import { bytes, count, duration, rate } from '../../runtime/cli/format.ts'
 import { progressView } from '../../runtime/cli/progress.ts'
 import { stopSignal } from '../../runtime/cli/signals.ts'
@@ -49,11 +50,11 @@ export async function main(words: string[]): Promise<number> {
       process.stdout.write(help)
       return 0
     }
-    await run(settings)
+    await directoryAsUsage(() => run(settings))
     return 0
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    return error instanceof UsageError ? 2 : 1
+    return error instanceof UsageError || error instanceof CliUsageError ? 2 : 1
   }
 }
 

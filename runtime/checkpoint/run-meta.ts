@@ -13,6 +13,11 @@ export interface RunKind {
   readonly splits: Readonly<Record<string, readonly string[]>>
 }
 
+export interface Origin {
+  readonly run: string
+  readonly checkpoint: number
+}
+
 /** What a state directory, or the state of a stack, belongs to. */
 export interface RunMeta extends RunKind {
   readonly run: string
@@ -20,6 +25,8 @@ export interface RunMeta extends RunKind {
   readonly createdAt: number
   /** Its checkpoints hold the state, so that another run can start from them. */
   readonly snapshots: boolean
+  /** The checkpoint of another run that it began with. */
+  readonly origin?: Origin
 }
 
 /** The state that is there was written by another pipeline, plan or input. */
@@ -85,14 +92,15 @@ export async function openRestored(
   ports: Ports,
   wanted: RunKind,
   checkpoint: number | undefined,
-  make: (run: string) => Promise<void>,
+  make: (run: string) => Promise<Origin>,
 ): Promise<RunMeta> {
   const slot = (await readAll(ports, META)).length + 1
-  const meta: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots: true }
-  const attempt: Attempt = { run: meta.run, slot, checkpoint }
+  const run = ports.random.id()
+  const attempt: Attempt = { run, slot, checkpoint }
   const number = (await readAll(ports, RESTORING)).length + 1
   if (!(await ports.log.putIfAbsent(RESTORING, number, pack(attempt)))) throw new LostRaceError('another restore has begun here')
-  await make(meta.run)
+  const origin = await make(run)
+  const meta: RunMeta = { ...wanted, run, createdAt: ports.clock.now(), snapshots: true, origin }
   if (!(await ports.log.putIfAbsent(META, slot, pack(meta)))) throw new LostRaceError('another run has begun here')
   return meta
 }

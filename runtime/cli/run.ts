@@ -27,7 +27,7 @@ Several files of one source are read side by side, one subtask each: how lines a
 With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths. A file that was read to its end
 has ended for that run: what is added to it later is not read, and the summary says so.
 With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input. The one it comes from stays as it is, unless --state
-names the same directory, which then goes back to it. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
+names the same directory, which then goes back to it, each time. The same command again goes on with the run in --state that began there. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
 With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
 that have changed since (all, if nothingToRead). The fields are those of RunSummary in runtime/embedded/run-options.ts.
@@ -71,6 +71,10 @@ async function runPipeline(args: Arguments): Promise<number> {
   const [file] = args.positionals as [string]
   const options = engineOptions(args)
   const graph = await loadGraph(file)
+  if (!graph.nodes.some(node => node.sink !== undefined))
+    throw new UsageError(
+      `${file}: the pipeline has no sink, so that nothing would come of it: end a stream with .sink('name', print())`,
+    )
   const bindings = await bind(graph, { sources: args.texts('source'), sinks: args.texts('sink'), out: args.text('out') })
   await makePlan(graph, file, options.parallelism)
   const summary = await directoryAsUsage(() =>

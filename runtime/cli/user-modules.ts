@@ -6,20 +6,17 @@ import { compileFunction } from 'node:vm'
 /**
  * Two things that make a pipeline file run wherever it lies, installed now for all that is imported from here on:
  *
- * - `millrace`, where it is not installed, is the package that this command belongs to.
+ * - `millrace` is the package that this command belongs to, whatever is installed where the file lies: the operators that a file declares and the engine that runs them are
+ *   of one piece.
  * - A file written with `import` and `export` is a module, even if its package.json says "type": "commonjs", as `npm init` has it: compilers and bundlers
  *   take it for one too, and Node alone would refuse it.
  */
 export function registerUserModules(): void {
   registerHooks({
     resolve(specifier, context, next) {
-      if (!/^millrace($|\/)/.test(specifier)) return next(specifier, context)
-      try {
-        return next(specifier, context)
-      } catch (error) {
-        if (!/^(ERR_)?MODULE_NOT_FOUND$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error
-        return { url: import.meta.resolve(specifier), shortCircuit: true }
-      }
+      // From here it is already the one.
+      if (!/^millrace($|\/)/.test(specifier) || context.parentURL === import.meta.url) return next(specifier, context)
+      return { url: import.meta.resolve(specifier), shortCircuit: true }
     },
     load(url, context, next) {
       const format = MODULE_FORMAT[context.format ?? '']

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { readManifest } from '../checkpoint/manifest.ts'
 import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
-import { checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import { checkKind, type Origin, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
@@ -22,17 +22,24 @@ export async function restoreRun(
 ): Promise<RunMeta> {
   const inPlace = 'directory' in origin && ports.directory === resolve(origin.directory)
   if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, true)
-  if ((await readRun(ports)) !== undefined) {
-    throw new SnapshotOriginError(
-      `${ports.directory} holds a run already: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
-    )
-  }
+  const there = await readRun(ports)
   const from = 'store' in origin ? await origin.store.open() : await openEmbedded({ directory: origin.directory })
   try {
-    return await restoreFrom(ports, from, origin, wanted, topologyOf, false)
+    if (there === undefined) return await restoreFrom(ports, from, origin, wanted, topologyOf, false)
+    // The same command again, after a crash: what it began is gone on with.
+    if (there.origin === undefined || !(await isOrigin(from, origin, there.origin)))
+      throw new SnapshotOriginError(
+        `${ports.directory} holds a run already, which did not begin there: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
+      )
+    checkKind(there, wanted, 'the state directory', 'start from the snapshot in an empty one, or run what it was made by')
+    return there
   } finally {
     await from.close()
   }
+}
+
+async function isOrigin(from: Pick<Ports, 'log'>, wanted: SnapshotOrigin, { run, checkpoint }: Origin): Promise<boolean> {
+  return (await readRun(from))?.run === run && (wanted.checkpoint ?? checkpoint) === checkpoint
 }
 
 async function restoreFrom(
@@ -66,6 +73,7 @@ async function restoreFrom(
     const manifest = await readManifest(from.blobs, old.run, n)
     const topology = topologyOf(run)
     await restore(topology, newInput ? withNewInput(manifest, topology) : manifest, from.blobs, ports)
+    return { run: old.run, checkpoint: n }
   })
 }
 

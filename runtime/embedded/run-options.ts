@@ -10,8 +10,8 @@ export interface RunOptions {
   /** Directory for streams, logs, state and snapshots; a run on the same directory goes on where it stopped. Undefined: in memory. */
   readonly state?: string
   /**
-   * Starts a new run from a checkpoint, of another state directory or, to go back, of `state` itself. In `state` there is no other run yet then. Each call goes back
-   * again: leave it out to go on.
+   * Starts a new run from a checkpoint, of another state directory or, to go back, of `state` itself. In another `state` there is no run yet then, or the one that began
+   * there, which goes on; back in place, each call goes back again: leave it out to go on.
    */
   readonly from?: SnapshotOrigin
   /** Between the starts of two checkpoints, ms. Default 10,000. */

@@ -12,10 +12,10 @@ const MESSAGE_CHARS = 300
 export class UserCodeError extends MillraceError {
   override readonly name: string = 'UserCodeError'
   readonly operatorId: string
-  /** Of the record or timer that was being processed, epoch ms. */
-  readonly timestamp: number
+  /** Of the record or timer that was being processed, epoch ms; undefined: it was one of a whole batch. */
+  readonly timestamp: number | undefined
 
-  constructor(operatorId: string, timestamp: number, problem: string, cause?: unknown) {
+  constructor(operatorId: string, timestamp: number | undefined, problem: string, cause?: unknown) {
     super(`${recordOf(operatorId, timestamp)}: ${problem}`, cause === undefined ? undefined : { cause })
     this.operatorId = operatorId
     this.timestamp = timestamp
@@ -54,7 +54,8 @@ export function placeOf(error: unknown): string {
 }
 
 /** Which record of which operator: how errors of a user's function begin. */
-export function recordOf(operatorId: string, timestamp: number): string {
+export function recordOf(operatorId: string, timestamp: number | undefined): string {
+  if (timestamp === undefined) return `operator '${operatorId}'`
   return `operator '${operatorId}' at the record of ${time(timestamp)}`
 }
 

@@ -2,7 +2,8 @@ import type { Exchange, OperatorNode } from '../graph/graph.ts'
 import { type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
-import { FrameWriter } from '../protocol/frame.ts'
+import { UserCodeError } from '../operators/user-code.ts'
+import { FrameError, FrameWriter } from '../protocol/frame.ts'
 import type { FrameId } from '../protocol/item.ts'
 import { keyOf } from './key-of.ts'
 
@@ -180,11 +181,31 @@ export class StageOutput {
   private write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
     this.catchUp(channel, false)
     const before = channel.writer.approximateBytes
-    channel.writer.record(edge, value, timestamp, key)
+    try {
+      channel.writer.record(edge, value, timestamp, key)
+    } catch (error) {
+      throw this.unsendable(error, edge, timestamp)
+    }
     const after = channel.writer.approximateBytes
     this.bytes += after - before
     this.records++
     if (after >= FRAME_BYTES) this.close(channel)
+  }
+
+  private unsendable(error: unknown, edgeId: number, timestamp: number): unknown {
+    if (!(error instanceof FrameError) || error.part === undefined) return error
+    const { path, kind } = error.part
+    const what = path.startsWith('$key')
+      ? 'the key'
+      : path === '$'
+        ? 'the record'
+        : `its field ${path.slice(1).replace(/^\./, '')}`
+    const to = this.ids.get(this.edges.find(e => e.id === edgeId)!.targets[0]!.node)!
+    return new UserCodeError(
+      to,
+      timestamp,
+      `${what} is ${kind}, which can't be sent from one function to another: make plain data of it before, in a map()`,
+    )
   }
 
   /** The watermark in force travels in front of the record, so that its lateness is judged alike whatever the batch. */

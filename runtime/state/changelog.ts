@@ -1,6 +1,7 @@
-import type { KeyPart } from '../graph/key.ts'
+import { type KeyPart, userKey } from '../graph/key.ts'
 import type { KeyedOperator } from '../operators/keyed-operator.ts'
-import { ENTRY_RECORD, type FrameHeader, type FrameWriter, readFrame } from '../protocol/frame.ts'
+import { UserCodeError } from '../operators/user-code.ts'
+import { ENTRY_RECORD, FrameError, type FrameHeader, type FrameWriter, readFrame } from '../protocol/frame.ts'
 import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
 
 /**
@@ -44,7 +45,12 @@ export function encodeChanges(
     const base = index * TABLES
     for (const entry of operator.state.dirty) {
       for (let bits = entry.dirty, i = 0; bits !== 0; bits >>>= 1, i++) {
-        if (bits & 1) writeState(chunk, operator, entry, base, i)
+        if ((bits & 1) === 0) continue
+        try {
+          writeState(chunk, operator, entry, base, i)
+        } catch (error) {
+          throw unstorable(error, operator, i, entry)
+        }
       }
     }
     for (const c of operator.eventTimers.changes)
@@ -54,6 +60,19 @@ export function encodeChanges(
     }
   })
   return chunk.finish()
+}
+
+function unstorable(error: unknown, operator: KeyedOperator, index: number, { key }: KeyEntry): unknown {
+  if (!(error instanceof FrameError) || error.part === undefined) return error
+  const { name, primitive } = operator.state.declarations[index]!
+  // Behind the entry's own wrapping.
+  const path = primitive === 'map' ? error.part.path.replace('$.v', '$') : error.part.path
+  const where = path === '$' ? 'is' : `holds, in ${path.slice(1).replace(/^\./, '')},`
+  return new UnstorableError(
+    operator.ctx.operatorId,
+    undefined,
+    `the state '${name}' of the key ${JSON.stringify(userKey(key))} ${where} ${error.part.kind}, which can't be stored: keep plain data`,
+  )
 }
 
 /** Writes changes into as many frames as they take. */
@@ -80,6 +99,11 @@ class ChunkWriter {
   private close(): void {
     this.full.push(this.writer.finish({ ...this.header, index: this.full.length + 1 }))
   }
+}
+
+/** State that can't go to the log: the user's function put it there. */
+export class UnstorableError extends UserCodeError {
+  override readonly name = 'UnstorableError'
 }
 
 function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntry, base: number, index: number): void {

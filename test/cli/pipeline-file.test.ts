@@ -50,3 +50,36 @@ test('--verbose adds the stack of what the file threw', async () => {
   const cwd = directoryWith({ 'throws.ts': FILES['throws.ts']![0] })
   assert.match((await millrace(['run', 'throws.ts', '--verbose'], { cwd })).err, /caused by: Error: no luck\n +at .*throws.ts:2/)
 })
+
+test('a pipeline without a sink is refused: nothing would come of it', async () => {
+  const source = `import { monotonous, ndjson, pipeline } from 'millrace'
+import { z } from '${import.meta.resolve('zod')}'
+const app = pipeline('p')
+app.source('events', ndjson(z.unknown()), { time: () => 0, watermark: monotonous() }).map(e => e)
+export default app
+`
+  const cwd = directoryWith({ 'p.ts': source, 'a.ndjson': '{}\n' })
+  const { code, err } = await millrace(['run', 'p.ts', '--source', 'events=a.ndjson'], { cwd })
+  assert.equal(code, 2, err)
+  assert.match(err, /p\.ts: the pipeline has no sink.*\.sink\('name', print\(\)\)/)
+})
+
+test('a file beside another copy of millrace runs with the one that the command belongs to', async () => {
+  const source = `import { value } from 'millrace'
+import { monotonous, ndjson, pipeline, print } from 'millrace'
+import { z } from '${import.meta.resolve('zod')}'
+const app = pipeline('p')
+app.source('events', ndjson(z.object({ at: z.number() })), { time: e => e.at, watermark: monotonous() })
+  .keyBy('at').process({ state: { n: value<number>() }, onRecord: e => [e] }).sink('out', print())
+export default app
+`
+  const cwd = directoryWith({
+    'p.ts': source,
+    'a.ndjson': '{"at":1}\n',
+    'node_modules/millrace/package.json': '{"name":"millrace","type":"module","exports":"./index.js"}',
+    'node_modules/millrace/index.js': "throw new Error('the other copy')",
+  })
+  const { code, out, err } = await millrace(['run', 'p.ts', '--source', 'events=a.ndjson'], { cwd })
+  assert.equal(code, 0, err)
+  assert.match(out, /"at":1/)
+})

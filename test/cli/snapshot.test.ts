@@ -64,7 +64,10 @@ test('a snapshot that is not there, or a directory in use, is one sentence and e
     assert.equal(err.trimEnd().split('\n').length, 1, err)
   }
   assert.equal((await millrace([...run, '--from-snapshot', 's', '--state', 't', '--out', 'p'], { cwd })).code, 0)
-  const used = await millrace([...run, '--from-snapshot', 's', '--state', 't', '--out', 'p'], { cwd })
+  const again = await millrace([...run, '--from-snapshot', 's', '--state', 't', '--out', 'p'], { cwd })
+  assert.equal(again.code, 0, 'the same command goes on with what it began')
+  assert.equal((await millrace([...run, '--state', 'u', '--out', 'p'], { cwd })).code, 0)
+  const used = await millrace([...run, '--from-snapshot', 's', '--state', 'u', '--out', 'p'], { cwd })
   assert.equal(used.code, 2)
-  assert.match(used.err, /t holds a run already/)
+  assert.match(used.err, /u holds a run already/)
 })

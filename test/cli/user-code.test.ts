@@ -102,3 +102,37 @@ test("a sink of one's own names itself and the place, and MILLRACE_DEBUG=1 shows
 function run(cwd: string, name: string, more: readonly string[] = ['--out', `o-${name}`]) {
   return millrace(['run', `${name}.ts`, '--source', 'events=events.ndjson', ...more], { cwd })
 }
+
+test('what can be neither stored nor sent is told with operator, state or field, and the remedy', async () => {
+  const values = `
+class Price { n = 1 }
+const at = events.keyBy('at')
+const stored = (v: () => unknown) => at.process({ state: { o: value<any>(), m: map<string, any>() }, onRecord(_e, c) { v === undefined || c.state.o.set(v()) } })
+const inMap = () => at.process({ state: { m: map<string, any>() }, onRecord(_e, c) { c.state.m.set('x', { fn: fail }) } })
+`
+  const cases: readonly [string, RegExp][] = [
+    [
+      'stored(() => fail)',
+      /operator 'process-\w+': the state 'o' of the key 1 is a function, which can't be stored: keep plain data/,
+    ],
+    [
+      'stored(() => ({ a: { b: new Price() } }))',
+      /the state 'o' of the key 1 holds, in a\.b, an instance of Price, which can't be stored/,
+    ],
+    ['inMap()', /the state 'm' of the key 1 holds, in fn, a function, which can't be stored/],
+    [
+      'events.map(e => ({ ...e, p: new Price() })).keyBy(e => e.at).process({ state: {}, onRecord: e => [e.p.n] })',
+      /operator 'process-\w+' at the record of \S+: its field p is an instance of Price, which can't be sent from one function to another: make plain data/,
+    ],
+  ]
+  const head = HEAD.replace('aggregate,', 'aggregate, map, value,')
+  const files = Object.fromEntries(
+    cases.map(([code], i) => [`p${i}.ts`, `${head}${values}\n${code}.sink('out', print())\nexport default app\n`]),
+  )
+  const cwd = directoryWith({ ...files, 'a.ndjson': '{"at":1}\n{"at":2}\n' })
+  for (const [i, [, told]] of cases.entries()) {
+    const { code, err } = await millrace(['run', `p${i}.ts`, '--source', 'events=a.ndjson', '--parallelism', '2'], { cwd })
+    assert.equal(code, 1, err)
+    assert.match(err, told)
+  }
+})

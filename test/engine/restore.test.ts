@@ -72,12 +72,31 @@ test('a fork leaves its origin alone, and a snapshot of another shape or a used 
   await run(name, input, { out: at('a'), state: at('a-state') })
   const from = { directory: at('a-state') }
   await assert.rejects(run(name, input, { out: at('c'), from, parallelism: 2 }), StateMismatchError)
-  await assert.rejects(run(name, input, { out: at('c'), state: at('b-state'), from }), /holds a run already/)
+  await run(name, input, { out: at('d'), state: at('d-state') })
+  await assert.rejects(run(name, input, { out: at('c'), state: at('d-state'), from }), /holds a run already/)
   await assert.rejects(
     run(name, input, { out: at('c'), from: { ...from, checkpoint: 9999 } }),
     /has no checkpoint 9999 to start from: it has kept \d/,
   )
   await assert.rejects(run(name, input, { out: at('c'), from: { directory: at('nothing') } }), /holds no run/)
+})
+
+test('the same fork again goes on with what it began; from another checkpoint it is refused', async t => {
+  const dir = scratch(t)
+  const input = writeEvents(join(dir, 'events.ndjson'), generate(600, 5))
+  const at = (file: string) => join(dir, file)
+  const name = 'session'
+  await run(name, input, { out: at('whole') })
+  await run(name, input, { out: at('a'), state: at('a-state'), stopAfter: 300 })
+  for (const end of ['out', 'side']) if (existsSync(at(`a.${end}`))) copyFileSync(at(`a.${end}`), at(`b.${end}`))
+  const [first, ...others] = await retained(at('a-state'))
+  const fork = { out: at('b'), state: at('b-state'), from: { directory: at('a-state'), checkpoint: first! } }
+  const begun = await run(name, input, { ...fork, stopAfter: 50 })
+  const again = await run(name, input, fork)
+  assert.equal(again.run, begun.run)
+  assert.deepEqual(lines(at('b')), lines(at('whole')))
+  const other = { directory: at('a-state'), checkpoint: others[0]! }
+  await assert.rejects(run(name, input, { ...fork, from: other }), /holds a run already, which did not begin there/)
 })
 
 test('a manifest whose checkpoint was not decided to be complete is nothing to start from (D6)', async t => {

@@ -9,9 +9,12 @@ export type FrameErrorCode = 'magic' | 'version' | 'checksum' | 'truncated' | 'c
  */
 export class FrameError extends Error {
   readonly code: FrameErrorCode
+  /** `unserialisable`: which part of the value, as a path from `$`, and what it is ("a function"). */
+  readonly part: { readonly path: string; readonly kind: string } | undefined
 
-  constructor(code: FrameErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: FrameErrorCode, message: string, options: ErrorOptions & { readonly part?: FrameError['part'] } = {}) {
     super(message, options)
+    this.part = options.part
     this.name = 'FrameError'
     this.code = code
   }

@@ -221,5 +221,6 @@ function refusal(error: unknown, value: unknown, key: unknown): unknown {
   const path = unserialisablePath({ value, key })
     .replace(/^\$\.value/, '$')
     .replace(/^\$\.key/, '$key')
-  return new FrameError('unserialisable', `${path} is ${error.message}, which cannot be sent to another function`)
+  const part = { path, kind: error.message }
+  return new FrameError('unserialisable', `${path} is ${error.message}, which cannot be sent to another function`, { part })
 }
