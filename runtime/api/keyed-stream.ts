@@ -1,9 +1,12 @@
+import { type Begin, begin, compile, type Match, type Pattern } from '../cep/pattern.ts'
+import type { SkipStrategy } from '../cep/skip.ts'
 import type { Edge } from '../graph/graph.ts'
 import type { Key, KeyPart } from '../graph/key.ts'
 import type { AsyncCall, KeyedAsyncCall } from '../operators/async-options.ts'
 import { DEDUP_STATES, DedupOperator } from '../operators/dedup.ts'
 import { JoinWithOperator, joinWithStates } from '../operators/join-with.ts'
 import { LATEST_STATES, LatestOperator } from '../operators/latest.ts'
+import { MATCH_STATES, MatchOperator } from '../operators/match.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import { ProcessOperator } from '../operators/process.ts'
 import { REDUCE_STATES, ReduceOperator } from '../operators/reduce.ts'
@@ -238,6 +241,38 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
   aggregate<A, O, R>(aggregate: Aggregate<T, A, O>, fn: (result: O, info: { readonly key: K }) => R): Changelog<R>
   aggregate(aggregate: Aggregate<T, any, any>, fn?: (result: any, info: any) => any): Changelog<any> {
     return runningAggregate(this.builder, this.edges, aggregate, fn, false)
+  }
+
+  /**
+   * Looks for a pattern in the records of each key, in order of time (Flink's CEP): complex events, and things that did not happen. A match has the
+   * events of each step by its name. `orderBy` orders records of the same time, `skip` tells which matches may overlap (default: all). Partial matches that
+   * `within` ends go to `timedOutTo`, late records to `lateTo`.
+   *
+   * @example
+   * events
+   *   .keyBy('user_id')
+   *   .match(begin => begin('search').where(e => e.event_type === 'search').notFollowedBy('click').where(e => e.event_type === 'click').within('5m'))
+   *   .map(({ search: [search] }) => ({ user: search!.user_id, lost: search!.item_id }))
+   */
+  match<N extends string>(
+    pattern: (begin: Begin<T>) => Pattern<T, N>,
+    options: {
+      skip?: SkipStrategy
+      orderBy?: OrderBy<T>
+      timedOutTo?: OutputTag<Match<T, NoInfer<N>>>
+      lateTo?: OutputTag<T>
+    } = {},
+  ): KeyedStream<Match<T, N>, K> {
+    syncFunction(pattern, 'match', "Write match(begin => begin('order').followedBy('payment').within('1h'))")
+    const compiled = compile(pattern(begin), options.skip)
+    const compare = options.orderBy === undefined ? undefined : ordering<T>(options.orderBy, 'match')
+    return this.keyed({
+      type: 'match',
+      states: MATCH_STATES,
+      create: () => new MatchOperator({ pattern: compiled, compare, timedOutTag: options.timedOutTo, lateTag: options.lateTo }),
+      sideOutputs: options.timedOutTo !== undefined || options.lateTo !== undefined,
+      detail: [...compiled.steps, ...compiled.trailing].map(step => step.name).join(', '),
+    })
   }
 
   /**
