@@ -30,10 +30,10 @@ export async function decisionOf(log: CommitLog, run: string, checkpoint: number
 /** So many decisions stay, which is what `millrace checkpoints` can list. */
 const KEPT = 200
 
-/** Deletes old decisions, so that a run that takes a checkpoint each second does not read more and more. */
-export async function trimDecisions(log: CommitLog, run: string, last: number): Promise<void> {
+/** Deletes old decisions, so that a run that takes a checkpoint each second does not read more and more; none from `needed` on. */
+export async function trimDecisions(log: CommitLog, run: string, last: number, needed: number): Promise<void> {
   const name = decisionsLog(run)
-  const [floor, wanted] = [await log.floor(name), last - KEPT]
+  const [floor, wanted] = [await log.floor(name), Math.min(last - KEPT, needed)]
   // Now and then: each time takes two calls.
   if (wanted < floor + KEPT / 4) return
   await log.raiseFloor(name, wanted)

@@ -16,8 +16,8 @@ const PAGE = 200
  * this checkpoint has been accepted on every channel, or it would not be complete (C3).
  */
 export async function retain(topology: Topology, checkpoint: number, parts: readonly Part[], ports: Ports): Promise<void> {
-  const named = await retainManifests(topology, checkpoint, ports)
-  await trimDecisions(ports.log, topology.run, checkpoint)
+  const { named, oldest } = await retainManifests(topology, checkpoint, ports)
+  await trimDecisions(ports.log, topology.run, checkpoint, oldest)
   for (const part of parts) {
     const floor = await expireLog(part, ports)
     // What is not named by then never will be: the next checkpoint's blobs carry a higher number.
@@ -32,8 +32,13 @@ export async function retain(topology: Topology, checkpoint: number, parts: read
  * Deletes all manifests up to n but the newest complete ones. Gives the blobs that those name, and newer manifests: this may run late, when later checkpoints
  * have gone on with segments of this one.
  */
-async function retainManifests(topology: Topology, checkpoint: number, ports: Ports): Promise<ReadonlySet<string>> {
+async function retainManifests(
+  topology: Topology,
+  checkpoint: number,
+  ports: Ports,
+): Promise<{ named: ReadonlySet<string>; oldest: number }> {
   const named = new Set<string>()
+  let oldest = checkpoint
   let kept = 0
   for (const n of (await listManifests(ports.blobs, topology.run)).reverse()) {
     if (n <= checkpoint) {
@@ -43,13 +48,14 @@ async function retainManifests(topology: Topology, checkpoint: number, ports: Po
         continue
       }
       kept++
+      oldest = n
     }
     for (const s of (await readManifest(ports.blobs, topology.run, n)).subtasks) {
       for (const blob of s.channelState) named.add(blob)
       for (const { blob } of s.runs?.flat() ?? []) named.add(blob)
     }
   }
-  return named
+  return { named, oldest }
 }
 
 /** Deletes blobs that nothing names and whose number, right behind the prefix, is one that may go. */

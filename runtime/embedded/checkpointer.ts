@@ -11,6 +11,8 @@ import type { Worker } from './workers.ts'
 
 /** A checkpoint that is not through after this has failed, ms. */
 const TIMEOUT_MS = 120_000
+/** The same when the run is to stop: a subtask that fires timers without end, say, does not hold it up. */
+const STOPPING_TIMEOUT_MS = 20_000
 
 /** Drives the controller's steps in this process, in the order in which the state machine calls them on AWS. */
 export class Checkpointer {
@@ -22,6 +24,7 @@ export class Checkpointer {
   private readonly workers: readonly Worker[]
   private readonly folding: Exclusive
   private readonly ended: () => boolean
+  private readonly stopping: () => boolean
   private readonly progress = new Signal()
   /** Notable ones, and as they were when the last complete checkpoint began. */
   private commits = 0
@@ -29,7 +32,15 @@ export class Checkpointer {
   /** Folds of the last checkpoint, whose tombstones the next one sweeps. */
   private swept: readonly Materialised[] = []
 
-  constructor(topology: Topology, ports: Ports, workers: readonly Worker[], folding: Exclusive, ended: () => boolean) {
+  constructor(
+    topology: Topology,
+    ports: Ports,
+    workers: readonly Worker[],
+    folding: Exclusive,
+    ended: () => boolean,
+    stopping: () => boolean,
+  ) {
+    this.stopping = stopping
     this.folding = folding
     this.topology = topology
     this.ports = ports
@@ -107,14 +118,14 @@ export class Checkpointer {
   }
 
   private async acks(start: CheckpointStart) {
-    const deadline = this.ports.clock.now() + TIMEOUT_MS
+    const begun = this.ports.clock.now()
     for (;;) {
       if (this.workers.every(w => this.through(w, start.checkpoint))) {
         const { parts, missing } = await collectParts(this.topology, start.checkpoint, this.ports)
         if (missing.length === 0) return parts
       }
       if (this.ended()) return undefined
-      if (this.ports.clock.now() > deadline) {
+      if (this.ports.clock.now() - begun > (this.stopping() ? STOPPING_TIMEOUT_MS : TIMEOUT_MS)) {
         const { missing } = await collectParts(this.topology, start.checkpoint, this.ports)
         await failCheckpoint(this.topology, start, missing, this.ports)
         return undefined

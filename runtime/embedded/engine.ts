@@ -127,7 +127,12 @@ class Run {
       ended: () => this.ending || this.failure !== undefined,
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
-    const limits = { ...defaultLimits, recordsMax: options.batchSize ?? defaultLimits.recordsMax }
+    const limits = {
+      ...defaultLimits,
+      recordsMax: options.batchSize ?? defaultLimits.recordsMax,
+      // What has not come to its end by then may never do so.
+      deadline: () => (this.shared.ended() ? 0 : undefined),
+    }
     for (const at of topology.stages) {
       const source = at.stage.source?.source
       for (let shard = 0; shard < at.parallelism; shard++) {
@@ -150,6 +155,7 @@ class Run {
       this.workers,
       this.folding,
       () => this.ending || this.failure !== undefined,
+      () => this.stopping,
     )
     this.report = new Report(topology, this.workers, this.checkpointer, streams, ports.clock, resumed)
   }

@@ -1,4 +1,6 @@
+import { hash } from 'node:crypto'
 import { MillraceError } from '../errors.ts'
+import { guarded } from './guarded.ts'
 
 /** What may be a key. */
 export type KeyPart = string | number
@@ -46,13 +48,22 @@ export function userKey(key: KeyPart): Key {
   return typeof key === 'string' && key.charCodeAt(0) === 1 ? JSON.parse(key.slice(1)) : key
 }
 
+/** Longer keys lie under their hash: an address has room for so many (DynamoDB: 1 KB of a sort key, of which a character may take 3 bytes). */
+const ID_CHARS_MAX = 200
+
 /** The key as part of an address: a string that tells 1 from '1'. */
 export function keyId(key: KeyPart): string {
-  return typeof key === 'number' ? `n${key}` : `s${key}`
+  if (typeof key === 'number') return `n${key}`
+  return key.length <= ID_CHARS_MAX ? `s${key}` : `h${hashed(key)}`
 }
 
-export function keyFromId(id: string): KeyPart {
-  return id[0] === 'n' ? Number(id.slice(1)) : id.slice(1)
+/** An id of a user's record as part of an address: as it is, or its hash. */
+export function shortId(id: KeyPart): KeyPart {
+  return typeof id === 'string' && id.length > ID_CHARS_MAX ? hashed(id) : id
+}
+
+function hashed(text: string): string {
+  return hash('sha256', guarded(text), 'base64url')
 }
 
 /** Stable across processes, runs and versions: it decides where state lives. */

@@ -1,11 +1,11 @@
-import type { KeyPart } from '../graph/key.ts'
+import { type KeyPart, shortId } from '../graph/key.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import type { OutputTag } from './output-tag.ts'
 import { UserCodeError, userError } from './user-code.ts'
 
-/** Id → timestamp of the record that counts as the first. */
+/** Id → timestamps of the records that count as firsts, in order of time: mostly one, which is then a number alone. */
 export const DEDUP_STATES: readonly StateDeclaration[] = [{ name: 'seen', primitive: 'map', load: 'all' }]
 
 /** Ids are swept this many times in the course of a TTL: more keep fewer dead ones, and cost more timers. */
@@ -23,8 +23,8 @@ export interface DedupOptions<T> {
 }
 
 /**
- * Drops a record if one with the same key and id came before it and their timestamps lie less than the TTL apart. Duplicates do not
- * renew the TTL: a record a full TTL after the first passes, and is the first from then on.
+ * Drops a record if one with the same key and id passed before it and their timestamps lie less than the TTL apart. Duplicates do not
+ * renew the TTL: a record a full TTL after the first passes, and is a first as well.
  *
  * An id is remembered until the watermark is a TTL and the lateness behind its first record. So with a lateness, no duplicate gets through, however
  * late; without one, a duplicate may that comes when the watermark is a TTL or more beyond its first.
@@ -54,22 +54,25 @@ export class DedupOperator<T> extends KeyedOperator {
     }
     const id = this.idOf(value, timestamp)
     if (id !== undefined) {
-      const first: number | undefined = this.state.mapGet(entry, 0, id, 0)
-      if (first !== undefined && Math.abs(timestamp - first) < this.ttlMs) return
-      if (first === undefined || timestamp > first) this.remember(entry, id, timestamp)
+      const firsts = listOf(this.state.mapGet(entry, 0, id, 0))
+      if (firsts.some(first => Math.abs(timestamp - first) < this.ttlMs)) return
+      this.remember(entry, id, firsts, timestamp)
     }
     this.ctx.output.record(value, timestamp, entry.key)
   }
 
   /** Forgets the ids that no record which is not late can be a duplicate of. */
   protected override onTimer(entry: KeyEntry, at: number): void {
-    for (const [id, first] of this.state.mapEntries(entry, 0, 0)) {
-      if (first + this.keptMs <= at) this.state.mapDelete(entry, 0, id)
+    for (const [id, stored] of this.state.mapEntries(entry, 0, 0)) {
+      const firsts = listOf(stored)
+      const kept = firsts.filter(first => first + this.keptMs > at)
+      if (kept.length === 0) this.state.mapDelete(entry, 0, id)
+      else if (kept.length < firsts.length) this.state.mapSet(entry, 0, id, compact(kept), 0)
     }
   }
 
-  private remember(entry: KeyEntry, id: KeyPart, timestamp: number): void {
-    this.state.mapSet(entry, 0, id, timestamp, 0)
+  private remember(entry: KeyEntry, id: KeyPart, firsts: readonly number[], timestamp: number): void {
+    this.state.mapSet(entry, 0, id, compact([...firsts, timestamp].sort((a, b) => a - b)), 0)
     if (this.keptMs === Number.POSITIVE_INFINITY) return
     this.eventTimers.set(Math.ceil((timestamp + this.keptMs) / this.sweepMs) * this.sweepMs, entry.key)
   }
@@ -82,11 +85,22 @@ export class DedupOperator<T> extends KeyedOperator {
       throw userError(this.ctx, timestamp, 'the id function of dedup', error)
     }
     if (id === undefined || id === null) return undefined
-    if (typeof id === 'string' || (typeof id === 'number' && !Number.isNaN(id))) return id
+    if (typeof id === 'string' || (typeof id === 'number' && !Number.isNaN(id))) return shortId(id)
     throw new UserCodeError(
       this.ctx.operatorId,
       timestamp,
       `the id function of dedup gave ${typeof id}: an id is a string or a number`,
     )
   }
+}
+
+type Stored = number | readonly number[]
+
+function listOf(stored: Stored | undefined): readonly number[] {
+  if (stored === undefined) return []
+  return typeof stored === 'number' ? [stored] : stored
+}
+
+function compact(firsts: readonly number[]): Stored {
+  return firsts.length === 1 ? firsts[0]! : firsts
 }

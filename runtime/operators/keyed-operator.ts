@@ -1,6 +1,6 @@
 import type { KeyPart } from '../graph/key.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
-import { type KeyEntry, type MapSlot, newMapSlot } from '../state/entry.ts'
+import type { KeyEntry } from '../state/entry.ts'
 import type { KeyedState } from '../state/keyed-state.ts'
 import { Timers } from '../state/timers.ts'
 import { Operator, type Receiver, WatermarkMerge } from './operator.ts'
@@ -33,8 +33,12 @@ export abstract class KeyedOperator extends Operator {
   /** Processing timers stopped firing at a full commit. Those that are left are due as before: nothing has to be remembered. */
   private full = false
   private waiting: Waiting[] = []
-  /** Firing of event timers up to here is under way (it stopped for cold state, or to yield). */
+  /** Firing of timers for this watermark is under way (it stopped for cold state, or to yield). */
   private firing: number | undefined
+  /** The last watermark that was passed on. */
+  protected passed = Number.NEGATIVE_INFINITY
+  /** At the end of the input: the processing timers that are left to fire. */
+  private last: { readonly at: number; readonly key: KeyPart; readonly tag: KeyPart }[] | undefined
   private readonly merge: WatermarkMerge | undefined
   private readonly inputs: number
 
@@ -105,8 +109,9 @@ export abstract class KeyedOperator extends Operator {
     return this.firing
   }
 
-  /** From the commit item: the watermark of each input, and where firing has to go on (the stage then calls `resume`). */
-  restoreWatermarks(inputs: readonly number[], firing: number | undefined): void {
+  /** From the commit item: the watermark of each input, what was passed on, and where firing has to go on (the stage then calls `resume`). */
+  restoreWatermarks(inputs: readonly number[], passed: number, firing: number | undefined): void {
+    this.passed = passed
     inputs.forEach((w, i) => {
       this.merge?.update(i, w)
     })
@@ -123,19 +128,6 @@ export abstract class KeyedOperator extends Operator {
       await this.fireProcessing(this.processingTimers.due(at, DUE_KEYS).map(timer => ({ at, ...timer })))
     }
     return !this.full
-  }
-
-  /**
-   * At the end of the input no clock runs on: the processing timers that are set fire once, whatever their time. What they set does not fire, or a
-   * timer that sets itself again would never end.
-   */
-  async endProcessingTimers(): Promise<void> {
-    const last = this.processingTimers.all()
-    this.full = false
-    for (let i = 0; i < last.length; i += DUE_KEYS) {
-      let portion = last.slice(i, i + DUE_KEYS)
-      while (portion.length > 0) portion = await this.fireProcessing(portion)
-    }
   }
 
   /** Fires timers of the list in order; gives back those from the first one that missed state, to be fired when it is there, or that is too many. */
@@ -208,9 +200,40 @@ export abstract class KeyedOperator extends Operator {
         if (this.eventTimers.earliestSet <= at) break // one that comes before the rest, as it would after a restart
       }
     }
+    if (timestamp === Number.POSITIVE_INFINITY && !this.endProcessingTimers()) return
     this.firing = undefined
     this.onWatermark(timestamp)
+    this.passed = timestamp
     this.ctx.forwardWatermark(timestamp)
+  }
+
+  /** Whether processing timers that are set when the input is over fire as well: their number is known to be finite. */
+  protected get finishes(): boolean {
+    return false
+  }
+
+  /**
+   * At the end of the input no clock runs on: the processing timers that are set fire once, whatever their time, behind the event timers and before anybody downstream
+   * hears of the end. What they set does not fire, or a timer that sets itself again would never end. False: state is missing, or the commit is full.
+   */
+  private endProcessingTimers(): boolean {
+    for (;;) {
+      // Backwards, to be taken from the end.
+      this.last ??= this.processingTimers.all().reverse()
+      for (let due = this.last.at(-1); due !== undefined; due = this.last.at(-1)) {
+        const { at, key, tag } = due
+        if (!this.state.resident([due]) || (this.pinned !== undefined && !this.state.resident([{ key: this.pinned }])))
+          return false
+        if (this.processingTimers.delete(at, key, tag) && !this.fire(key, at, tag, 'processing')) return false
+        this.last.pop()
+        if (this.ctx.shouldYield()) {
+          this.yielded = true
+          return false
+        }
+      }
+      this.last = undefined
+      if (!this.finishes || this.processingTimers.size === 0) return true
+    }
   }
 
   /** False: the timer missed state and was set again. */
@@ -228,6 +251,7 @@ export abstract class KeyedOperator extends Operator {
     if (this.firing !== undefined && this.eventTimers.next <= this.firing) {
       for (const d of this.eventTimers.due(this.eventTimers.next, DUE_KEYS)) keys.push(d.key)
     }
+    for (const { key } of this.last?.slice(-DUE_KEYS) ?? []) keys.push(key)
     await this.state.load(this.withPinned(keys))
   }
 
@@ -235,11 +259,6 @@ export abstract class KeyedOperator extends Operator {
     if (this.pinned !== undefined) keys.push(this.pinned)
     return keys
   }
-}
-
-/** The map slot of a state, made when there is none yet. */
-export function mapSlot(entry: KeyEntry, state: number): MapSlot {
-  return (entry.values[state] ??= newMapSlot(true))
 }
 
 export type { StateDeclaration }

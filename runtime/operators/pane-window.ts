@@ -46,6 +46,11 @@ export class PaneWindowOperator extends KeyedOperator {
     this.eventTime = assigner.time === 'event'
   }
 
+  /** A firing sets the timer of the next window over the same panes, and takes those away that no other window covers. */
+  protected override get finishes(): boolean {
+    return true
+  }
+
   /** As WindowOperator: a window of processing time ends when its last millisecond is over. */
   override fireProcessingTimers(now: number): Promise<boolean> {
     return super.fireProcessingTimers(now - 1)

@@ -28,6 +28,15 @@ export function userError(ctx: Pick<OperatorContext, 'operatorId'>, timestamp: n
   return new UserCodeError(ctx.operatorId, timestamp, `${fn} threw ${describeError(cause)}`, cause)
 }
 
+/** A timestamp that a function gave its result: whole milliseconds, because windows are cut between them. */
+export function wholeMs(
+  { ctx, timestamp }: { ctx: Pick<OperatorContext, 'operatorId'>; timestamp: number },
+  given: number,
+): number {
+  if (Number.isFinite(given)) return Math.floor(given)
+  throw new UserCodeError(ctx.operatorId, timestamp, `a result's timestamp must be a number of epoch ms, not ${String(given)}`)
+}
+
 /** Refuses a promise from a function that has to be synchronous. */
 export function refusePromise(ctx: OperatorContext, timestamp: number, fn: string, remedy: string, result: unknown): void {
   if (typeof result !== 'object' || result === null || typeof (result as PromiseLike<unknown>).then !== 'function')

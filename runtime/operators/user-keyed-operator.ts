@@ -119,6 +119,6 @@ export abstract class UserKeyedOperator extends KeyedOperator {
 
   /** Processing time may be years away from the events' (a replay): entries that live by event time age by the watermark then. */
   private eventTimeOfProcessingTimer(at: number): number {
-    return Number.isFinite(this.currentWatermark) ? this.currentWatermark : at
+    return Number.isFinite(this.passed) ? this.passed : at
   }
 }

@@ -112,13 +112,6 @@ export class Chain {
     return true
   }
 
-  async endProcessingTimers(): Promise<void> {
-    for (const o of this.keyed) {
-      await o.endProcessingTimers()
-      await this.drain()
-    }
-  }
-
   get yielded(): KeyedOperator[] {
     return this.keyed.filter(o => o.yielded)
   }
@@ -141,7 +134,7 @@ export class Chain {
       const inputs = Array.from({ length: m.inputs.count }, (_, i) => m.inputs!.restore(i, from => forwarded.get(from)!))
       if (m.operator instanceof KeyedOperator) {
         const upTo = firing.find(f => this.keyed[f.operator] === m.operator)?.upTo
-        m.operator.restoreWatermarks(inputs, upTo)
+        m.operator.restoreWatermarks(inputs, m.forwarded, upTo)
       } else m.operator!.restoreWatermark(Math.min(...inputs))
     }
     for (const output of this.outputs) {

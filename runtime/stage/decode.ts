@@ -40,7 +40,8 @@ export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
     return { ok: false, reason: `no timestamp: the time function threw ${describeThrown(error)}`, thrown: error }
   }
   if (!Number.isFinite(timestamp)) return { ok: false, reason: `no timestamp: ${String(timestamp)} is no time in epoch ms` }
-  return { ok: true, value: result.value, timestamp }
+  // Whole milliseconds: windows are cut between them.
+  return { ok: true, value: result.value, timestamp: Math.floor(timestamp) }
 }
 
 function describe(issue: { readonly message: string; readonly path?: readonly unknown[] | undefined }): string {

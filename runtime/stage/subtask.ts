@@ -328,7 +328,6 @@ export class Subtask {
   /** A watermark that has timers to fire: more than fit in one commit are committed in several. */
   private async fire(live: Live, watermark: number, beforeCommit: () => void): Promise<void> {
     await live.chain.drain()
-    if (watermark === Number.POSITIVE_INFINITY) await live.chain.endProcessingTimers()
     this.attempt!.mayYield = true
     live.chain.watermark(watermark)
     await live.chain.drain()

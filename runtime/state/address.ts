@@ -1,3 +1,4 @@
+import { guarded, unguarded } from '../graph/guarded.ts'
 import { type KeyPart, keyId } from '../graph/key.ts'
 import type { Address } from '../ports.ts'
 import { BROADCAST_KEY } from './broadcast.ts'
@@ -13,7 +14,7 @@ export interface StateSpace {
 
 export function entryPk(space: StateSpace, key: KeyPart): string {
   const id = key === BROADCAST_KEY ? `b${space.subtask}` : keyId(key)
-  return `${space.run}|${space.operatorId}|${id}`
+  return `${space.run}|${space.operatorId}|${guarded(id)}`
 }
 
 export function valueAddress(space: StateSpace, key: KeyPart, declaration: StateDeclaration): Address {
@@ -34,14 +35,14 @@ export function timersPk(space: StateSpace, group: number): string {
 }
 
 export function timerSk(domain: 'event' | 'processing', at: number, key: KeyPart, tag: KeyPart): string {
-  return `${domain[0]}|${sortable(at)}|${keyId(tag)}|${keyId(key)}`
+  return `${domain[0]}|${sortable(at)}|${guarded(keyId(tag))}|${guarded(keyId(key))}`
 }
 
 const scratch = new DataView(new ArrayBuffer(8))
 
 /** A string whose order is that of `compareParts`: numbers by size, then strings. */
 export function sortable(part: KeyPart): string {
-  if (typeof part === 'string') return `s${part}`
+  if (typeof part === 'string') return `s${guarded(part)}`
   scratch.setFloat64(0, part)
   const high = scratch.getUint32(0)
   const low = scratch.getUint32(4)
@@ -55,7 +56,7 @@ function hex(word: number): string {
 }
 
 export function fromSortable(text: string): KeyPart {
-  if (text[0] === 's') return text.slice(1)
+  if (text[0] === 's') return unguarded(text.slice(1))
   const high = Number.parseInt(text.slice(1, 9), 16)
   const low = Number.parseInt(text.slice(9, 17), 16)
   const negative = high >>> 31 === 0

@@ -212,10 +212,14 @@ test('old decisions go, and what a checkpoint starts from stays', async () => {
   const done = { outcome: 'complete', startedAt: 0, decidedAt: 0, bytes: 0 } as const
   for (let n = 1; n <= 600; n++) {
     await decide(h.ports.log, 'run', n, done)
-    await trimDecisions(h.ports.log, 'run', n)
+    await trimDecisions(h.ports.log, 'run', n, n)
   }
   const kept = await decisions(h.ports.log, 'run')
   assert.equal(kept.at(-1)?.checkpoint, 600)
   assert.ok(kept.length >= 200 && kept.length <= 250, `${kept.length}`)
   assert.equal((await startCheckpoint(h.topology, h.ports)).checkpoint, 601)
+  // A manifest that is kept needs its decision, however many checkpoints failed since.
+  const oldest = kept[0]!.checkpoint
+  await trimDecisions(h.ports.log, 'run', 1000, oldest)
+  assert.equal((await decisions(h.ports.log, 'run'))[0]!.checkpoint, oldest)
 })
