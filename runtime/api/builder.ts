@@ -122,6 +122,11 @@ export class GraphBuilder {
   }
 }
 
+/** Records stay where they are, under whatever key they have. */
+export function forward(edge: Edge): Edge {
+  return { from: edge.from, output: edge.output, exchange: { kind: 'forward' } }
+}
+
 /** An operator in an error. */
 export function label(node: OperatorNode): string {
   return node.name === node.type ? node.type : `${node.type} '${node.name}'`

@@ -7,7 +7,7 @@ import type { Aggregate } from './aggregate.ts'
 import type { GraphBuilder } from './builder.ts'
 import { syncFunction } from './check.ts'
 import { PipelineError } from './error.ts'
-import { type KeyField, type KeyOfFields, keySpec } from './keys.ts'
+import { type KeyField, type KeyFields, type KeyOfFields, keySpec } from './keys.ts'
 import { addSink, type SinkHandle } from './sink.ts'
 import type { Stream } from './stream.ts'
 
@@ -53,6 +53,13 @@ export class Changelog<T> {
   keyBy<F extends KeyField<T>>(field: F): KeyedChangelog<T, Extract<T[F], Key>>
   keyBy<const F extends readonly [KeyField<T>, ...KeyField<T>[]]>(fields: F): KeyedChangelog<T, KeyOfFields<T, F>>
   keyBy<const K extends Key>(fn: (row: T) => K): KeyedChangelog<T, K>
+  // tsc shows the last signature where none fits: it says all that there is, and lists the fields (KeyField<T> would be shown as that).
+  keyBy(
+    by:
+      | (KeyFields<T>[keyof T] & string)
+      | readonly [KeyFields<T>[keyof T] & string, ...(KeyFields<T>[keyof T] & string)[]]
+      | ((row: T) => Key),
+  ): KeyedChangelog<T, Key>
   keyBy(by: unknown): KeyedChangelog<T, any> {
     const { label, of } = keySpec(by)
     const key = { label, of: (change: Change<T>) => of(change.row) }

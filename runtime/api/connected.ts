@@ -2,8 +2,10 @@ import type { Edge } from '../graph/graph.ts'
 import type { Key } from '../graph/key.ts'
 import { BroadcastProcessOperator, type BroadcastSpecs, broadcastProcessStates } from '../operators/broadcast-process.ts'
 import { CoProcessOperator } from '../operators/co-process.ts'
+import { MapOperator } from '../operators/map.ts'
+import { ProcessAllOperator } from '../operators/process-all.ts'
 import { declareStates, type StateSpecs } from '../state/spec.ts'
-import type { GraphBuilder } from './builder.ts'
+import { forward, type GraphBuilder } from './builder.ts'
 import { syncFunction } from './check.ts'
 import {
   type BroadcastRecordContext,
@@ -59,9 +61,40 @@ export class ConnectedStreams<A, B> {
   process<R1, R2 = R1>(functions: CoFunctions<A, B, R1, R2>): Stream<R1 | R2> {
     syncFunction(functions?.onFirst, 'connect', 'Write process({ onFirst, onSecond })')
     syncFunction(functions.onSecond, 'connect', 'Write process({ onFirst, onSecond })')
-    const first = this.first.process((value, ctx) => functions.onFirst(value, ctx))
-    return first.union(this.second.process((value, ctx) => functions.onSecond(value, ctx)))
+    const { builder } = this.first
+    const inputs = [...numbered(this.first, 0), ...numbered(this.second, 1)]
+    const node = builder.add({
+      type: 'connect',
+      inputs: [inputs],
+      stateless: true,
+      sideOutputs: true,
+      create: () =>
+        new ProcessAllOperator(
+          emitting(([input, value]: Numbered, ctx) =>
+            input === 0 ? functions.onFirst(value, ctx) : functions.onSecond(value, ctx),
+          ),
+        ),
+    })
+    return builder.output(node)
   }
+}
+
+/** A record with the input of `connect` that it came by. */
+type Numbered = readonly [input: 0 | 1, value: any]
+
+/**
+ * The edges of a stream whose records say which input they are. So both streams can be one input of the operator, as a union is: like other stateless
+ * operators it is where its records are, with a copy in each stage that they come from, and costs no shuffle.
+ */
+function numbered(stream: Stream<any>, input: 0 | 1): readonly Edge[] {
+  const node = stream.builder.add({
+    type: 'input',
+    name: input === 0 ? 'first' : 'second',
+    inputs: [stream.edges.map(forward)],
+    stateless: true,
+    create: () => new MapOperator((value: unknown): Numbered => [input, value]),
+  })
+  return stream.builder.output(node).edges
 }
 
 /** A function on two keyed streams that share state and timers. */

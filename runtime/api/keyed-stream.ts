@@ -291,7 +291,9 @@ export class KeyedStream<T, K extends Key> extends Stream<T> {
    * @example
    * orders.keyBy('order_id').connect(payments.keyBy('order_id')).process({ state: { order: value<Order>() }, onFirst, onSecond })
    */
+  override connect<U>(other: KeyedStream<U, K>): KeyedConnectedStreams<T, U, K>
   override connect<U>(other: BroadcastStream<U>): BroadcastConnectedStreams<T, U, K>
+  // Again: where none fits (unlike keys, most likely), tsc shows the last signature, and goes on with the first.
   override connect<U>(other: KeyedStream<U, K>): KeyedConnectedStreams<T, U, K>
   override connect(other: any): any {
     if (other?.builder === undefined)

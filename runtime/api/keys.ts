@@ -4,8 +4,11 @@ import { sameKey } from '../graph/same-key.ts'
 import { describe, syncFunction } from './check.ts'
 import { PipelineError } from './error.ts'
 
-/** Names of `T`'s fields that can be a key: those that always hold a string or a number. */
-export type KeyField<T> = { [N in keyof T]-?: T[N] extends KeyPart ? N : never }[keyof T] & string
+/** Each field that always holds a string or a number, as its own name. */
+export type KeyFields<T> = { [N in keyof T]-?: T[N] extends KeyPart ? N : never }
+
+/** Names of `T`'s fields that can be a key. */
+export type KeyField<T> = KeyFields<T>[keyof T] & string
 
 /** The key that several fields make. */
 export type KeyOfFields<T, F extends readonly (keyof T)[]> = { readonly [I in keyof F]: Extract<T[F[I]], KeyPart> }

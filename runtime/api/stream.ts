@@ -12,14 +12,14 @@ import { ProcessAllOperator } from '../operators/process-all.ts'
 import { SelectOperator } from '../operators/select.ts'
 import type { WindowAssigner } from '../windows/assigners.ts'
 import { type AsyncOptions, asyncOptions } from './async.ts'
-import type { GraphBuilder, NewOperator } from './builder.ts'
-import { nonEmptyName, syncFunction, wholeNumber } from './check.ts'
+import { forward, type GraphBuilder, type NewOperator } from './builder.ts'
+import { describe, nonEmptyName, syncFunction, wholeNumber } from './check.ts'
 import { type BroadcastStream, broadcastStream, ConnectedStreams } from './connected.ts'
 import { emitting, type Results, type StreamContext } from './context.ts'
 import { type Duration, nonNegativeDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
 import type { KeyedStream } from './keyed-stream.ts'
-import { ALL, type KeyField, type KeyOfFields, keySpec } from './keys.ts'
+import { ALL, type KeyField, type KeyFields, type KeyOfFields, keySpec } from './keys.ts'
 import { addSink, type SinkHandle } from './sink.ts'
 import { WindowedStream } from './windowed-stream.ts'
 
@@ -209,6 +209,13 @@ export class Stream<T> {
   keyBy<F extends KeyField<T>>(field: F): KeyedStream<T, Extract<T[F], Key>>
   keyBy<const F extends readonly [KeyField<T>, ...KeyField<T>[]]>(fields: F): KeyedStream<T, KeyOfFields<T, F>>
   keyBy<const K extends Key>(fn: (value: T) => K): KeyedStream<T, K>
+  // tsc shows the last signature where none fits: it says all that there is, and lists the fields (KeyField<T> would be shown as that).
+  keyBy(
+    by:
+      | (KeyFields<T>[keyof T] & string)
+      | readonly [KeyFields<T>[keyof T] & string, ...(KeyFields<T>[keyof T] & string)[]]
+      | ((value: T) => Key),
+  ): KeyedStream<T, Key>
   keyBy(by: unknown): KeyedStream<T, any> {
     const key = keySpec(by)
     const edges = this.edges.map(edge => ({ ...edge, exchange: { kind: 'key', key, inherited: false } as const }))
@@ -232,6 +239,7 @@ export class Stream<T> {
    * orders.connect(payments).process({ onFirst: order => [order.id], onSecond: payment => [payment.order_id] })
    */
   connect<U>(other: Stream<U>): ConnectedStreams<T, U> {
+    if (!(other instanceof Stream)) throw notConnectable(other)
     this.builder.sameAs(other.builder, 'connect')
     return new ConnectedStreams<T, U>(this, other)
   }
@@ -308,6 +316,12 @@ export class Stream<T> {
   }
 }
 
-function forward(edge: Edge): Edge {
-  return { from: edge.from, output: edge.output, exchange: { kind: 'forward' } }
+function notConnectable(other: unknown): PipelineError {
+  if ((other as BroadcastStream<unknown> | undefined)?.kind === 'broadcast')
+    return new PipelineError(
+      'connect',
+      'a stream without a key was given a broadcast stream, whose state goes with a key',
+      "Put a keyBy before it: users.keyBy('user_id').connect(rules.broadcast())",
+    )
+  return new PipelineError('connect', `it was given ${describe(other)}`, 'Give it another stream')
 }

@@ -46,6 +46,22 @@ test('a stateless operator keeps the key, so that a keyed one may follow without
   assert.deepEqual(app.graph().nodes.map(edges), [[], [['events key user_id']], [['map key kept']], [['filter key kept']]])
 })
 
+test('connect without a key is one operator, to be named, sized and listened to', () => {
+  const { app, events } = build()
+  const other = app.source('other', ndjson(anything<Event>()), TIME)
+  const odd = sideOutput<Event>('odd')
+  const both = { onFirst: (e: Event) => [e], onSecond: (e: Event) => [e] }
+  const connected = events.connect(other).process(both).uid('both').name('either').parallelism(3)
+  connected.sideOutput(odd).sink('odd', print())
+  const node = app.graph().nodes.find(n => n.type === 'connect')!
+  assert.deepEqual([node.uid, node.name, node.parallelism], ['both', 'either', 3])
+  assert.deepEqual(edges(node), [['first forward', 'second forward']])
+  assert.deepEqual(edges(last(app)), [['either:odd forward']])
+  // The records of a stream that is to be keyed need not move for it.
+  events.connect(other.keyBy('user_id')).process(both)
+  assert.deepEqual(edges(app.graph().nodes.at(-2)!), [['other forward']])
+})
+
 test('a union is no operator, but several edges of the next one', () => {
   const { app, events } = build()
   const other = app.source('other', ndjson(anything<Event>()), TIME)

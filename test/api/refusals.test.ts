@@ -109,6 +109,12 @@ const cases: [title: string, wrong: (p: ReturnType<typeof build>) => unknown, me
     p => p.keyed.connect(p.events.broadcast()).process({ broadcast: { x: value() }, onRecord() {}, onBroadcast() {} }),
     /^connect: broadcast state 'x' is no map/,
   ],
+  [
+    'a broadcast stream connected with one without key',
+    p => p.events.connect(p.events.broadcast()).process({ broadcast: {}, onRecord() {}, onBroadcast() {} }),
+    /^connect: a stream without a key was given a broadcast stream.*Put a keyBy before it: users\.keyBy\('user_id'\)/,
+  ],
+  ['connect with what is no stream', p => p.events.connect('events'), /^connect: it was given 'events'\. Give it another stream/],
   ['a join with a stream without key', p => p.keyed.joinWith(p.events, id), /^joinWith: the other stream has no key/],
   [
     'an interval that is upside down',

@@ -20,6 +20,7 @@ const step = fc.record({
     'window',
     'windowAll',
     'connect',
+    'connectAll',
     'broadcast',
     'join',
     'joinWith',
@@ -68,6 +69,8 @@ function grow(streams: Any[], s: Step, names: { next: number }): Any | undefined
       return keyed(first)
         .connect(keyed(second))
         .process({ onFirst: r => [r], onSecond: r => [r] })
+    case 'connectAll':
+      return isKeyed(first) ? undefined : first.connect(second).process({ onFirst: r => [r], onSecond: r => [r] })
     case 'broadcast':
       return keyed(first)
         .connect(second.broadcast())
