@@ -1,5 +1,5 @@
 import { ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
-import { GetFunctionConfigurationCommand, LambdaClient } from '@aws-sdk/client-lambda'
+import { GetFunctionConfigurationCommand, InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import { openClients } from '../../runtime/aws/clients.ts'
 import { openEnvironment } from '../../runtime/aws/functions/environment.ts'
@@ -10,10 +10,11 @@ import { awsPorts } from '../../runtime/aws/ports.ts'
 import { formatPosition } from '../../runtime/aws/position.ts'
 import { type Decision, decisions } from '../../runtime/checkpoint/decision.ts'
 import type { Pipeline } from '../../runtime/index.ts'
-import type { Ports, Streams } from '../../runtime/ports.ts'
+import type { Ports, StreamRecord, Streams } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
 import { visibleRows } from '../functions/embedded-world.ts'
+import { eventOf, shardId } from '../functions/world.ts'
 import { clientOptions } from './resources.ts'
 
 /** A pipeline that was deployed, from outside: through its streams, its state machine and its bucket. */
@@ -32,6 +33,8 @@ export interface Deployed {
   consumed(): Promise<void>
   /** Until all stages have committed all that lies in their streams. */
   drained(): Promise<void>
+  /** Invokes a stage's function with records of one of its shards, as its mapping does. */
+  deliver(stage: string, shard: number, records: readonly StreamRecord[]): Promise<Delivered>
   /** Where a subtask stands in its stream. */
   position(stage: string, shard: number): Promise<string | undefined>
   /** One execution of the controller, to its end. */
@@ -54,6 +57,9 @@ export interface Execution {
   readonly cause: string | undefined
 }
 
+/** How far a delivery got: as many records as `done`; killed: nobody knows. */
+export type Delivered = { readonly done: number } | 'killed'
+
 export interface DeployedOptions {
   readonly app: Pipeline
   /** Of the stack. */
@@ -65,6 +71,7 @@ export interface DeployedOptions {
 }
 
 const PUT_RECORDS_MAX = 500
+const FRAMES_MAX = 100
 const POLL_MS = 200
 const WAIT_MS_MAX = 240_000
 
@@ -115,6 +122,19 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
     return String(source?.sequenceNumber ?? position.seq) || undefined
   }
 
+  async function deliver(stage: string, shard: number, records: readonly StreamRecord[]): Promise<Delivered> {
+    const FunctionName = functions[stage]!.function
+    const Payload = JSON.stringify(eventOf(records, shardId(shard)))
+    const { FunctionError, Payload: answer } = await lambda.send(new InvokeCommand({ FunctionName, Payload }))
+    const said = JSON.parse(Buffer.from(answer!).toString())
+    if (FunctionError !== undefined) {
+      if (/exited/.test(said.errorMessage)) return 'killed'
+      throw new Error(`${FunctionName} failed: ${said.errorMessage}`)
+    }
+    const failed = said.batchItemFailures[0]?.itemIdentifier
+    return { done: failed === undefined ? records.length : records.findIndex(r => BigInt(r.seq) === BigInt(failed)) }
+  }
+
   async function consumed() {
     const { stages } = await existing()
     const source = stages.find(s => s.stage.source !== undefined)!.stage.id
@@ -142,6 +162,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
     },
     consumed,
     position,
+    deliver,
     async drained() {
       await consumed()
       // A stage that has drained is fed by those before it only, and they have.
@@ -149,8 +170,12 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
         for (let shard = 0; shard < parallelism; shard++)
           await until(`shard ${shard} of ${stage.id}`, async () => {
             const { stream } = functions[stage.id]!
-            const behind = await outside.streams.poll(stream, shard, await position(stage.id, shard), 1)
-            return behind.length === 0 || undefined
+            const behind = await outside.streams.poll(stream, shard, await position(stage.id, shard), FRAMES_MAX)
+            if (behind.length === 0) return true
+            // What is left may be frames of attempts that lost, or died: no commit is made for these, but the function knows.
+            if (behind.length === FRAMES_MAX) return undefined
+            const delivered = await deliver(stage.id, shard, behind)
+            return (delivered !== 'killed' && delivered.done === behind.length) || undefined
           })
     },
     execute,

@@ -1,4 +1,4 @@
-import { CloudFormationClient, paginateListStackResources } from '@aws-sdk/client-cloudformation'
+import { CloudFormationClient, DescribeStacksCommand, paginateListStackResources } from '@aws-sdk/client-cloudformation'
 import { DescribeTableCommand } from '@aws-sdk/client-dynamodb'
 import { DescribeStreamSummaryCommand } from '@aws-sdk/client-kinesis'
 import { GetEventSourceMappingCommand, GetFunctionCommand, LambdaClient } from '@aws-sdk/client-lambda'
@@ -11,6 +11,19 @@ export interface StackResource {
   readonly logicalId: string
   readonly type: string
   readonly id: string
+}
+
+export async function stackExists(StackName: string): Promise<boolean> {
+  const client = new CloudFormationClient(clientOptions)
+  try {
+    const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName }))
+    return Stacks.some(({ StackStatus }) => StackStatus !== 'DELETE_COMPLETE')
+  } catch (error) {
+    if (/does not exist/.test((error as Error).message)) return false
+    throw error
+  } finally {
+    client.destroy()
+  }
 }
 
 export async function resourcesOf(StackName: string): Promise<StackResource[]> {

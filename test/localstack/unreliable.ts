@@ -1,11 +1,9 @@
 import {
   GetFunctionConfigurationCommand,
-  InvokeCommand,
   type LambdaClient,
   UpdateFunctionConfigurationCommand,
   waitUntilFunctionUpdatedV2,
 } from '@aws-sdk/client-lambda'
-import { eventOf, shardId } from '../functions/world.ts'
 import type { Deployed } from './deployed.ts'
 
 /**
@@ -57,14 +55,14 @@ export interface RivalCounts {
 
 /** Invokes a stage's function with the batches of one of its shards, beside the event source mapping that does the same. Until `ended`. */
 export async function rival(
-  { lambda, streams, functions }: Deployed,
+  { deliver, streams, functions }: Deployed,
   stage: string,
   shard: number,
   from: string | undefined,
   counts: RivalCounts,
   ended: () => boolean,
 ): Promise<void> {
-  const { function: FunctionName, stream } = functions[stage]!
+  const { stream } = functions[stage]!
   let after = from
   for (let batch = 1; !ended(); batch++) {
     // Other batches than the mapping's.
@@ -73,18 +71,10 @@ export async function rival(
       await new Promise(resolve => setTimeout(resolve, 50))
       continue
     }
-    const Payload = JSON.stringify(eventOf(records, shardId(shard)))
-    const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload }))
-    const said = JSON.parse(Buffer.from(answer.Payload!).toString())
-    if (answer.FunctionError !== undefined) {
-      if (!/exited/.test(said.errorMessage)) throw new Error(`${FunctionName} failed: ${said.errorMessage}`)
-      counts.killed++
-      continue
-    }
-    const failed = said.batchItemFailures[0]?.itemIdentifier
-    const end = failed === undefined ? records.length : records.findIndex(r => BigInt(r.seq) === BigInt(failed))
-    if (end > 0) after = records[end - 1]!.seq
-    if (failed === undefined) counts.done++
-    else counts.partly++
+    const delivered = await deliver(stage, shard, records)
+    if (delivered === 'killed') counts.killed++
+    else if (delivered.done < records.length) counts.partly++
+    else counts.done++
+    if (delivered !== 'killed' && delivered.done > 0) after = records[delivered.done - 1]!.seq
   }
 }

@@ -5,7 +5,7 @@ import { generate, visits } from '../functions/visits.ts'
 import { deploy, destroy, type StackSource } from './cdk.ts'
 import { type Deployed, openDeployed, until } from './deployed.ts'
 import { openFaultyProxy } from './faulty-proxy.ts'
-import { remains, resourcesOf } from './remains.ts'
+import { remains, resourcesOf, stackExists } from './remains.ts'
 import { endpoint, withoutLocalStack } from './resources.ts'
 import { mortal, type RivalCounts, rival, withVariables } from './unreliable.ts'
 
@@ -20,6 +20,8 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
   /** All of the stack's. */
   let functions: string[]
   before(async () => {
+    // Of a run that was broken off: its records would count.
+    if (await stackExists(source.stack)) await destroy(source)
     const outputs = await deploy(source)
     const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
     const options = { app: visits(), outputs, id: 'Pipeline', sourceStream: outputs.SourceStream!, results }
@@ -101,6 +103,19 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
       await deployed.settle()
       assert.ok(counts.done > 10, `rivals did next to nothing: ${JSON.stringify(counts)}`)
     })
+    await assertResults()
+  })
+
+  test('loses nothing when its functions are killed in the middle of batches', async () => {
+    await withVariables(deployed.lambda, stages(), mortal(400), () =>
+      withRivals('now', async counts => {
+        while (counts.killed < 5) {
+          await feed(nextRound())
+          await deployed.drained()
+        }
+      }),
+    )
+    await deployed.settle()
     await assertResults()
   })
 
