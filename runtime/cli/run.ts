@@ -30,7 +30,7 @@ With --from-snapshot, a new run starts from a checkpoint: its state and its plac
 names the same directory, which then goes back to it, each time. The same command again goes on with the run in --state that began there. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
 With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
-that have changed since (all, if nothingToRead). The fields are those of RunSummary in runtime/embedded/run-options.ts.
+that have changed since (all, if nothingToRead). The fields are those of the type RunSummary, which millrace exports.
 Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
   positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
   flags: {

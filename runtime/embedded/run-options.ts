@@ -1,7 +1,7 @@
+import type { DeadLetter } from '../api/source.ts'
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
 import type { Ports } from '../ports.ts'
-import type { DeadLetterNote } from '../stage/subtask.ts'
 
 /** How the embedded engine runs a pipeline. */
 export interface RunOptions {
@@ -108,7 +108,7 @@ export interface RunSummary extends Progress {
     readonly recordsOut: number
   }[]
   /** Why the first of the dead letters is one, and where its record lies. Absent: there are none. */
-  readonly firstDeadLetter?: DeadLetterNote
+  readonly firstDeadLetter?: Omit<DeadLetter, 'raw'>
   /** By name: records written. */
   readonly sinks: Readonly<Record<string, number>>
 }

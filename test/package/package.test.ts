@@ -70,6 +70,15 @@ for (const moduleResolution of ['bundler', 'node16', 'nodenext'])
     assert.match(said, /^wrong\.ts\(\d+,\d+\): error TS2769: No overload matches this call\.\n( .*\n)*$/)
   })
 
+test('what it gives has a name that a library can write into its own declarations', () => {
+  writeFileSync(join(project, 'library.ts'), readFileSync(join(REPOSITORY, 'test/package/library.ts'), 'utf8'))
+  const emitting = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: 'declarations' }
+  assert.equal(check(['library.ts'], { module: 'nodenext', skipLibCheck: true, ...emitting }), '')
+  const declarations = readFileSync(join(project, 'declarations/library.d.ts'), 'utf8')
+  assert.match(declarations, /export declare const events: import\("millrace"\)\.SourceStream<\{/)
+  assert.doesNotMatch(declarations, /import\("millrace\/|\bany\b/)
+})
+
 test('npx millrace plans it and runs it', () => {
   const plan = run(project, 'npx', ['--no-install', 'millrace', 'plan', 'views.ts'])
   assert.equal(plan.code, 0, plan.err)
