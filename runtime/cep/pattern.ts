@@ -209,11 +209,31 @@ export function compile<T>(pattern: Pattern<T, any>, skip: SkipStrategy = noSkip
     )
   }
   const compiled = pattern.compile()
+  checkOptional(compiled)
   if (skip.name !== undefined && !compiled.steps.some(step => step.name === skip.name)) {
     const names = compiled.steps.map(step => `'${step.name}'`).join(', ')
     throw new PipelineError('match', `it is to skip to '${skip.name}', which is no step`, `Name one of ${names}`)
   }
   return { ...compiled, skip }
+}
+
+/** What has no clear meaning is refused, as in Flink. */
+function checkOptional({ steps, trailing }: Steps<any>): void {
+  for (const [i, step] of steps.entries()) {
+    const next = steps[i + 1]
+    if (step.greedy && next?.optional && next.nots.length === 0) {
+      throw new PipelineError(
+        'match',
+        `'${next.name}' is optional, and '${step.name}' before it is greedy`,
+        'Make it two patterns, with and without it',
+      )
+    }
+    const [not] = next?.nots ?? trailing
+    if (step.optional && not !== undefined) {
+      const what = `'${step.name}' is optional, and '${not.name}', which may not come, stands directly behind it`
+      throw new PipelineError('match', what, 'Make it two patterns, with and without the optional step')
+    }
+  }
 }
 
 function newStep<T>(name: string, contiguity: Contiguity): Step<T> {

@@ -86,7 +86,9 @@ class Move<T> {
   repeat(): void {
     const run = this.run!
     const step = this.pattern.steps[run.step]!
-    this.checkNots(this.notsBefore(run.step + 1), false)
+    // as in Flink: of a bounded number, those beyond the least are waited for whatever else comes
+    const free = run.wait === 'more' && run.count >= step.min && step.max !== Number.POSITIVE_INFINITY
+    if (!free) this.checkNots(this.notsBefore(run.step + 1))
     if (run.count >= step.max) return
     if (step.until !== undefined && this.fits(step.until)) return
     const fits = this.fits(step.condition)
@@ -99,13 +101,15 @@ class Move<T> {
     const { steps } = this.pattern
     const from = this.run === undefined ? 0 : this.run.step + 1
     const waiting = this.run?.wait !== undefined
-    if (this.tooGreedy()) return
-    for (let i = from; i < index; i++) this.checkNots(this.notsBefore(i), false)
+    for (let i = from; i < index; i++) this.checkNots(this.notsBefore(i))
     for (let i = index; i < steps.length; i++) {
       const step = steps[i]!
-      this.checkNots(step.nots, !waiting && this.run !== undefined)
+      const seen = waiting && step.nots.some(not => not.directly) // then the greedy step is over
+      if (!seen && this.belongsTo(steps[i - 1])) return
+      if (!waiting && this.run !== undefined && this.directNot(step.nots)) return
+      this.checkNots(step.nots)
       const fits = this.fits(step.condition)
-      if (fits) this.take(i, 1)
+      if (fits && !(step.until !== undefined && this.fits(step.until))) this.take(i, 1)
       if (this.run !== undefined && passes(step.contiguity, fits)) this.pass(i)
       if (!step.optional || waiting) return
     }
@@ -114,10 +118,10 @@ class Move<T> {
 
   /** Behind the last step: only what may not come is left. */
   end(): void {
-    const { trailing } = this.pattern
-    if (trailing.length === 0) return
-    this.checkNots(trailing, this.run!.wait === undefined)
-    if (this.dead) return
+    const { steps, trailing } = this.pattern
+    if (trailing.length === 0 || this.belongsTo(steps.at(-1))) return
+    if (this.run!.wait === undefined && this.directNot(trailing)) return
+    this.checkNots(trailing)
     if (trailing.some(not => !not.directly)) this.pass('end')
     else this.matches.push(this.run!)
   }
@@ -129,28 +133,41 @@ class Move<T> {
     const run: Run = { step: index, count, events, startTime: this.run?.startTime ?? time, start: this.run?.start ?? number }
     const { steps, trailing } = this.pattern
     const step = steps[index]!
-    const complete = count >= step.min && steps.every((later, i) => i <= index || later.optional)
+    const left = steps.slice(index + 1)
+    const complete = count >= step.min && !(step.greedy && left.length > 0) && left.every(later => this.canBeLeftOut(later))
     if (complete && trailing.length === 0) this.matches.push(run)
     if (count < step.max || index < steps.length - 1 || trailing.length > 0) this.runs.push(run)
+  }
+
+  /** At the end of a pattern. What may not come directly before it is looked for in the event just taken, as Flink does. */
+  private canBeLeftOut(step: Step<T>): boolean {
+    return step.optional && !step.nots.some(not => not.directly && this.fits(not.condition))
   }
 
   private pass(wait: NonNullable<Run['wait']>): void {
     this.runs.push({ ...this.run!, wait })
   }
 
-  private checkNots(nots: readonly Not<T>[], directly: boolean): void {
-    for (const not of nots) if ((directly || !not.directly) && this.fits(not.condition)) this.dead = true
+  /** What may not come at all ends the run, whatever else the event could be for it; a match that it makes whole stays. */
+  private checkNots(nots: readonly Not<T>[]): void {
+    for (const not of nots) if (!not.directly && this.fits(not.condition)) this.dead = true
+  }
+
+  /** What may not come directly ends the run, too, and is for nothing behind it. */
+  private directNot(nots: readonly Not<T>[]): boolean {
+    if (!nots.some(not => not.directly && this.fits(not.condition))) return false
+    this.dead = true
+    return true
   }
 
   private notsBefore(index: number): readonly Not<T>[] {
     return this.pattern.steps[index]?.nots ?? this.pattern.trailing
   }
 
-  /** What fits a greedy step is its own, and can't be passed over either. */
-  private tooGreedy(): boolean {
-    const step: Step<T> | undefined = this.run && this.pattern.steps[this.run.step]
-    if (!step?.greedy) return false
-    return this.fits(step.condition) && !(step.until !== undefined && this.fits(step.until))
+  /** What fits a greedy step is for no step behind it, and can't be passed over there either. */
+  private belongsTo(before: Step<T> | undefined): boolean {
+    if (!before?.greedy) return false
+    return this.fits(before.condition) && !(before.until !== undefined && this.fits(before.until))
   }
 
   private fits(condition: Condition<T> | undefined): boolean {

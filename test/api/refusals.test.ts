@@ -13,6 +13,7 @@ import {
   print,
   session,
   sideOutput,
+  skipToFirst,
   sliding,
   sum,
   tumbling,

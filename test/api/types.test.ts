@@ -18,6 +18,7 @@ import {
   type ListState,
   list,
   type MapState,
+  type Match,
   map,
   max,
   ndjson,
@@ -151,6 +152,19 @@ export function keys() {
   expectType<Changelog<string>>()(spent.keyBy('item').aggregate(sum('amount'), (total, { key }) => `${key} ${total}`))
   expectType<Stream<Change<{ item: string; amount: number }>>>()(spent.changes())
   expectType<KeyedStream<number, string>>()(keyed.join(events.keyBy('item_id')).apply((a, b) => a.amount + b.amount))
+  const paid = keyed.match(begin =>
+    begin('order')
+      .where(e => e.amount > 0)
+      .notNext('none')
+      .followedBy('payment')
+      .oneOrMore(),
+  )
+  expectType<KeyedStream<Match<Event, 'order' | 'payment'>, string>>()(paid)
+  // @ts-expect-error a match has no events of what may not come
+  paid.map(({ none }) => none)
+  const seen = (_: Event, { c }: { c: readonly Event[] }) => c.length > 0
+  // @ts-expect-error no step before it has this name
+  keyed.match(begin => begin('a').next('b').where(seen))
   // @ts-expect-error rows have no field `price`
   spent.keyBy('item').aggregate(sum('price'))
   // @ts-expect-error a co-group needs windows
