@@ -33,6 +33,8 @@ export function wholeMs(
   { ctx, timestamp }: { ctx: Pick<OperatorContext, 'operatorId'>; timestamp: number },
   given: number,
 ): number {
+  // Its own, when it gave none: a timer may be set for Infinity, the end of the input.
+  if (given === timestamp) return given
   if (Number.isFinite(given)) return Math.floor(given)
   throw new UserCodeError(ctx.operatorId, timestamp, `a result's timestamp must be a number of epoch ms, not ${String(given)}`)
 }
