@@ -5,7 +5,7 @@ import { AwsSolutionsChecks } from 'cdk-nag'
 import { acknowledge } from './acknowledge.ts'
 import { MillracePipeline } from './pipeline.ts'
 
-/** What cdk.json deploys: the recommendation pipeline, a stream for its events and a bucket for its results. */
+/** What cdk.json deploys: the recommendation pipeline, a stream for its events and a bucket for its results. `--context parallelism=2` makes it larger. */
 const app = new App()
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
 const stack = new Stack(app, 'Recommendations', { description: 'Millrace: the recommendation pipeline' })
@@ -26,6 +26,7 @@ acknowledge(results, { 'AwsSolutions-S1': 'An example: who reads its results nee
 
 // The models are a service of their own: on AWS, MODELS_URL says where. Without it each function would try to start one, and it has no file to start.
 const { MODELS_URL, REDIS_URL } = process.env
+const parallelism = Number(app.node.tryGetContext('parallelism') ?? 1)
 new MillracePipeline(stack, 'Pipeline', {
   entry: 'examples/recommendations/pipeline.ts',
   sources: { events },
@@ -34,6 +35,7 @@ new MillracePipeline(stack, 'Pipeline', {
     activity: { bucket: results },
     ...(REDIS_URL === undefined && { recommendations: { bucket: results } }),
   },
+  parallelism,
   environment: { ...(MODELS_URL !== undefined && { MODELS_URL }), ...(REDIS_URL !== undefined && { REDIS_URL }) },
 })
 new CfnOutput(stack, 'EventsStream', { value: events.streamName })
