@@ -96,7 +96,8 @@ export class Changelog<T> {
   }
 
   /**
-   * Where the changes leave the pipeline. A sink that keeps a table folds them: '+I' and '+U' add a row, '-U' and '-D' take it away.
+   * Where the changes leave the pipeline. A sink that keeps a table folds them: '+I' and '+U' add a row, '-U' and '-D' take it away. One that upserts by key
+   * may pass over '-U': the row's new form follows it, in the same commit.
    *
    * @example
    * bids.keyBy('auction').latest().sink('latest', fileSink('changes.ndjson'))
