@@ -42,15 +42,24 @@ export async function supersede(log: CommitLog, run: string, now: number, reason
  * its way to it as its first input. The new run's first checkpoint is this one, complete. `from` holds the blobs that the manifest names; nothing refers to them
  * afterwards. Idempotent.
  *
+ * `newSinks`: what the old run had staged is left to it, and the sinks begin anew; it may still be running, and its sinks may be others.
+ *
  * @throws SnapshotError when a part is missing or damaged
  */
-export async function restore(topology: Topology, manifest: Manifest, from: Blobs, ports: Ports): Promise<void> {
+export async function restore(
+  topology: Topology,
+  manifest: Manifest,
+  from: Blobs,
+  ports: Ports,
+  { newSinks = false } = {},
+): Promise<void> {
   const startedAt = ports.clock.now()
   const { checkpoint } = manifest
-  const sinks = await restoreSinks(topology, manifest, from)
+  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, from)
   const subtasks: SubtaskSnapshot[] = []
   for (const s of manifest.subtasks) {
-    subtasks.push(await restoreSubtask(topology, checkpoint, { ...s, head: { ...s.head, sinks: sinks.get(s)! } }, from, ports))
+    const head = { ...s.head, sinks: sinks?.get(s) ?? [] }
+    subtasks.push(await restoreSubtask(topology, checkpoint, { ...s, head }, from, ports))
   }
   const { shape, splits, run } = topology
   const createdAt = ports.clock.now()

@@ -28,6 +28,7 @@ With --state, a run on the same directory goes on where it stopped, also after a
 has ended for that run: what is added to it later is not read, and the summary says so.
 With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input. The one it comes from stays as it is, unless --state
 names the same directory, which then goes back to it, each time. The same command again goes on with the run in --state that began there. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
+From stack:NAME, a stack on AWS, only the state is taken: it runs on, and the sources read the files that are given, as many as the stream has shards.
 With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
 that have changed since (all, if nothingToRead). The fields are those of the type RunSummary, which millrace exports.
@@ -48,7 +49,7 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     state: { value: 'DIR', help: 'Keep state, logs and checkpoints in DIR and go on from there (default: in memory)' },
     'from-snapshot': {
       value: 'DIR[@N]',
-      help: 'Start a new run from checkpoint N (default: the newest) of the state directory DIR; with --state DIR itself, go back to it',
+      help: 'Start a new run from checkpoint N (default: the newest) of the state directory DIR; with --state DIR itself, go back to it. stack:NAME[@N]: of a stack on AWS',
     },
     'new-input': {
       help: 'With --from-snapshot: the sources read other files than those that the snapshot was made by, from their beginning',
@@ -69,7 +70,7 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
 
 async function runPipeline(args: Arguments): Promise<number> {
   const [file] = args.positionals as [string]
-  const options = engineOptions(args)
+  const options = await engineOptions(args)
   const graph = await loadGraph(file)
   if (!graph.nodes.some(node => node.sink !== undefined))
     throw new UsageError(
@@ -84,7 +85,7 @@ async function runPipeline(args: Arguments): Promise<number> {
   return 0
 }
 
-function engineOptions(args: Arguments): RunOptions {
+async function engineOptions(args: Arguments): Promise<RunOptions> {
   const parallelism = positiveInteger(args, 'parallelism')
   const batchSize = positiveInteger(args, 'batch')
   const state = args.text('state')
@@ -93,7 +94,7 @@ function engineOptions(args: Arguments): RunOptions {
     parallelism,
     batchSize,
     state,
-    from: snapshotOrigin(args.text('from-snapshot'), args.has('new-input')),
+    from: await snapshotOrigin(args.text('from-snapshot'), args.has('new-input')),
     checkpointMs: checkpointMs(args.text('checkpoint')),
   }
 }
@@ -110,17 +111,19 @@ function checkpointMs(text: string | undefined): number | undefined {
   }
 }
 
-function snapshotOrigin(text: string | undefined, newInput: boolean): SnapshotOrigin | undefined {
+/** Not the name of a directory, but of a stack. */
+const STACK = 'stack:'
+
+async function snapshotOrigin(text: string | undefined, newInput: boolean): Promise<SnapshotOrigin | undefined> {
   if (text === undefined) {
     if (newInput) throw new UsageError('--new-input goes with --from-snapshot only: without a snapshot, all input is new')
     return undefined
   }
   const [, place, checkpoint] = /^(.*?)(?:@(\d+))?$/s.exec(text)!
-  return {
-    directory: checkStateDirectory(place!),
-    newInput,
-    ...(checkpoint !== undefined && { checkpoint: Number(checkpoint) }),
-  }
+  const at = checkpoint === undefined ? {} : { checkpoint: Number(checkpoint) }
+  if (!place!.startsWith(STACK)) return { directory: checkStateDirectory(place!), newInput, ...at }
+  const { stackSnapshots } = await import('./stack/snapshots.ts')
+  return { store: await stackSnapshots(place!.slice(STACK.length)), ...at }
 }
 
 function makeStateDirectory(path: string): void {

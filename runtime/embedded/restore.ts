@@ -50,8 +50,11 @@ async function restoreFrom(
   topologyOf: (run: string) => Topology,
   inPlace: boolean,
 ): Promise<RunMeta> {
-  const { checkpoint, newInput = false } = origin
-  const place = 'store' in origin ? origin.store.name : origin.directory
+  const { checkpoint } = origin
+  const elsewhere = 'store' in origin
+  const place = elsewhere ? origin.store.name : origin.directory
+  // Streams and their shards are not there to be read on from here.
+  const newInput = elsewhere || (origin.newInput ?? false)
   const old = await readRun(from)
   if (old === undefined) throw new SnapshotOriginError(`${place} holds no run`)
   if (!old.snapshots) throw new SnapshotOriginError(`the checkpoints in ${place} hold no state to start from`)
@@ -72,7 +75,8 @@ async function restoreFrom(
     const n = checkpoint ?? (await completeCheckpoints(from, old.run)).at(-1)!
     const manifest = await readManifest(from.blobs, old.run, n)
     const topology = topologyOf(run)
-    await restore(topology, newInput ? withNewInput(manifest, topology) : manifest, from.blobs, ports)
+    const begun = newInput ? withNewInput(manifest, topology) : manifest
+    await restore(topology, begun, from.blobs, ports, { newSinks: elsewhere })
     return { run: old.run, checkpoint: n }
   })
 }

@@ -39,7 +39,10 @@ export type SnapshotOrigin = (
       readonly directory: string
     }
   | {
-      /** Where a run elsewhere has its log and its blobs: a stack on AWS, say. */
+      /**
+       * Where a run elsewhere has its log and its blobs: a stack on AWS, say. It goes on unharmed: only its state is taken; sources read their new input from the beginning
+       * (`newInput`), and sinks begin anew.
+       */
       readonly store: SnapshotStore
     }
 ) & {
