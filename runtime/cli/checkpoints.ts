@@ -1,4 +1,4 @@
-import type { CheckpointInfo } from '../embedded/inspect.ts'
+import type { Checkpoint } from '../inspect/checkpoints.ts'
 import type { Arguments, Command } from './command.ts'
 import { asUsage } from './error.ts'
 import { bytes, columns, duration } from './format.ts'
@@ -23,20 +23,20 @@ From those that are kept, a run can start: millrace run FILE --from-snapshot DIR
   },
 }
 
-async function ofDirectory(args: Arguments): Promise<[CheckpointInfo[], string]> {
+async function ofDirectory(args: Arguments): Promise<[Checkpoint[], string]> {
   const directory = checkStateDirectory(args.positionals[0]!)
   const { listCheckpoints } = await import('../embedded/inspect.ts')
   return [await asUsage(() => listCheckpoints(directory)), directory]
 }
 
-async function ofStack(args: Arguments): Promise<[CheckpointInfo[], string]> {
+async function ofStack(args: Arguments): Promise<[Checkpoint[], string]> {
   const { stack } = await openStack(args)
   const { checkpointsOf } = await import('../inspect/checkpoints.ts')
   const found = await withRunIfAny(stack, checkpointsOf)
   return [found?.result ?? [], `the stack ${args.text('stack')}`]
 }
 
-function row({ n, status, kept, startedAt, completedAt, bytes: size, reason }: CheckpointInfo): string[] {
+function row({ n, status, kept, startedAt, completedAt, bytes: size, reason }: Checkpoint): string[] {
   return [
     `${n}`,
     status,

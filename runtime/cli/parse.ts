@@ -62,11 +62,13 @@ function checkPositionals(command: Command, given: readonly string[], flags: Rea
   const positionals = command.positionals.filter(({ unless }) => unless === undefined || !flags.has(unless))
   if (given.length < positionals.length) {
     const missing = positionals[given.length]!
-    const instead = command.positionals.find(({ unless }) => unless !== undefined && !flags.has(unless))
-    const hint =
-      instead === undefined
-        ? ''
-        : `, or --${instead.unless} ${command.flags[instead.unless!]!.value} in the place of ${instead.name}`
+    const instead = command.positionals
+      .filter(({ unless }) => unless !== undefined && !flags.has(unless))
+      .map(
+        ({ unless, name }) =>
+          `, or ${[`--${unless}`, command.flags[unless!]!.value].filter(Boolean).join(' ')} in the place of ${name}`,
+      )
+    const hint = instead.join('')
     throw new UsageError(
       `millrace ${name} needs ${missing.name}, ${missing.help}${hint}: millrace ${name} ${positionals.map(p => p.name).join(' ')}`,
     )

@@ -1,3 +1,4 @@
+import type { StateDeclaration } from '../state/declaration.ts'
 import type { PhysicalPlan } from './plan.ts'
 
 /** `shapeOf`, parsed. */
@@ -7,6 +8,7 @@ export interface Shape {
     readonly id: string
     /** Undefined for a source: its splits decide. */
     readonly parallelism?: number
+    /** `states`: `name:primitive`, with `:processing` behind it where the entries age by the machine's clock. */
     readonly operators: readonly { readonly id: string; readonly type: string; readonly states: readonly string[] }[]
     readonly inputs: readonly [fromStage: number, exchange: string, key: string, ...unknown[]][]
   }[]
@@ -20,7 +22,7 @@ export function shapeOf(plan: PhysicalPlan): string {
     stages: plan.stages.map(s => ({
       id: s.id,
       parallelism: s.source === undefined ? s.parallelism : undefined,
-      operators: s.nodes.map(n => ({ id: s.ids.get(n), type: n.type, states: n.states.map(d => `${d.name}:${d.primitive}`) })),
+      operators: s.nodes.map(n => ({ id: s.ids.get(n), type: n.type, states: n.states.map(stateText) })),
       inputs: s.inputs.map(e => [
         e.fromStage,
         e.exchange.kind,
@@ -34,4 +36,9 @@ export function shapeOf(plan: PhysicalPlan): string {
       ]),
     })),
   })
+}
+
+/** An expiry by one clock means nothing by the other. */
+function stateText({ name, primitive, ttl }: StateDeclaration): string {
+  return `${name}:${primitive}${ttl?.time === 'processing' ? ':processing' : ''}`
 }

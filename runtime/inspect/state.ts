@@ -1,67 +1,125 @@
 import type { RunMeta } from '../checkpoint/run-meta.ts'
 import { MillraceError } from '../errors.ts'
-import { canonicalKey, type Key, type KeyPart } from '../graph/key.ts'
+import { canonicalKey, type Key, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
 import type { Shape } from '../graph/shape.ts'
-import { entryPk, fromSortable } from '../state/address.ts'
-import { unpack } from '../state/codec.ts'
+import type { BaseItem, KeyedStore } from '../ports.ts'
+import { BaseLoader } from '../state/base.ts'
+import { BROADCAST_KEY } from '../state/broadcast.ts'
+import type { StateDeclaration } from '../state/declaration.ts'
+import { KeyedState } from '../state/keyed-state.ts'
+import { listBounds } from '../state/spec.ts'
+import { compareParts } from '../state/timers.ts'
 import type { Readable } from './checkpoints.ts'
-
-const PAGE = 1000
+import { eventTimeOf } from './event-time.ts'
 
 export interface StateQuery {
   /** Operator id, as `millrace plan` prints it, or a uid. */
   readonly operator: string
-  readonly key: Key
+  /** Undefined: the operator's broadcast state, which is the same for all keys. */
+  readonly key: Key | undefined
   /** Name of one state; undefined: all. */
   readonly state?: string
 }
 
+/** What a state holds: a value, a list as an array, a map as a list of [subkey, value]. */
+export interface FoundState {
+  readonly state: string
+  readonly value: unknown
+}
+
+/** Which of an operator's declarations a state is made of. */
+interface Declared {
+  readonly name: string
+  readonly kind: 'value' | 'list' | 'map'
+  readonly index: number
+}
+
+/** An operator as it was when its state was written. */
+interface Owner {
+  readonly stage: string
+  /** Of the key; 0 for broadcast state, of which each subtask has the same. */
+  readonly subtask: number
+  readonly key: KeyPart
+  readonly declarations: readonly StateDeclaration[]
+}
+
 /**
- * The state of one key, as of the last completed checkpoint. Map states come as a list of [subkey, value].
+ * The state of one key, as of the last completed checkpoint, without what its time to live has ended: in event time by the watermark of the key's subtask at that
+ * checkpoint, in processing time by `now` (epoch ms). Once the input has ended, event time goes no further: what is there then stays.
  * @throws MillraceError for an operator or state that the run does not have
  */
-export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery): Promise<{ state: string; value: unknown }[]> {
-  const states = statesOf(meta, query)
-  const space = { run: meta.run, operatorId: query.operator, subtask: 0 }
-  const pk = entryPk(space, canonicalKey(query.key, 'state get'))
-  const found: { state: string; value: unknown }[] = []
-  for (const { name, primitive } of states) {
-    if (primitive === 'value') {
-      const [item] = await ports.store.batchGet([{ pk, sk: `v|${name}` }])
-      if (item?.value !== undefined) found.push({ state: name, value: unpack(item.value) })
-    } else {
-      const entries = await mapEntries(ports, pk, name)
-      if (entries.length > 0) found.push({ state: name, value: entries })
+export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery, now = Date.now()): Promise<FoundState[]> {
+  const owner = ownerOf(meta, query)
+  const states = statesOf(owner, query)
+  const keyed = new KeyedState(owner.declarations)
+  const space = { run: meta.run, operatorId: query.operator, subtask: owner.subtask }
+  keyed.loader = new BaseLoader(dated(ports.store), space, () => Number.POSITIVE_INFINITY)
+  const eventTime = await eventTimeOf(ports, `${meta.run}/${owner.stage}/${owner.subtask}`)
+  await keyed.load([owner.key])
+  const entry = keyed.lookup(owner.key)!
+  const found: FoundState[] = []
+  for (const { name, kind, index } of states) {
+    const at = owner.declarations[index]!.ttl!.time === 'event' ? eventTime : now
+    if (kind === 'value') {
+      const value: unknown = keyed.value(entry, index, at)
+      if (value !== undefined) found.push({ state: name, value })
+      continue
     }
+    keyed.want(entry, index, 'all')
+    await keyed.load([])
+    const entries = [...keyed.mapEntries(entry, index, at)].sort(([a], [b]) => compareParts(a, b))
+    if (entries.length > 0) found.push({ state: name, value: kind === 'list' ? entries.map(([, value]) => value) : entries })
   }
   return found
 }
 
-async function mapEntries({ store }: Readable, pk: string, name: string): Promise<[KeyPart, unknown][]> {
-  const entries: [KeyPart, unknown][] = []
-  const prefix = `m|${name}|`
-  for (let from = prefix; ; ) {
-    const items = await store.range(pk, from, `${prefix}~`, PAGE)
-    for (const { sk, value } of items)
-      if (value !== undefined) entries.push([fromSortable(sk.slice(prefix.length)), unpack(value)])
-    if (items.length < PAGE) return entries
-    from = `${items.at(-1)!.sk}\u0000`
+function ownerOf(meta: RunMeta, query: StateQuery): Owner {
+  const shape: Shape = JSON.parse(meta.shape)
+  const owners = shape.stages.flatMap(stage => stage.operators.map(operator => ({ stage, operator })))
+  const withState = owners.filter(({ operator }) => operator.states.length > 0)
+  const owner = withState.find(({ operator }) => operator.id === query.operator)
+  if (owner === undefined)
+    throw new MillraceError(
+      `there is no operator '${query.operator}' with state; there is ${withState.map(o => o.operator.id).join(', ') || 'none'}`,
+    )
+  const declarations = owner.operator.states.map(declarationOf)
+  const stage = owner.stage.id
+  if (query.key === undefined) return { stage, subtask: 0, key: BROADCAST_KEY, declarations }
+  const key = canonicalKey(query.key, 'state get')
+  const subtask = subtaskOf(keyGroup(key, shape.keyGroups), shape.keyGroups, owner.stage.parallelism ?? 1)
+  return { stage, subtask, key, declarations }
+}
+
+/** From the shape's text (graph/shape.ts). With a time to live always: see `dated`. */
+function declarationOf(text: string): StateDeclaration {
+  const [, name, primitive, processing] = /^(.*):(value|map)(:processing)?$/.exec(text)!
+  return {
+    name: name!,
+    primitive: primitive as StateDeclaration['primitive'],
+    ttl: { ms: 0, time: processing === undefined ? 'event' : 'processing', refresh: 'write' },
   }
 }
 
-function statesOf(meta: RunMeta, query: StateQuery): { name: string; primitive: string }[] {
-  const shape: Shape = JSON.parse(meta.shape)
-  const operators = shape.stages.flatMap(s => s.operators).filter(o => o.states.length > 0)
-  const operator = operators.find(o => o.id === query.operator)
-  if (operator === undefined)
-    throw new MillraceError(
-      `there is no operator '${query.operator}' with state; there is ${operators.map(o => o.id).join(', ') || 'none'}`,
-    )
-  const states = operator.states.map(s => ({ name: s.slice(0, s.lastIndexOf(':')), primitive: s.slice(s.lastIndexOf(':') + 1) }))
+function statesOf({ declarations }: Owner, query: StateQuery): Declared[] {
+  const names = new Set(declarations.map(d => d.name))
+  const hidden = new Set([...names].map(listBounds).filter(bounds => names.has(bounds)))
+  const states = declarations.flatMap(({ name, primitive }, index): Declared[] =>
+    hidden.has(name) ? [] : [{ name, index, kind: hidden.has(listBounds(name)) ? 'list' : primitive }],
+  )
   const chosen = query.state === undefined ? states : states.filter(s => s.name === query.state)
   if (chosen.length === 0)
     throw new MillraceError(
       `operator '${query.operator}' has no state '${query.state}'; it has ${states.map(s => s.name).join(', ')}`,
     )
   return chosen
+}
+
+/** The run does not say which states have a time to live; their entries do. Without one they never end. */
+function dated(store: Readable['store']): KeyedStore {
+  const date = (item: BaseItem): BaseItem => ({ ...item, expiry: item.expiry ?? Number.POSITIVE_INFINITY })
+  return {
+    ...store,
+    batchGet: async addresses => (await store.batchGet(addresses)).map(item => item && date(item)),
+    range: async (pk, from, to, limit) => (await store.range(pk, from, to, limit)).map(date),
+  }
 }

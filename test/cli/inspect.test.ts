@@ -46,9 +46,13 @@ test('checkpoints and state of a directory that a run left', async () => {
   assert.equal(await totalOf('42'), 5)
   assert.equal(await totalOf('7'), 9)
   assert.deepEqual(await totalOf('u2'), [1, 'millrace: total keeps nothing for the key u2\n'])
+  const broadcast = await millrace(['state', 'get', 's', 'total', '--broadcast'], { cwd })
+  assert.deepEqual([broadcast.code, broadcast.err], [1, 'millrace: total keeps no broadcast state\n'])
   for (const args of [
     ['state', 'get', 's', 'totl', 'u1'],
     ['state', 'get', 's', 'total', 'u1', '--state', 'none'],
+    ['state', 'get', 's', 'total', 'u1', '--broadcast'],
+    ['state', 'get', 's', 'total'],
     ['checkpoints', '.'],
   ]) {
     const { code, out, err } = await millrace(args, { cwd })
