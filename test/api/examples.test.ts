@@ -28,6 +28,16 @@ function examplesOf(file: string): Example[] {
   }))
 }
 
+/** The TypeScript blocks of a document. */
+function blocksOf(file: string): Example[] {
+  const source = readFileSync(file, 'utf8')
+  return [...source.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(match => ({
+    file,
+    line: source.slice(0, match.index).split('\n').length + 1,
+    text: match[1]!,
+  }))
+}
+
 function publicFiles(): string[] {
   const named = [INDEX, AWS].flatMap(index =>
     [...readFileSync(index, 'utf8').matchAll(/from '(.+)'/g)].map(m => join(dirname(index), m[1]!)),
@@ -55,10 +65,10 @@ function moduleOf(example: Example, from: ReadonlyMap<string, readonly string[]>
   return `${imports.join(' ')}\n${text}\nexport {}\n`
 }
 
-test('every example in the docstrings of the public API compiles', t => {
+test('every example in the docstrings of the public API, and in docs/api.md, compiles', t => {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-examples-'))
   t.after(() => rmSync(dir, { recursive: true, force: true }))
-  const examples = publicFiles().flatMap(examplesOf)
+  const examples = [...publicFiles().flatMap(examplesOf), ...blocksOf(join(ROOT, 'docs/api.md'))]
   assert.ok(examples.length > 60, `only ${examples.length} examples found`)
   const from = new Map([
     ['millrace', exportsOf(INDEX)],
