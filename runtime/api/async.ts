@@ -16,7 +16,8 @@ export interface AsyncOptions<T, R> {
   /** `ordered` (default): results in the order of the input. `completed`: as they come, but never across a watermark. */
   order?: 'ordered' | 'completed'
   /**
-   * When all attempts have failed. `fail` (default): the batch is tried again, in the end the run stops. `drop`: the record is gone.
+   * When all attempts have failed. `fail` (default): nothing of the batch is committed. On one machine the run ends with an AsyncCallError; with `--state`, the
+   * same command tries again from the last commit. On AWS, Lambda hands the batch to the stage again until it succeeds; its shard waits. `drop`: the record is gone.
    * `{ sideOutput: tag }`: an AsyncFailure goes there. A function: the result to go on with.
    */
   onFailure?: OnFailure<T, R>

@@ -32,7 +32,7 @@ export interface AsyncFailure<T> {
 }
 
 export type OnFailure<T, R> =
-  /** The batch is aborted, and tried again by the runtime. */
+  /** The batch is aborted: the embedded engine ends the run, Lambda tries the batch again until it succeeds. */
   | 'fail'
   | 'drop'
   /** An AsyncFailure goes to this side output. */
