@@ -155,11 +155,11 @@ test('a server that refuses is named, without its password', { skip: missing }, 
   })
 })
 
-test('a server that stays away ends in a named error', { timeout: 60_000 }, async () => {
+test('a server that stays away ends in a named error', { timeout: 300_000 }, async () => {
   const started = Date.now()
   await assert.rejects(
     flush([{ k: 'x', n: 1 }], 1, { url: 'redis://127.0.0.1:1' }),
     /the Redis sink at redis:\/\/127.0.0.1:1 failed: connect ECONNREFUSED/,
   )
-  assert.ok(Date.now() - started < 30_000)
+  assert.ok(Date.now() - started < 120_000)
 })

@@ -25,7 +25,7 @@ describe('an embedded state directory', () => {
     for (let round = 0; round < ROUNDS; round++) {
       const writer = startWriter(directory, acknowledged + 1)
       // Every third round dies around the opening of the store, the others while they write.
-      if (round % 3 > 0) await writer.said(1)
+      if (round % 3 > 0) await writer.said(10)
       await sleep(Math.random() * LIFE_MS_MAX)
       await writer.kill()
       acknowledged = Math.max(acknowledged, Number(writer.lines.filter(line => line !== 'open').at(-1) ?? -1))

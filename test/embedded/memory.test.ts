@@ -35,7 +35,7 @@ test('timers fire while calls keep coming', async () => {
   setTimeout(() => {
     fired = true
   }, 1)
-  const deadline = Date.now() + 5000
+  const deadline = Date.now() + 60_000
   for (let i = 1; !fired && Date.now() < deadline; i++) await ports.log.putIfAbsent('l', i, noise(10))
   assert.ok(fired)
   await ports.close()

@@ -66,7 +66,7 @@ function files(dir: string): Record<string, string> {
   return Object.fromEntries(SINKS.map(s => [s, readFileSync(join(dir, `${s}.ndjson`), 'utf8')]))
 }
 
-test('50 runs killed with SIGKILL and resumed end with the results of an undisturbed one', { timeout: 400_000 }, async t => {
+test('50 runs killed with SIGKILL and resumed end with the results of an undisturbed one', { timeout: 3_600_000 }, async t => {
   const root = scratch(t)
   const input = writeEvents(join(root, 'events.ndjson'), generate(3000, 3))
   const random = seeded(Date.now())

@@ -172,8 +172,8 @@ describe('time that runs out', () => {
     const handler = stageHandler(environment(world, source.stage.id, withLog(world, log)))
     const event = await batch(world, 'users-own', 0, 50)
     const startedAt = Date.now()
-    assert.equal((await handler(event, context(400))).batchItemFailures.length, 1)
-    assert.ok(Date.now() - startedAt < 400)
+    assert.equal((await handler(event, context(4_000))).batchItemFailures.length, 1)
+    assert.ok(Date.now() - startedAt < 4_000)
     frozen = false
     const again = handler(event, context())
     thaw()

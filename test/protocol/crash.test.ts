@@ -105,7 +105,7 @@ async function sorted(h: Harness): Promise<string[]> {
 
 for (const when of ['before', 'after'] as const) {
   test(`a process that dies ${when} any one call of a port loses nothing and doubles nothing (A3–A7, B, D1, E3)`, {
-    timeout: 120_000,
+    timeout: 1_200_000,
   }, async t => {
     const calm = await harness(statements(), { parallelism: 2 })
     await processLife(calm, () => {})
@@ -127,7 +127,7 @@ for (const when of ['before', 'after'] as const) {
   })
 }
 
-test('processes that die again and again, anywhere, get there in the end', { timeout: 120_000 }, async () => {
+test('processes that die again and again, anywhere, get there in the end', { timeout: 1_200_000 }, async () => {
   const calm = await harness(statements(), { parallelism: 2 })
   await processLife(calm, () => {})
   const expected = await sorted(calm)

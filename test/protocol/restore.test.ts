@@ -128,7 +128,7 @@ async function interrupted(seed: number) {
 }
 
 test('D8: a run restored from a checkpoint goes on as if nothing had been, whatever was on its way at the cut', {
-  timeout: 120_000,
+  timeout: 1_200_000,
 }, async t => {
   const expected = await undisturbed()
   assert.ok(expected.length > 20)
@@ -159,7 +159,7 @@ test('D8: a run restored from a checkpoint goes on as if nothing had been, whate
 })
 
 test('D8: a restore, and the injection behind it, may die at any call of a port and be done again', {
-  timeout: 120_000,
+  timeout: 1_200_000,
 }, async t => {
   const expected = await undisturbed()
   let seed = 0
