@@ -36,17 +36,17 @@ export class Pattern<T, N extends string> {
 
   /** Its next event comes directly behind the step before it. */
   next<const M extends string>(name: M): Pattern<T, N | M> {
-    return this.then(newStep(name, 'strict'))
+    return this.append(newStep(name, 'strict'))
   }
 
   /** Events that don't fit may come before it. */
   followedBy<const M extends string>(name: M): Pattern<T, N | M> {
-    return this.then(newStep(name, 'relaxed'))
+    return this.append(newStep(name, 'relaxed'))
   }
 
   /** Any events may come before it: each event behind the step before it that fits is a match of its own. */
   followedByAny<const M extends string>(name: M): Pattern<T, N | M> {
-    return this.then(newStep(name, 'any'))
+    return this.append(newStep(name, 'any'))
   }
 
   /** The event directly behind the step before it may not fit. */
@@ -136,7 +136,7 @@ export class Pattern<T, N extends string> {
     return { steps: this.done, trailing, withinMs }
   }
 
-  private then<M extends string>(step: Step<T>): Pattern<T, N | M> {
+  private append<M extends string>(step: Step<T>): Pattern<T, N | M> {
     this.checkName(step.name)
     const kind = 'step'
     if (this.last.kind === 'step') return new Pattern([...this.done, this.closed()], [], { kind, step }, this.withinMs)

@@ -13,7 +13,6 @@ import {
   print,
   session,
   sideOutput,
-  skipToFirst,
   sliding,
   sum,
   tumbling,
