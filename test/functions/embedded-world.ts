@@ -1,4 +1,5 @@
 import type { Backing } from '../../runtime/aws/functions/environment.ts'
+import type { SourceSetting } from '../../runtime/aws/functions/settings.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { Pipeline } from '../../runtime/index.ts'
@@ -13,11 +14,12 @@ export interface EmbeddedWorld extends World {
   rows(sink: string): Promise<any[]>
 }
 
-/** Functions on in-memory ports: the source's stream is one of them. */
+/** Functions on in-memory ports: a source's stream of Kinesis is one of them. */
 export async function embeddedWorld(
   app: Pipeline,
   input: readonly (readonly string[])[],
   parallelism: number,
+  source: SourceSetting = { kind: 'kinesis', stream: 'users-own' },
 ): Promise<EmbeddedWorld> {
   const ports = await openEmbedded()
   for (const [shard, records] of input.entries())
@@ -36,7 +38,7 @@ export async function embeddedWorld(
       tables: { log: 'log', state: 'state' },
       bucket: 'bucket',
       options: { parallelism },
-      sources: { visits: { kind: 'kinesis', stream: 'users-own' } },
+      sources: { visits: source },
       sinks: {},
       timeoutMs: undefined,
     },

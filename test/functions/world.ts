@@ -66,11 +66,13 @@ export function mapping(world: World, stream: string, shard: number, handler: Ha
   }
 }
 
-/** A stage's function with a mapping for each shard of what it reads. */
+/** A stage's function with a mapping for each shard of what it reads: of a source, if that is a stream of Kinesis. */
 export function deploy(world: World, topology: Topology) {
   return topology.stages.flatMap(at => {
     const source = at.stage.source?.source?.name
-    const stream = source === undefined ? topology.stream(at.stage.index) : world.settings.sources[source]!.stream
+    const setting = source === undefined ? undefined : world.settings.sources[source]!
+    if (setting !== undefined && setting.kind !== 'kinesis') return []
+    const stream = setting?.stream ?? topology.stream(at.stage.index)
     const handler = stageHandler(environment(world, at.stage.id))
     return Array.from({ length: at.parallelism }, (_, shard) => mapping(world, stream, shard, handler))
   })

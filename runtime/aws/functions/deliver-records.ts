@@ -1,9 +1,9 @@
 import type { SourceBatch, SourcePosition } from '../../connectors/source.ts'
 import { UserCodeError } from '../../operators/user-code.ts'
-import type { StreamRecord } from '../../ports.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import { KeyChangedError } from '../../stage/wiring.ts'
 import { TooLargeError } from '../errors.ts'
+import type { Arrival, Arrivals } from './arrivals.ts'
 import type { Environment } from './environment.ts'
 import type { ShardTask } from './shard-task.ts'
 
@@ -12,7 +12,7 @@ const POISON_TRIES = 3
 const POISON_WAIT_MS = 100
 
 /**
- * A batch of the user's stream: its own JSON records. The position is the sequence number, in 56 digits. Gives the position that is covered.
+ * What has come of the user's own records, until all of it is committed.
  *
  * Where user code throws, smaller and smaller parts are taken until the record is found that fails alone, each time: everything before it is committed
  * by then, and it is committed as skipped, together with its dead letter.
@@ -22,22 +22,24 @@ export async function deliverRecords(
   topology: Topology,
   at: StageTopology,
   task: ShardTask,
-  records: readonly StreamRecord[],
-): Promise<string> {
+  arrivals: Arrivals,
+): Promise<void> {
   const { clock } = environment.ports
-  const last = records.at(-1)!.seq
+  const { records } = arrivals
+  const last = records.at(-1)!
   const rejected = new Map<string, string>()
   let limit = records.length
   let failures = 0
   for (;;) {
-    let taken: readonly StreamRecord[] = []
+    let taken: readonly Arrival[] = []
     const read = (position: SourcePosition | undefined) => {
-      taken = behind(records, position).slice(0, limit)
-      return batchOf(taken, position, rejected)
+      const left = position === undefined ? records : records.filter(r => !arrivals.holds(position, r))
+      taken = left.slice(0, limit)
+      return batchOf(arrivals, taken, position, rejected)
     }
     try {
-      if (!(await task.run(subtask => subtask.deliverSource(read)))) return last
-      if (taken.at(-1)!.seq === last) return last
+      if (!(await task.run(subtask => subtask.deliverSource(read)))) return
+      if (taken.at(-1) === last) return
       failures = 0
       limit = Math.min(records.length, limit * 2)
     } catch (error) {
@@ -47,7 +49,7 @@ export async function deliverRecords(
       else {
         const reason = `${failures} tries failed: ${error.message}`
         await keep(environment, topology, at, task.shard, taken[0]!, reason)
-        rejected.set(taken[0]!.seq, reason)
+        rejected.set(taken[0]!.id, reason)
         limit = records.length
         failures = 0
       }
@@ -55,25 +57,19 @@ export async function deliverRecords(
   }
 }
 
-/** The committed position of a split, from a commit item. */
-function behind(records: readonly StreamRecord[], position: SourcePosition | undefined): readonly StreamRecord[] {
-  if (position === undefined) return records
-  const after = String(position.sequenceNumber)
-  return records.filter(r => r.seq > after)
-}
-
 function batchOf(
-  records: readonly StreamRecord[],
+  arrivals: Arrivals,
+  records: readonly Arrival[],
   position: SourcePosition | undefined,
   rejected: ReadonlyMap<string, string>,
 ): SourceBatch {
-  const after = (index: number) => ({ sequenceNumber: records[index]!.seq })
+  const after = (index: number) => arrivals.after(position, records[index]!)
   return {
     records: records.map(r => r.data),
     after,
-    next: records.length === 0 ? (position ?? { sequenceNumber: '' }) : after(records.length - 1),
+    next: records.length === 0 ? (position ?? {}) : after(records.length - 1),
     done: false,
-    rejected: index => rejected.get(records[index]!.seq),
+    rejected: index => rejected.get(records[index]!.id),
   }
 }
 
@@ -91,18 +87,13 @@ async function keep(
   topology: Topology,
   at: StageTopology,
   shard: number,
-  { seq, data }: StreamRecord,
+  { id, data, place }: Arrival,
   reason: string,
 ): Promise<void> {
   const source = at.stage.source!.source!.name
   const split = topology.splitOf(source, shard)
-  const sequenceNumber = seq.replace(/^0+(?=\d)/, '')
-  const key = `dead-letters/${source}/${split}/${seq}.json`
-  const letter = { source, split, sequenceNumber, reason, raw: Buffer.from(data).toString('base64') }
+  const key = `dead-letters/${source}/${split}/${id}.json`
+  const letter = { source, split, ...place, reason, raw: Buffer.from(data).toString('base64') }
   await ports.blobs.putIfAbsent(key, new TextEncoder().encode(`${JSON.stringify(letter)}\n`))
-  log('error', `a record of source '${source}' is given up and goes to the dead letters: ${reason}`, {
-    split,
-    sequenceNumber,
-    key,
-  })
+  log('error', `a record of source '${source}' is given up and goes to the dead letters: ${reason}`, { split, ...place, key })
 }

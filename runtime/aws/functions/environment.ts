@@ -8,6 +8,7 @@ import type { Ports } from '../../ports.ts'
 import { type StageTopology, Topology } from '../../stage/topology.ts'
 import type { InvocationContext } from './event.ts'
 import type { Settings } from './settings.ts'
+import { splitsOf } from './splits.ts'
 
 /** What an environment stands on: AWS (aws-backing.ts), or in tests what stands in for it. */
 export interface Backing {
@@ -58,11 +59,13 @@ export function openEnvironment(
   const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
   const missing = sources.find(name => settings.sources[name] === undefined)
   if (missing !== undefined)
-    throw new MillraceError(`the source '${missing}' has no stream: give the construct one for it in \`sources\``)
+    throw new MillraceError(
+      `the source '${missing}' reads nothing: give the construct a stream, or a topic, for it in \`sources\``,
+    )
   let opened: Promise<OpenRun> | undefined
 
   async function listSplits(): Promise<RunMeta['splits']> {
-    const lists = await Promise.all(sources.map(async s => [s, await listShards(settings.sources[s]!.stream)] as const))
+    const lists = await Promise.all(sources.map(async s => [s, await splitsOf(settings.sources[s]!, listShards)] as const))
     return Object.fromEntries(lists)
   }
 

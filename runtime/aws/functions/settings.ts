@@ -16,10 +16,19 @@ export interface Settings {
   readonly timeoutMs: number | undefined
 }
 
-/** A Kinesis stream of the user's own JSON records. */
-export interface SourceSetting {
+/** Where a source's own JSON records come from. */
+export type SourceSetting = KinesisSetting | KafkaSetting
+
+export interface KinesisSetting {
   readonly kind: 'kinesis'
   readonly stream: string
+}
+
+export interface KafkaSetting {
+  readonly kind: 'kafka'
+  readonly topic: string
+  /** As many as the topic has: they are the splits of a run, so a client of Kafka is not needed to ask. */
+  readonly partitions: number
 }
 
 /** NDJSON objects that become visible with the checkpoint. */
@@ -29,12 +38,14 @@ export interface SinkSetting {
   readonly prefix: string
 }
 
+const SOURCE_KINDS: readonly SourceSetting['kind'][] = ['kinesis', 'kafka']
+
 /** @throws SettingsError */
 export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
   const sources = json<Settings['sources']>(env, 'MILLRACE_SOURCES')
   const sinks = json<Settings['sinks']>(env, 'MILLRACE_SINKS')
-  checkKinds(sources, 'kinesis', 'MILLRACE_SOURCES')
-  checkKinds(sinks, 's3', 'MILLRACE_SINKS')
+  checkKinds(sources, SOURCE_KINDS, 'MILLRACE_SOURCES')
+  checkKinds(sinks, ['s3'], 'MILLRACE_SINKS')
   const timeout = env.MILLRACE_TIMEOUT_MS
   return {
     prefix: needed(env, 'MILLRACE_PREFIX'),
@@ -70,8 +81,8 @@ function json<T extends object>(env: Readonly<Record<string, string | undefined>
   }
 }
 
-function checkKinds(settings: Readonly<Record<string, { readonly kind: string }>>, kind: string, name: string): void {
-  for (const [key, setting] of Object.entries(settings))
-    if (setting.kind !== kind)
-      throw new SettingsError(`${name} gives '${key}' the kind '${setting.kind}', and these functions know ${kind} only`)
+function checkKinds(settings: Readonly<Record<string, { readonly kind: string }>>, kinds: readonly string[], name: string): void {
+  for (const [key, { kind }] of Object.entries(settings))
+    if (!kinds.includes(kind))
+      throw new SettingsError(`${name} gives '${key}' the kind '${kind}', and these functions know ${kinds.join(', ')} only`)
 }

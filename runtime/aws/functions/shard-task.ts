@@ -1,3 +1,4 @@
+import type { SourcePosition } from '../../connectors/source.ts'
 import { DeadlineError, LostRaceError } from '../../protocol/errors.ts'
 import { defaultLimits } from '../../stage/attempt.ts'
 import { Subtask } from '../../stage/subtask.ts'
@@ -13,8 +14,10 @@ export interface ShardTask {
   readonly shard: number
   /** Another one after time was up. */
   readonly subtask: Subtask
-  /** The position in the input up to which this environment knows it to be committed; '' before the first. */
+  /** The position in its stream up to which this environment knows it to be committed; '' before the first, and of sources. */
   readonly covered: string
+  /** The same of a source: as its connector keeps positions. */
+  readonly source: SourcePosition | undefined
   /** Aborts that this shard has written for dead producers since its last whole batch. */
   abortsInARow: number
   /**
@@ -28,6 +31,7 @@ export interface ShardTask {
 export function openShardTask(environment: Environment, topology: Topology, at: StageTopology, shard: number): ShardTask {
   const { clock, random } = environment.ports
   let covered = ''
+  let source: SourcePosition | undefined
   let { recordsMax } = defaultLimits
   let current = open()
 
@@ -42,9 +46,9 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
       deadline: () => (state.givenUp ? 0 : environment.deadline),
     }
     const onCommit = (done: Subtask) => {
-      const { position, source } = done.current!.head.fields
-      const seq = at.stage.source === undefined ? position.seq : String(source?.sequenceNumber ?? '')
-      if (seq > covered) covered = seq
+      const { position, source: committed } = done.current!.head.fields
+      if (position.seq > covered) covered = position.seq
+      source = committed
       recordsMax = Math.min(defaultLimits.recordsMax, recordsMax * 2)
     }
     return { state, subtask: new Subtask(topology, at, shard, environment.ports, limits, onCommit) }
@@ -74,6 +78,9 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
     },
     get covered() {
       return covered
+    },
+    get source() {
+      return source
     },
     async run(work) {
       for (let tries = 1; ; tries++) {

@@ -2,6 +2,7 @@ import { MillraceError } from '../../errors.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import { parseShard } from '../position.ts'
 import { deliverFrames } from './deliver-frames.ts'
+import { deliverPartitions } from './deliver-partitions.ts'
 import { deliverRecords } from './deliver-records.ts'
 import { type Environment, ownStage } from './environment.ts'
 import {
@@ -13,41 +14,44 @@ import {
   type KinesisEvent,
   readDelivery,
 } from './event.ts'
-import { openKeeper, stateBudget } from './memory.ts'
-import { openShardTask, type ShardTask } from './shard-task.ts'
+import type { KafkaEvent } from './kafka-event.ts'
+import { kinesisArrivals, kinesisPosition } from './kinesis-arrivals.ts'
+import { openTasks, type Tasks } from './tasks.ts'
 
-/**
- * The function of a stage: batches of its own stream, or, for a source stage, of the user's. What may succeed later is reported as
- * a partial failure, from the first record that no commit covers; what would fail again ends the invocation with its error.
- */
+/** The function of a stage: batches of its own stream, or, for a source stage, of what the user gives it to read. */
 export function stageHandler(
   environment: Environment,
-): (event: KinesisEvent, context: InvocationContext) => Promise<BatchResponse> {
-  // In order of use: a poller may bring any shard to any environment.
-  const tasks = new Map<number, ShardTask>()
-  const keeper = openKeeper(environment, stateBudget())
+): (event: KinesisEvent | KafkaEvent, context: InvocationContext) => Promise<BatchResponse> {
+  const tasks = openTasks(environment)
   return async (event, context) => {
     environment.begin(context)
-    const delivery = readDelivery(event)
-    if (delivery === undefined) return { batchItemFailures: [] }
-    const { topology } = await environment.run()
-    const at = ownStage(environment, topology)
-    const shard = shardOf(topology, at, delivery)
-    const task = tasks.get(shard) ?? openShardTask(environment, topology, at, shard)
-    tasks.delete(shard)
-    tasks.set(shard, task)
-    try {
-      const covered =
-        at.stage.source === undefined
-          ? await deliverFrames(environment, task, delivery.records)
-          : await deliverRecords(environment, topology, at, task, delivery.records)
-      await keeper.settle([...tasks.values()], task)
-      return failuresAfter(covered, delivery)
-    } catch (error) {
-      if (!mayPass(error)) throw error
-      environment.log('warn', (error as Error).message, { error: (error as Error).name, shard: delivery.shardId })
-      return failuresOnError(task.covered, delivery)
-    }
+    if ('records' in event) return deliverPartitions(environment, tasks, event)
+    return deliverShard(environment, tasks, event)
+  }
+}
+
+/**
+ * A batch of Kinesis. What may succeed later is reported as a partial failure, from the first record that no commit covers; what would fail again ends the invocation
+ * with its error.
+ */
+async function deliverShard(environment: Environment, tasks: Tasks, event: KinesisEvent): Promise<BatchResponse> {
+  const delivery = readDelivery(event)
+  if (delivery === undefined) return { batchItemFailures: [] }
+  const { records } = delivery
+  const { topology } = await environment.run()
+  const at = ownStage(environment, topology)
+  const task = tasks.of(topology, at, shardOf(topology, at, delivery))
+  const isSource = at.stage.source !== undefined
+  try {
+    let covered = records.at(-1)!.seq
+    if (isSource) await deliverRecords(environment, topology, at, task, kinesisArrivals(records))
+    else covered = await deliverFrames(environment, task, records)
+    await tasks.settle(task)
+    return failuresAfter(covered, delivery)
+  } catch (error) {
+    if (!mayPass(error)) throw error
+    environment.log('warn', (error as Error).message, { error: (error as Error).name, shard: delivery.shardId })
+    return failuresOnError(isSource ? kinesisPosition(task.source) : task.covered, delivery)
   }
 }
 

@@ -1,0 +1,15 @@
+import { partitionName } from './kafka-event.ts'
+import type { SourceSetting } from './settings.ts'
+
+/** The splits of a source, in order: subtask i of its stage reads the i-th. */
+export async function splitsOf(
+  setting: SourceSetting,
+  listShards: (stream: string) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  switch (setting.kind) {
+    case 'kinesis':
+      return listShards(setting.stream)
+    case 'kafka':
+      return Array.from({ length: setting.partitions }, (_, i) => partitionName(setting.topic, i))
+  }
+}
