@@ -1,6 +1,6 @@
 /**
- * Everything outside the process, as small interfaces. `embedded` implements them on SQLite, `aws` on the SDK,
- * `sim` on a seeded scheduler; nothing above this file may know which one it talks to.
+ * Everything outside the process, as small interfaces. `embedded` implements them on SQLite, `aws` on the SDK; nothing
+ * above this file may know which one it talks to.
  */
 
 /** One record of an internal stream, as it lies in its shard. */

@@ -6,7 +6,9 @@ import { PipelineError } from './error.ts'
  * it was given and return it.
  */
 export interface Aggregate<I, A, O> {
+  /** Of a key (and window) that has had no value yet. */
   readonly createAccumulator: () => A
+  /** The accumulator with one more value; it may be changed in place and returned. */
   readonly add: (accumulator: A, value: I) => A
   /**
    * Of two accumulators: may change `a` and return it, never `b`. Without it, sliding windows can't share panes and session windows can't be used.
@@ -14,6 +16,7 @@ export interface Aggregate<I, A, O> {
   readonly merge?: (a: A, b: A) => A
   /** Takes a value out again that was added: what running aggregates of rows that change need. May change the accumulator and return it. */
   readonly retract?: (accumulator: A, value: I) => A
+  /** What is put out. Must not change the accumulator. */
   readonly getResult: (accumulator: A) => O
   /** The fields of the input that it reads, where that is known; others need not travel. */
   readonly fields?: readonly string[]

@@ -38,7 +38,9 @@ export function broadcastStream<T>(stream: Stream<T>): BroadcastStream<T> {
 
 /** Functions for two streams without a key. */
 export interface CoFunctions<A, B, R1, R2 = R1> {
+  /** A record of the stream that `connect` was called on. */
   onFirst(value: A, ctx: StreamContext): Results<R1>
+  /** A record of the other stream. */
   onSecond(value: B, ctx: StreamContext): Results<R2>
 }
 
@@ -101,7 +103,9 @@ function numbered(stream: Stream<any>, input: 0 | 1): readonly Edge[] {
 export interface KeyedCoFunctions<A, B, R1, R2, S extends StateSpecs, K extends Key> {
   /** Declared with value(), list(), map(), reducing() and aggregating(). Put it first: the types of `ctx.state` come from it. */
   state?: S
+  /** A record of the stream that `connect` was called on. */
   onFirst(value: A, ctx: KeyedContext<S, K>): Results<R1>
+  /** A record of the other stream. */
   onSecond(value: B, ctx: KeyedContext<S, K>): Results<R2>
   /** A timer of the key is due (epoch ms). */
   onTimer?(at: number, ctx: KeyedContext<S, K>, domain: 'event' | 'processing'): Results<R1>
@@ -157,9 +161,11 @@ export interface BroadcastFunctions<A, C, R1, R2, S extends StateSpecs, B extend
   state?: S
   /** Broadcast state: maps, the same for all keys. Every subtask keeps a copy. */
   broadcast: B
+  /** A record of the keyed stream. */
   onRecord(value: A, ctx: KeyedBroadcastRecordContext<S, B, K>): Results<R1>
   /** Must change the broadcast state by the record alone, or the subtasks' copies drift apart. Its results come from each subtask. */
   onBroadcast(value: C, ctx: BroadcastRecordContext<B>): Results<R2>
+  /** A timer of the key is due (epoch ms); it fires once. */
   onTimer?(at: number, ctx: KeyedBroadcastRecordContext<S, B, K>, domain: 'event' | 'processing'): Results<R1>
 }
 

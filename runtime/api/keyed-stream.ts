@@ -31,6 +31,7 @@ import { WindowedStream } from './windowed-stream.ts'
 export interface KeyedFunctions<T, R, S extends StateSpecs, K extends Key> {
   /** Declared with value(), list(), map(), reducing() and aggregating(). Put it first: the types of `ctx.state` come from it. */
   state?: S
+  /** A record, with the state of its key. */
   onRecord(value: T, ctx: KeyedContext<S, K>): Results<R>
   /** A timer of the key is due (epoch ms); it fires once. */
   onTimer?(at: number, ctx: KeyedContext<S, K>, domain: 'event' | 'processing'): Results<R>

@@ -12,16 +12,12 @@ const KIT: StreamKit = {
   keyed: (builder, edges, node) => new KeyedStream(builder, edges, node),
 }
 
-const MARK = Symbol.for('millrace.pipeline')
-
 /**
  * A pipeline while it is declared, and the default export of its file. It knows its sources and operators; where and how it runs is decided by
  * what runs it.
  */
 export class Pipeline {
   readonly name: string
-  /** @internal True also for a pipeline of another copy of this module, as a bundle may hold. */
-  readonly [MARK] = true
   private readonly builder: GraphBuilder
 
   constructor(name: string, options: PipelineOptions) {
@@ -103,9 +99,4 @@ export function pipeline(name: string, options: PipelineOptions = {}): Pipeline 
   if (parallelism !== undefined) wholeNumber(parallelism, 1, operator, 'parallelism')
   if (watermarkStep !== undefined) wholeNumber(watermarkStep, 0, operator, 'watermarkStep (ms)')
   return new Pipeline(name, { ...options })
-}
-
-/** Whether a value, such as the default export of a file, is a pipeline. */
-export function isPipeline(value: unknown): value is Pipeline {
-  return typeof value === 'object' && value !== null && (value as { [MARK]?: unknown })[MARK] === true
 }

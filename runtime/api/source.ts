@@ -11,6 +11,7 @@ import { Stream } from './stream.ts'
 export interface SourceFormat<T> {
   /** Any Standard Schema validator: zod, valibot, arktype … Its output type is the stream's. */
   readonly schema: StandardSchemaV1<any, T>
+  /** What reads it; see `ndjson`, or write your own SourceConnector. */
   readonly connector?: SourceConnector
 }
 
@@ -30,6 +31,7 @@ export interface DeadLetter {
   readonly source: string
   /** Where in the source it lies, for people: the split and the position in it. */
   readonly position: string
+  /** What is wrong with it: no JSON, or what the schema says. */
   readonly reason: string
   /** As it came in. */
   readonly raw: Uint8Array

@@ -7,11 +7,13 @@ import { type Duration, positiveDuration } from './duration.ts'
 /** How long state lives. A bare duration ages in event time from the last write. */
 export type TtlOption = Duration | { after: Duration; time?: 'event' | 'processing'; refresh?: 'write' | 'read' }
 
+/** Options of value, list, reducing and aggregating state. */
 export interface StateOptions {
   /** Time to live; without it state stays until it is cleared. */
   ttl?: TtlOption
 }
 
+/** Options of map state. */
 export interface MapStateOptions extends StateOptions {
   /**
    * `entry` (default): each entry is loaded when it is first asked for, so a key may have any number of them. `all`: a key's entries are loaded

@@ -21,6 +21,7 @@ type Windowed<R, K extends Key> = [K] extends [never] ? Stream<R> : KeyedStream<
 
 /** What a window function is told beside the result. */
 export interface WindowInfo<K> {
+  /** As the keyBy function gave it. */
   readonly key: K
   /** [start, end) in epoch ms. */
   readonly window: TimeWindow

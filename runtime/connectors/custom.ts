@@ -13,6 +13,7 @@ export interface CustomWriter<T> {
    * upsert guarded by the version), and a repetition changes nothing. What it returns is given to `open` when the subtask starts again.
    */
   flush?(commit: CommitIdentity, cut: { readonly checkpoint: number } | undefined): Promise<SinkState | undefined> | Promise<void>
+  /** Called at the end of the run, and after a failure: what was not flushed is not to be sent. */
   close?(): Promise<void> | void
 }
 

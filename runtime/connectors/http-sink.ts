@@ -6,7 +6,9 @@ import { jsonLine } from './json-line.ts'
 import type { Outgoing } from './service.ts'
 import type { Sink } from './sink.ts'
 
+/** Where an HTTP sink posts, and how. */
 export interface HttpOptions extends DeliveryOptions, PostOptions {
+  /** Each request is a POST to it. */
   readonly url: string
   /** Records of one request at most. Default 100. */
   readonly batch?: number

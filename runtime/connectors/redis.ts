@@ -3,6 +3,7 @@ import { jsonLine } from './json-line.ts'
 import { UPSERT } from './redis-script.ts'
 import type { CommitIdentity, Sink, SinkContext, SinkWriter } from './sink.ts'
 
+/** Where a Redis sink writes, and what of each record. */
 export interface RedisOptions<T> {
   /** `redis://[user:password@]host:port/db`, or `rediss://` for TLS. Default: the environment's REDIS_URL, else redis://127.0.0.1:6379. */
   readonly url?: string

@@ -2,13 +2,19 @@ import type { Blobs } from '../ports.ts'
 
 /** Who writes, in which commit: enough to make any outside write idempotent. */
 export interface CommitIdentity {
+  /** Id of the run: the same after each restart on the same state, another in a fork. */
   readonly run: string
+  /** Its name. */
   readonly pipeline: string
+  /** The sink's uid, or the id that the plan shows. */
   readonly operatorId: string
+  /** From 0. */
   readonly subtask: number
+  /** How many subtasks write to the sink. */
   readonly parallelism: number
   /** Versions of one subtask only rise; a commit that is tried again has the same version and another attempt. */
   readonly version: number
+  /** Of this try: no other has the same. */
   readonly attempt: string
 }
 
@@ -18,6 +24,7 @@ export interface SinkStaging {
   readonly staging: Blobs
 }
 
+/** Who writes: what of the identity of its commits is known when a writer is opened. */
 export type SinkContext = Pick<CommitIdentity, 'run' | 'pipeline' | 'operatorId' | 'subtask' | 'parallelism'> & SinkStaging
 
 /** Whose output is made visible. */
@@ -36,14 +43,17 @@ export interface SinkWriter<T> {
    * stays what it was. The commit itself may still fail: then this writer is closed, and one that is opened with the state of the last commit tries again, with the same version.
    */
   flush(commit: CommitIdentity, cut: { readonly checkpoint: number } | undefined): Promise<SinkState | undefined>
+  /** Called at the end, and after a failure: what was not flushed is not to be sent. */
   close(): Promise<void>
 }
 
 /** A sink, as the pipeline declares it. Opened once per subtask, with the state of its last commit. */
 export interface Sink<T> {
+  /** For plans and errors: `file`, `redis` … */
   readonly kind: string
   /** Where it writes, if that is a file: no source may read it. */
   readonly file?: string
+  /** A subtask's writer. `state` is what its last committed flush returned; undefined: none has yet. */
   open(context: SinkContext, state: SinkState | undefined): Promise<SinkWriter<T>>
   /**
    * Transactional sinks: makes visible what all subtasks staged up to checkpoint `checkpoint` (protocol.md, D7). `parts[i]` is subtask i's state
@@ -62,5 +72,6 @@ export interface Sink<T> {
     parts: readonly (SinkState | undefined)[],
     context: SinkCommitContext,
   ): Promise<readonly (SinkState | undefined)[]>
+  /** For plans and errors: what it writes to, without passwords. */
   describe(): string
 }

@@ -3,6 +3,7 @@ export type SourcePosition = { readonly [field: string]: string | number }
 
 /** Raw records of one split, in order, as a connector hands them over. */
 export interface SourceBatch {
+  /** One for each line or message; a string is taken as UTF-8 text. */
   readonly records: readonly (string | Uint8Array)[]
   /** Position just behind record `index` of this batch (0 <= index < records.length). */
   after(index: number): SourcePosition
@@ -18,16 +19,19 @@ export interface SourceBatch {
 export interface SplitReader {
   /** The records behind `position` (from the start when undefined), at most `limit`; an empty batch when there is nothing now. */
   read(position: SourcePosition | undefined, limit: number): Promise<SourceBatch>
+  /** Nothing is read any more. */
   close(): Promise<void>
 }
 
 /** A source outside: files, a Kinesis stream, Kafka … Each split is one subtask of the source stage. */
 export interface SourceConnector {
+  /** For plans and errors: `file` … */
   readonly kind: string
   /** What it reads, if that is files: no sink may write to them. */
   readonly files?: readonly string[]
   /** Names of the splits, stable over restarts. */
   splits(): Promise<readonly string[]>
+  /** A reader of one split; a subtask has one at a time. */
   open(split: string): Promise<SplitReader>
   /** What has come to a split, or changed in it, since it ended at `position`, in words ("it has 20 bytes more"); undefined: nothing, as far as can be seen. */
   changed?(split: string, position: SourcePosition): Promise<string | undefined>

@@ -61,9 +61,11 @@ export interface SnapshotStore {
   open(): Promise<Pick<Ports, 'log' | 'blobs'> & { close(): Promise<void> }>
 }
 
+/** How far a run has come. */
 export interface Progress {
   /** Source records taken so far, by this process. */
   readonly events: number
+  /** Records that could not be decoded, or that the schema refused. */
   readonly deadLetters: number
   /** Records that came too late for an operator and had no side output to go to: dropped. */
   readonly late: number
@@ -75,6 +77,7 @@ export interface Progress {
   readonly backlogBytes: number
   /** Checkpoints completed and failed by this process, and the number of the last completed one (0: none). */
   readonly checkpoints: { readonly completed: number; readonly failed: number; readonly last: number }
+  /** Since this process began to run it. */
   readonly elapsedMs: number
 }
 
@@ -93,7 +96,9 @@ export interface EndedSplit {
 export interface RunSummary extends Progress {
   /** finished: the bounded input is through, everything fired, final checkpoint taken. stopped: by the signal. */
   readonly outcome: 'finished' | 'stopped'
+  /** Its name. */
   readonly pipeline: string
+  /** Its id: the same each time that it goes on. */
   readonly run: string
   /** True: this run went on from a state directory. */
   readonly resumed: boolean
@@ -103,6 +108,7 @@ export interface RunSummary extends Progress {
   readonly endedBefore: readonly EndedSplit[]
   /** No split was left to be read: all of them are in `endedBefore`. */
   readonly nothingToRead: boolean
+  /** By stage, in the order of the plan. */
   readonly stages: readonly {
     readonly id: string
     readonly subtasks: number

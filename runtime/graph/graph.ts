@@ -81,6 +81,7 @@ export interface LogicalGraph {
   readonly nodes: readonly OperatorNode[]
 }
 
+/** Settings of a whole pipeline; see `pipeline`. */
 export interface PipelineOptions {
   /** Subtasks of each stage unless an operator says otherwise. Default 1. */
   readonly parallelism?: number

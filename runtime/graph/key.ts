@@ -4,6 +4,7 @@ import { guarded } from './guarded.ts'
 
 /** What may be a key. */
 export type KeyPart = string | number
+/** A key: a string, a number, or a tuple of them. */
 export type Key = KeyPart | readonly KeyPart[]
 
 /** A key function gave something that can't be a key. */

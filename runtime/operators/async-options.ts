@@ -20,6 +20,7 @@ export interface AsyncCall {
   readonly attempt: number
 }
 
+/** What a function of mapAsync sees beside the value. */
 export interface KeyedAsyncCall extends AsyncCall {
   /** As the keyBy function gave it; undefined on a stream without a key. */
   readonly key: Key | undefined
@@ -27,7 +28,9 @@ export interface KeyedAsyncCall extends AsyncCall {
 
 /** What a record's failure leaves on the side output. */
 export interface AsyncFailure<T> {
+  /** The record that was called for. */
   readonly value: T
+  /** The last attempt's. */
   readonly error: { readonly name: string; readonly message: string }
 }
 

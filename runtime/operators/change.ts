@@ -6,6 +6,7 @@ export type ChangeKind = '+I' | '-U' | '+U' | '-D'
 /** One change of a table. */
 export interface Change<T> {
   readonly kind: ChangeKind
+  /** Of the table: as it is now, or, for what is taken back, as it was. */
   readonly row: T
 }
 

@@ -6,6 +6,7 @@ import type { OutputTag } from './output-tag.ts'
 export interface TimerService {
   /** `at`: epoch ms. A time that has passed fires at the next watermark (event) or the next time the runtime looks (processing). */
   set(at: number): void
+  /** `at`: as it was set. */
   delete(at: number): void
 }
 

@@ -18,9 +18,11 @@ export interface TopNOptions<T> {
   readonly lateTag?: OutputTag<T>
 }
 
+/** A record with its place in a topN. */
 export interface Ranked<T> {
   /** From 1. */
   readonly rank: number
+  /** The record. */
   readonly value: T
 }
 

@@ -8,6 +8,7 @@ export interface ValueState<T> {
   get(): T | undefined
   /** Undefined clears it. */
   set(value: T): void
+  /** Forgets the value. */
   clear(): void
 }
 
@@ -15,10 +16,13 @@ export interface ValueState<T> {
 export interface ListState<T> {
   /** Copies of the elements, in order. Elements age one by one where the state has a TTL. */
   get(): T[]
+  /** Appends; undefined is refused, null is not. */
   add(value: T): void
+  /** Appends each. */
   addAll(values: Iterable<T>): void
   /** Replaces the whole list. */
   set(values: Iterable<T>): void
+  /** Leaves an empty list. */
   clear(): void
 }
 
@@ -31,13 +35,19 @@ export interface MapState<K extends string | number, V> {
   get(key: K): V | undefined
   /** Undefined deletes the entry. */
   set(key: K, value: V): void
+  /** Whether there is an entry. */
   has(key: K): boolean
+  /** No error if there is none. */
   delete(key: K): void
   /** Loads all entries of the key, where they are not in memory yet; so do keys, values and clear. */
   entries(): [K, V][]
+  /** In their order. */
   keys(): K[]
+  /** Copies, in the order of their keys. */
   values(): V[]
+  /** Whether no entry is left. */
   isEmpty(): boolean
+  /** Deletes all entries. */
   clear(): void
 }
 
@@ -45,7 +55,9 @@ export interface MapState<K extends string | number, V> {
 export interface ReducingState<T> {
   /** Undefined: nothing was added. */
   get(): T | undefined
+  /** Folds a value in. */
   add(value: T): void
+  /** Forgets the value. */
   clear(): void
 }
 
@@ -53,6 +65,8 @@ export interface ReducingState<T> {
 export interface AggregatingState<I, O> {
   /** Undefined: nothing was added. */
   get(): O | undefined
+  /** Adds a value to the accumulator. */
   add(value: I): void
+  /** Forgets the accumulator. */
   clear(): void
 }

@@ -12,6 +12,7 @@ export interface Accumulation<I, A, O> {
 /** A state as a user declares it: which handle, and how long entries live. */
 export type StateSpec = ValueSpec<any> | ListSpec<any> | MapSpec<any, any> | ReducingSpec<any> | AggregatingSpec<any, any, any>
 
+/** What value() declares. */
 export interface ValueSpec<T> {
   readonly kind: 'value'
   readonly ttl?: Ttl
@@ -19,12 +20,14 @@ export interface ValueSpec<T> {
   readonly of?: T
 }
 
+/** What list() declares. */
 export interface ListSpec<T> {
   readonly kind: 'list'
   readonly ttl?: Ttl
   readonly of?: T
 }
 
+/** What map() declares. */
 export interface MapSpec<K extends string | number, V> {
   readonly kind: 'map'
   readonly ttl?: Ttl
@@ -33,12 +36,14 @@ export interface MapSpec<K extends string | number, V> {
   readonly of?: [K, V]
 }
 
+/** What reducing() declares. */
 export interface ReducingSpec<T> {
   readonly kind: 'reducing'
   readonly ttl?: Ttl
   readonly reduce: (accumulated: T, value: T) => T
 }
 
+/** What aggregating() declares. */
 export interface AggregatingSpec<I, A, O> {
   readonly kind: 'aggregating'
   readonly ttl?: Ttl
@@ -64,6 +69,7 @@ export type HandleOf<S> =
             ? AggregatingState<I, O>
             : never
 
+/** The handles that declared states give, by name. */
 export type HandlesOf<S extends StateSpecs> = { readonly [N in keyof S]: HandleOf<S[N]> }
 
 /** Where the bounds of a list are kept: a hidden value state beside its elements. */

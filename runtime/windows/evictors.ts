@@ -4,6 +4,7 @@ import type { TimeWindow } from './window.ts'
 
 /** A buffered record of a window. */
 export interface TimestampedValue<T> {
+  /** The record. */
   readonly value: T
   /** Epoch ms. */
   readonly timestamp: number
@@ -17,7 +18,9 @@ export interface TimestampedValue<T> {
  * @example const onlyPaid: Evictor<Order> = { before: elements => elements.filter(e => e.value.paid) }
  */
 export interface Evictor<T> {
+  /** What stays for the window function to see; the others are gone. */
   before?(elements: readonly TimestampedValue<T>[], window: TimeWindow): readonly TimestampedValue<T>[]
+  /** What stays once it has seen them. */
   after?(elements: readonly TimestampedValue<T>[], window: TimeWindow): readonly TimestampedValue<T>[]
 }
 

@@ -13,8 +13,11 @@ export interface TriggerContext {
   processingTime(): number
   /** Sets a timer (epoch ms), once: `onEventTime` is called when the watermark reaches it. */
   registerEventTime(at: number): void
+  /** Sets a timer (epoch ms), once: `onProcessingTime` is called when the clock reaches it. */
   registerProcessingTime(at: number): void
+  /** `at`: as it was registered. */
   deleteEventTime(at: number): void
+  /** `at`: as it was registered. */
   deleteProcessingTime(at: number): void
   /** The trigger's own state for this window, by name. Plain data. */
   get(name: string): any
@@ -40,8 +43,11 @@ export interface MergeContext extends TriggerContext {
  * }
  */
 export interface Trigger<T = any> {
+  /** A record has come into the window. */
   onElement(value: T, timestamp: number, window: TimeWindow, ctx: TriggerContext): TriggerResult
+  /** The watermark has reached a timer that the trigger set (epoch ms). */
   onEventTime(at: number, window: TimeWindow, ctx: TriggerContext): TriggerResult
+  /** The clock has reached a timer that the trigger set (epoch ms). */
   onProcessingTime(at: number, window: TimeWindow, ctx: TriggerContext): TriggerResult
   /**
    * Several sessions have become `window`. Their timers and states have been cleared: set those of the merged window. Without it,

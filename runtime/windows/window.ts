@@ -3,7 +3,9 @@
  * the last millisecond that belongs to it.
  */
 export interface TimeWindow {
+  /** Epoch ms, included. */
   readonly start: number
+  /** Epoch ms, excluded. */
   readonly end: number
 }
 

@@ -60,6 +60,7 @@ test('every command helps, alone and from the overview', async () => {
     assert.ok(out.includes(`\n  ${command} `), command)
     const help = await millrace([...command.split(' '), '--help'])
     assert.deepEqual([help.code, help.err], [0, ''])
+    assert.doesNotMatch(help.out, /\b(runtime|infra|test|docs)\/\S+\.\w/, 'a file that an installed package does not have')
     assert.match(help.out, new RegExp(`Usage: millrace ${command} [A-Z \\[\\]]*\\[FLAGS\\]`))
     assert.equal((await millrace(['help', ...command.split(' ')])).out, help.out)
   }
