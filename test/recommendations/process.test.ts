@@ -36,6 +36,6 @@ test('the model process ends when the pipeline is killed', async () => {
   assert.equal(await alive(), true)
   parent.kill('SIGKILL')
   await once(parent, 'exit')
-  for (let i = 0; i < 100 && (await alive()); i++) await sleep(50)
+  for (let i = 0; i < 1200 && (await alive()); i++) await sleep(50)
   assert.equal(await alive(), false)
 })
