@@ -1,10 +1,12 @@
 import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Construct } from 'constructs'
 import { isQueue } from './failures.ts'
-import { failedCheckpoints, iteratorAge, PERIOD, refusedFrames, throttledWrites, type Watched } from './metrics.ts'
+import { failedCheckpoints, iteratorAge, offsetLag, PERIOD, refusedFrames, throttledWrites, type Watched } from './metrics.ts'
 
 /** Some seconds are usual, and minutes after a deployment. */
 const ITERATOR_AGE_MS_MAX = 60_000
+/** Lambda measures Kafka in records: ten batches of the usual size. */
+const OFFSET_LAG_MAX = 10_000
 const FUNCTION_ERRORS_MAX = 3
 /** Of five minutes, so many have to be bad: a retry that helps is no alarm. */
 const BAD_MINUTES = { datapointsToAlarm: 3, evaluationPeriods: 5 }
@@ -36,13 +38,16 @@ export function makeAlarms(scope: Construct, watched: Watched): Alarm[] {
 
 function stageRules({ stages }: Watched): Rule[] {
   return Object.entries(stages).flatMap(([id, stage]) => {
+    const isKafka = stage.reads === 'kafka'
     const behind = {
       id: `Behind-${id}`,
-      metric: iteratorAge(stage.handler),
-      above: ITERATOR_AGE_MS_MAX,
-      says: `Stage ${id} is more than a minute behind its stream`,
+      metric: isKafka ? offsetLag(stage.handler) : iteratorAge(stage.handler),
+      above: isKafka ? OFFSET_LAG_MAX : ITERATOR_AGE_MS_MAX,
+      says: `Stage ${id} is more than ${isKafka ? `${OFFSET_LAG_MAX} records behind its topic` : 'a minute behind its stream'}`,
       when: BAD_MINUTES,
     }
+    // What comes in from the user is not sent here.
+    if (stage.cut !== undefined) return [behind]
     const refused = {
       id: `Refused-${id}`,
       metric: refusedFrames(stage, id),
@@ -50,8 +55,7 @@ function stageRules({ stages }: Watched): Rule[] {
       says: `A shard in front of stage ${id} is full: its parallelism is too low, or some keys have most of the records`,
       when: BAD_MINUTES,
     }
-    // What comes in by the user's own stream is not sent here.
-    return stage.cut === undefined ? [behind, refused] : [behind]
+    return [behind, refused]
   })
 }
 

@@ -1,10 +1,10 @@
-import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { PhysicalPlan } from '../runtime/graph/plan.ts'
 import { InfraError } from './error.ts'
 import type { FilesInBucket } from './props.ts'
+import { checkSource, type Sources } from './sources.ts'
 
-/** Every source has a stream, and every stream a source. */
-export function checkSources({ graph }: PhysicalPlan, given: Readonly<Record<string, IStream>>): void {
+/** Every source has something to read, and all there is to read a source. */
+export function checkSources({ graph }: PhysicalPlan, given: Sources): void {
   const names = graph.nodes.flatMap(({ source }) => source?.name ?? [])
   checkNames('source', graph.name, Object.keys(given), names)
   const missing = names.find(name => !Object.hasOwn(given, name))
@@ -12,6 +12,7 @@ export function checkSources({ graph }: PhysicalPlan, given: Readonly<Record<str
     throw new InfraError(
       `${graph.name}'s source '${missing}' has no stream: name one in sources, as in \`sources: { ${JSON.stringify(missing)}: stream }\``,
     )
+  for (const [name, source] of Object.entries(given)) checkSource(name, source)
 }
 
 /** Of sinks that write to a bucket: where. A file beside a function would be lost with it. */

@@ -2,7 +2,7 @@ import { Dashboard, GraphWidget, type IMetric, Stats } from 'aws-cdk-lib/aws-clo
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { Construct } from 'constructs'
 import { isQueue } from './failures.ts'
-import { iteratorAge, PERIOD, refusedFrames, throttledWrites, type Watched } from './metrics.ts'
+import { iteratorAge, offsetLag, PERIOD, refusedFrames, throttledWrites, type Watched } from './metrics.ts'
 import type { DeployedStage } from './pipeline.ts'
 
 /** What somebody asks who is called at night, from top to bottom: is it behind, does it fail, is it held up, are checkpoints taken, is anything lost. */
@@ -18,12 +18,15 @@ export function makeDashboard(scope: Construct, watched: Watched): Dashboard {
     widgets: [
       [
         graph(
-          'Behind the stream, ms',
-          perStage(({ handler }, label) => [iteratorAge(handler, label)]),
+          'Behind the stream, ms; behind Kafka, records',
+          perStage(({ handler, reads }, label) => (reads === 'kafka' ? [] : [iteratorAge(handler, label)])),
+          perStage(({ handler, reads }, label) => (reads === 'kafka' ? [offsetLag(handler, label)] : [])),
         ),
         graph(
           'Records from Kinesis a minute',
-          perStage(({ stream }, label) => [stream.metricGetRecords({ label, period: PERIOD, statistic: Stats.SUM })]),
+          perStage(({ stream }, label) =>
+            stream === undefined ? [] : [stream.metricGetRecords({ label, period: PERIOD, statistic: Stats.SUM })],
+          ),
         ),
       ],
       [
@@ -67,6 +70,6 @@ export function makeDashboard(scope: Construct, watched: Watched): Dashboard {
   })
 }
 
-function graph(title: string, left: IMetric[]): GraphWidget {
-  return new GraphWidget({ title, left, width: 12 })
+function graph(title: string, left: IMetric[], right: IMetric[] = []): GraphWidget {
+  return new GraphWidget({ title, left, ...(right.length > 0 && { right }), width: 12 })
 }

@@ -24,16 +24,19 @@ export interface Watched {
   readonly givenUp: IMetric
 }
 
-/** How long the last record of a batch had waited. */
+/** How long the last record of a batch had waited: of Kinesis. */
 export function iteratorAge(handler: IFunction, label?: string): Metric {
-  return new Metric({
-    namespace: 'AWS/Lambda',
-    metricName: 'IteratorAge',
-    dimensionsMap: { FunctionName: handler.functionName },
-    statistic: Stats.MAXIMUM,
-    period: PERIOD,
-    label,
-  })
+  return behind('IteratorAge', handler, label)
+}
+
+/** Records of a topic of Kafka that have not been delivered yet. */
+export function offsetLag(handler: IFunction, label?: string): Metric {
+  return behind('OffsetLag', handler, label)
+}
+
+function behind(metricName: string, { functionName }: IFunction, label: string | undefined): Metric {
+  const dimensionsMap = { FunctionName: functionName }
+  return new Metric({ namespace: 'AWS/Lambda', metricName, dimensionsMap, statistic: Stats.MAXIMUM, period: PERIOD, label })
 }
 
 export function failedCheckpoints(checkpoints: StateMachine): IMetric {
@@ -55,7 +58,7 @@ export function throttledWrites(table: ITable, label: string): Metric {
 
 /** Frames that a shard of a stage's stream refused: more than 1 MB or 1,000 records a second. */
 export function refusedFrames({ stream }: DeployedStage, label: string): Metric {
-  return stream.metricWriteProvisionedThroughputExceeded({ statistic: Stats.SUM, period: PERIOD, label })
+  return stream!.metricWriteProvisionedThroughputExceeded({ statistic: Stats.SUM, period: PERIOD, label })
 }
 
 /** A count of the lines that stages write for records that they give up. */

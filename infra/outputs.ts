@@ -16,7 +16,12 @@ export interface Named {
   readonly stages: Readonly<
     Record<
       string,
-      { readonly handler: IFunction; readonly cut?: IFunction; readonly stream: IStream; readonly mapping: CfnEventSourceMapping }
+      {
+        readonly handler: IFunction
+        readonly cut?: IFunction
+        readonly stream: IStream | undefined
+        readonly mapping: CfnEventSourceMapping
+      }
     >
   >
 }
@@ -28,7 +33,7 @@ export function makeOutputs(scope: Construct, named: Named): void {
   const { log, state, bucket, deadLetters } = named.storage
   const stages = Object.entries(named.stages).map(([id, { handler, cut, stream, mapping }]) => [
     id,
-    { function: handler.functionName, cut: cut?.functionName, stream: stream.streamName, mapping: mapping.ref },
+    { function: handler.functionName, cut: cut?.functionName, stream: stream?.streamName, mapping: mapping.ref },
   ])
   const outputs: Record<string, readonly [value: string, description: string]> = {
     Pipeline: [named.pipeline, 'Millrace: the name of the pipeline'],

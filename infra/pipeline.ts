@@ -6,6 +6,7 @@ import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { CfnEventSourceMapping, IFunction, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
+import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
 import type { PhysicalPlan, PhysicalStage } from '../runtime/graph/plan.ts'
 import { makeAlarms } from './alarms.ts'
 import { bindFiles, checkEnvironment, checkSources } from './bindings.ts'
@@ -23,10 +24,12 @@ import {
   grantSending,
   grantSubtask,
 } from './grants.ts'
+import { mapTopic } from './kafka.ts'
 import { loadPipeline, naming } from './load.ts'
 import { givenUpRecords } from './metrics.ts'
 import { makeOutputs } from './outputs.ts'
 import type { FilesInBucket, MillracePipelineProps } from './props.ts'
+import { isKafka, sourceSetting, streamOf, streamsOf } from './sources.ts'
 import { MEMORY_MB, makePlan, planOptions, type StageOptions, stageOptions } from './stage-options.ts'
 import { makeStorage, type Storage } from './storage.ts'
 import { makeConsumer, makeStageStream, mapEvents } from './streams.ts'
@@ -37,8 +40,9 @@ const PREFIX_LENGTH_MAX = 60
 /** A stage as it stands in the stack. */
 export interface DeployedStage {
   readonly handler: IFunction
-  /** Of a source stage: the user's. */
-  readonly stream: IStream
+  /** Of a source stage: the user's; undefined: it reads something else than Kinesis. */
+  readonly stream: IStream | undefined
+  readonly reads: SourceSetting['kind']
   /** Of a source stage: makes the checkpoint's cut. */
   readonly cut: IFunction | undefined
 }
@@ -140,7 +144,7 @@ export class MillracePipeline extends Construct {
       MILLRACE_BUCKET: this.storage.bucket.bucketName,
       MILLRACE_TIMEOUT_MS: String(Math.max(...stages.map(({ timeout }) => timeout.toMilliseconds()))),
       MILLRACE_OPTIONS: JSON.stringify(planOptions(props)),
-      MILLRACE_SOURCES: json(mapValues(props.sources, ({ streamName }) => ({ kind: 'kinesis', stream: streamName }))),
+      MILLRACE_SOURCES: json(mapValues(props.sources, sourceSetting)),
       MILLRACE_SINKS: json(mapValues(files, ({ bucket, prefix }) => ({ kind: 's3', bucket: bucket.bucketName, prefix }))),
     }
   }
@@ -151,12 +155,15 @@ export class MillracePipeline extends Construct {
     files: Files,
     options: ReadonlyMap<PhysicalStage, StageOptions>,
   ): Record<string, MappedStage> {
-    const streams = this.plan.stages.map(stage =>
-      stage.source === undefined ? makeStageStream(this, this.prefix, stage, encryptionKey) : sources[stage.source.source!.name]!,
-    )
+    const sourceOf = ({ source }: PhysicalStage) => source && sources[source.source!.name]!
+    const streams = this.plan.stages.map(stage => {
+      const source = sourceOf(stage)
+      return source === undefined ? makeStageStream(this, this.prefix, stage, encryptionKey) : streamOf(source)
+    })
     const make = (stage: PhysicalStage): MappedStage => {
       const stream = streams[stage.index]!
       const { memorySize, timeout, ...reading } = options.get(stage)!
+      const source = sourceOf(stage)
       const next = [...new Set(stage.outputs.map(edge => streams[edge.toStage]!))]
       const subtask = (id: string, entry: 'stage' | 'cut', what: string) => {
         const description = `Millrace ${this.plan.graph.name}: ${what} ${stage.id}`
@@ -164,24 +171,37 @@ export class MillracePipeline extends Construct {
         const made = makeFunction(this, `${id}-${stage.id}`, defaults, { entry, description, memorySize, timeout, environment })
         grantSubtask(made, this.storage)
         grantSending(made, next)
-        grantListing(made, Object.values(sources))
+        grantListing(made, streamsOf(sources))
         for (const name of sinksOf(stage)) if (files[name] !== undefined) grantFiles(made, files[name], name)
         return made
       }
       const handler = subtask('Stage', 'stage', 'stage')
-      const consumerArn = reading.enhancedFanOut ? makeConsumer(this, this.prefix, stage, stream.streamArn) : undefined
-      grantPolling(handler, stream, consumerArn)
-      const mapping = mapEvents(this, stage, handler, consumerArn ?? stream.streamArn, reading, this.storage)
-      return { handler, stream, mapping, cut: stage.source && subtask('Cut', 'cut', 'cut of source stage') }
+      const cut = stage.source && subtask('Cut', 'cut', 'cut of source stage')
+      const mapping =
+        source !== undefined && isKafka(source)
+          ? mapTopic(this, this.prefix, stage, handler, source.kafka, reading)
+          : this.mapStream(stage, handler, stream!, reading)
+      return { handler, stream, mapping, cut, reads: source === undefined ? 'kinesis' : sourceSetting(source).kind }
     }
     return Object.fromEntries(this.plan.stages.map(stage => [stage.id, make(stage)]))
+  }
+
+  private mapStream(
+    stage: PhysicalStage,
+    handler: LambdaFunction,
+    stream: IStream,
+    reading: StageReading,
+  ): CfnEventSourceMapping {
+    const consumerArn = reading.enhancedFanOut ? makeConsumer(this, this.prefix, stage, stream.streamArn) : undefined
+    grantPolling(handler, stream, consumerArn)
+    return mapEvents(this, stage, handler, consumerArn ?? stream.streamArn, reading, this.storage)
   }
 
   private makeController(defaults: FunctionDefaults, { sources }: MillracePipelineProps, files: Files) {
     const make = (id: string, entry: 'materialise' | 'checkpoint', what: string) => {
       const description = `Millrace ${this.plan.graph.name}: ${what}`
       const made = makeFunction(this, id, defaults, { entry, description, memorySize: MEMORY_MB, timeout: TIMEOUT_MAX })
-      grantListing(made, Object.values(sources))
+      grantListing(made, streamsOf(sources))
       return made
     }
     const materialise = make('Materialise', 'materialise', 'folds changes into state')
@@ -202,6 +222,8 @@ export class MillracePipeline extends Construct {
 }
 
 type Files = Readonly<Record<string, Required<FilesInBucket>>>
+
+type StageReading = Pick<StageOptions, 'batchSize' | 'batchWindow' | 'enhancedFanOut'>
 
 interface MappedStage extends DeployedStage {
   readonly handler: LambdaFunction

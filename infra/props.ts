@@ -1,16 +1,16 @@
 import type { Duration, RemovalPolicy } from 'aws-cdk-lib'
 import type { ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2'
-import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { IBucket } from 'aws-cdk-lib/aws-s3'
 import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import type { IQueue } from 'aws-cdk-lib/aws-sqs'
+import type { SourceProps } from './sources.ts'
 
 /** What a stage gets. */
 export interface StageProps {
   /**
-   * Shards, and with them concurrent functions. Not of source stages: they have as many as their stream has shards. Default: the pipeline's own, else 1.
+   * Shards, and with them concurrent functions. Not of source stages: they have as many as their stream has shards, or their topic partitions. Default: the pipeline's own, else 1.
    * It is part of what the state depends on: it can't be changed over a running pipeline.
    */
   readonly parallelism?: number
@@ -18,9 +18,9 @@ export interface StageProps {
   readonly memorySize?: number
   /** How long the function may take for a batch. Default 1 minute. */
   readonly timeout?: Duration
-  /** How many records of Kinesis the function gets at most, and how long they are waited for. Default 1,000 of a source, 100 of the frames between stages; no waiting. */
+  /** How many records the function gets at most, and how long they are waited for. Default 1,000 of a source, 100 of the frames between stages; no waiting. */
   readonly batching?: { readonly size?: number; readonly window?: Duration }
-  /** A reader of its own on the stream: some 50 ms instead of up to a second until a record arrives, and no sharing of the shard's 2 MB/s. Billed by the hour. Default false. */
+  /** A reader of its own on the stream: some 50 ms instead of up to a second until a record arrives, and no sharing of the shard's 2 MB/s. Billed by the hour; of Kinesis only. Default false. */
   readonly enhancedFanOut?: boolean
 }
 
@@ -28,8 +28,8 @@ export interface StageProps {
 export interface MillracePipelineProps extends StageProps {
   /** The file whose default export is the pipeline, relative to where cdk runs. */
   readonly entry: string
-  /** The Kinesis stream of each of the pipeline's sources, by the source's name: provisioned, one JSON value a record. */
-  readonly sources: Readonly<Record<string, IStream>>
+  /** What each of the pipeline's sources reads, by the source's name, one JSON value a record: a Kinesis stream, provisioned, or `{ kafka: … }`. */
+  readonly sources: Readonly<Record<string, SourceProps>>
   /** Where sinks write their files, by the sink's name; one that isn't here keeps what the pipeline gives it. A `fileSink` has to be here. */
   readonly sinks?: Readonly<Record<string, FilesInBucket>>
   /** Of single stages, by id, as `millrace plan` shows them: what is not said there is as for all. */

@@ -1,0 +1,77 @@
+import type { ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2'
+import type { IStream } from 'aws-cdk-lib/aws-kinesis'
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
+import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
+import { InfraError } from './error.ts'
+import { checkNumber } from './stage-options.ts'
+
+/** What a source reads: a Kinesis stream, or a topic of Kafka. */
+export type SourceProps = IStream | { readonly kafka: KafkaTopic }
+
+/**
+ * A topic of MSK (`clusterArn`), or of any other Kafka that Lambda can reach (`bootstrapServers`). One JSON value a record; a tombstone is null.
+ *
+ * @example
+ * sources: { orders: { kafka: { topic: 'orders', partitions: 12, clusterArn: cluster.attrArn } } }
+ */
+export interface KafkaTopic {
+  readonly topic: string
+  /** As many as the topic has: each is a subtask. They can't change over a running pipeline: records of a partition that is not among them are refused. */
+  readonly partitions: number
+  readonly clusterArn?: string
+  readonly bootstrapServers?: readonly string[]
+  /** How Lambda shows who it is. Default: of MSK the function's role, if the cluster takes roles; of others nothing. */
+  readonly secret?: ISecret
+  /** What the secret is of. Default SASL_SCRAM_512_AUTH. */
+  readonly authentication?: 'SASL_SCRAM_512_AUTH' | 'SASL_SCRAM_256_AUTH' | 'BASIC_AUTH' | 'CLIENT_CERTIFICATE_TLS_AUTH'
+  /** Of brokers whose certificates a private authority has signed: its certificate. Not of MSK. */
+  readonly rootCertificate?: ISecret
+  /** Where the brokers are, if the Internet doesn't reach them. Not of MSK, which says it itself. */
+  readonly vpc?: IVpc
+  /** Default: the private ones. */
+  readonly vpcSubnets?: SubnetSelection
+  /** Needed with a VPC. */
+  readonly securityGroup?: ISecurityGroup
+}
+
+export type Sources = Readonly<Record<string, SourceProps>>
+
+export function isKafka(source: SourceProps): source is { readonly kafka: KafkaTopic } {
+  return 'kafka' in source
+}
+
+export function streamOf(source: SourceProps): IStream | undefined {
+  return isKafka(source) ? undefined : source
+}
+
+export function streamsOf(sources: Sources): IStream[] {
+  return Object.values(sources).flatMap(source => streamOf(source) ?? [])
+}
+
+/** What the functions are told of a source. */
+export function sourceSetting(source: SourceProps): SourceSetting {
+  if (!isKafka(source)) return { kind: 'kinesis', stream: source.streamName }
+  const { topic, partitions } = source.kafka
+  return { kind: 'kafka', topic, partitions }
+}
+
+/** @throws InfraError */
+export function checkSource(name: string, source: SourceProps): void {
+  if (!isKafka(source)) return
+  const at = `sources.${name}.kafka`
+  const { topic, partitions, clusterArn, bootstrapServers, secret, authentication, rootCertificate, vpc, ...rest } = source.kafka
+  if (!topic) throw new InfraError(`${at}.topic is missing`)
+  if (partitions === undefined) throw new InfraError(`${at}.partitions is missing: say how many the topic has`)
+  checkNumber(`${at}.partitions`, partitions, 1, Number.MAX_SAFE_INTEGER)
+  if ((clusterArn === undefined) === (bootstrapServers === undefined))
+    throw new InfraError(`${at}: name either clusterArn, of MSK, or bootstrapServers, of another Kafka`)
+  if (bootstrapServers?.length === 0) throw new InfraError(`${at}.bootstrapServers is empty`)
+  if (authentication !== undefined && secret === undefined)
+    throw new InfraError(`${at}.authentication is of a secret: name it in secret`)
+  if (clusterArn !== undefined && (rootCertificate ?? vpc ?? rest.vpcSubnets ?? rest.securityGroup) !== undefined)
+    throw new InfraError(
+      `${at}: rootCertificate, vpc, vpcSubnets and securityGroup are not of MSK, which says them itself: leave them out`,
+    )
+  if ((vpc === undefined) !== (rest.securityGroup === undefined) || (rest.vpcSubnets !== undefined && vpc === undefined))
+    throw new InfraError(`${at}: a vpc needs a securityGroup, and vpcSubnets and securityGroup a vpc`)
+}
