@@ -15,6 +15,16 @@ import { type Live, loadLive, useBase } from './live.ts'
 import { type Arrived, arrived, classify, lookUp } from './read-committed.ts'
 import type { StageTopology, Topology } from './topology.ts'
 
+/** A record of a frame. */
+export interface EnteredRecord {
+  readonly id: string
+  readonly value: unknown
+  /** Epoch ms. */
+  readonly timestamp: number
+  /** Undefined: it travels without. */
+  readonly key: unknown
+}
+
 /** A frame whose fate nobody knows yet: the batch stops in front of it (protocol.md, B5). */
 export interface Undecided {
   readonly log: string
@@ -54,6 +64,11 @@ export class Subtask {
   private live: Live | undefined
   private attempt: Attempt | undefined
   private generator: WatermarkGenerator | undefined
+  /** Where the record is that was entered last. */
+  private takingFrom = ''
+  private taking: FrameCursor | undefined
+  /** Ids of records of frames that are left out: user code has failed on them before, each time. */
+  skipped: ReadonlySet<string> | undefined
   /** The first dead letter of this environment: most pipelines have no sink for them, so a run says why there are any. */
   firstDeadLetter: DeadLetterNote | undefined
 
@@ -269,7 +284,11 @@ export class Subtask {
     working.idle.delete(header.producer)
     for (let type = cursor.next(); type >= 0; type = cursor.next()) {
       if (type === ENTRY_RECORD) {
-        enter(chain, cursor)
+        this.takingFrom = record.seq
+        this.taking = cursor
+        if (this.skipped !== undefined && this.skipped.size > 0 && this.skipped.has(entryId(record.seq, cursor)))
+          working.counts.deadLetters++
+        else enter(chain, cursor)
         this.attempt!.took(1)
         if (this.attempt!.full) await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)
       } else if (type === ENTRY_WATERMARK) {
@@ -325,9 +344,17 @@ export class Subtask {
     await this.fire(live, watermark, () => {})
   }
 
+  /** The record of a frame that was entered last, by which whoever delivers knows it again; undefined: timers have fired since. */
+  get entered(): EnteredRecord | undefined {
+    if (this.taking === undefined) return undefined
+    const { taking } = this
+    return { id: entryId(this.takingFrom, taking), value: taking.value, timestamp: taking.timestamp, key: taking.key }
+  }
+
   /** A watermark that has timers to fire: more than fit in one commit are committed in several. */
   private async fire(live: Live, watermark: number, beforeCommit: () => void): Promise<void> {
     await live.chain.drain()
+    this.taking = undefined
     this.attempt!.mayYield = true
     live.chain.watermark(watermark)
     await live.chain.drain()
@@ -445,6 +472,11 @@ export class Subtask {
       this.live = undefined
     } else live.checkedAt = this.ports.clock.now()
   }
+}
+
+/** By the stream's record and the place in its frame. */
+function entryId(seq: string, { offset }: FrameCursor): string {
+  return `${seq}-${offset}`
 }
 
 /** A record goes in where its edge enters the chain. */

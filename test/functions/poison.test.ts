@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import * as z from 'zod'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
+import { boundedOutOfOrderness, ndjson, pipeline, print, value } from '../../runtime/index.ts'
+import { unpack } from '../../runtime/state/codec.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { embeddedWorld } from './embedded-world.ts'
 import { generate, type Visit, visits } from './visits.ts'
@@ -78,5 +81,111 @@ describe('a record on which user code throws each time', () => {
     await checkpoint(world, mappings)
     assert.deepEqual(sorted(await world.rows('pages')), (await expected(visits(), clean, 2)).pages)
     assert.deepEqual(await world.rows('rejected'), [])
+  })
+})
+
+describe('a record of a later stage on which user code throws each time', () => {
+  /** As visits(), but the stage behind the first keyBy does not take some of them. */
+  function choosy(poison: (v: Visit) => boolean) {
+    const seen = new Map<number, number>()
+    const app = pipeline('choosy')
+    app
+      .source('visits', ndjson(z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })), {
+        time: v => v.at,
+        watermark: boundedOutOfOrderness('5s'),
+      })
+      .keyBy('user')
+      .process({
+        state: { n: value<number>() },
+        onRecord(v, ctx) {
+          const n = (ctx.state.n.get() ?? 0) + 1
+          ctx.state.n.set(n)
+          seen.set(v.id, (seen.get(v.id) ?? 0) + 1)
+          if (poison(v)) throw new RangeError(`no visit ${v.id}`)
+          return [{ id: v.id, user: v.user, n }]
+        },
+      })
+      .sink('pages', print())
+    return { app, seen }
+  }
+  const isPoison = (v: { id: number }) => v.id >= 0 && v.id % 41 === 0
+  const without = clean.map(split => split.filter(r => !isPoison(JSON.parse(r))))
+
+  for (const limit of [7, 300]) {
+    test(`is left out and kept in the bucket; state and order of all others as if it had not been there (batches of ${limit})`, async t => {
+      quiet(t)
+      const { app, seen } = choosy(isPoison)
+      const world = await embeddedWorld(app, clean, 2)
+      const mappings = deploy(world, world.topology)
+      await drain(mappings, limit)
+      assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+      assert.deepEqual(sorted(await world.rows('pages')), (await expected(choosy(() => false).app, without, 2)).pages)
+      const bad = clean
+        .flat()
+        .map(r => JSON.parse(r))
+        .filter(isPoison)
+      assert.ok(bad.length > 5)
+      const stage = world.topology.stages[1]!.stage.id
+      const kept = await world.ports.blobs.list(`dead-letters/${stage}/`)
+      const letters = await Promise.all(kept.map(async key => unpack<any>((await world.ports.blobs.get(key))!)))
+      assert.deepEqual(
+        letters.map(l => l.value.id).sort((a, b) => a - b),
+        bad.map(v => v.id).sort((a, b) => a - b),
+      )
+      for (const { reason, value: v } of letters)
+        assert.match(reason, new RegExp(`3 tries failed: .*RangeError: no visit ${v.id}`))
+      for (const v of bad) assert.ok(seen.get(v.id)! >= 3)
+    })
+  }
+
+  test('in two environments at once it is left out once', async t => {
+    quiet(t)
+    const { app } = choosy(isPoison)
+    const world = await embeddedWorld(app, clean, 2)
+    const [source, keyed] = world.topology.stages
+    for (let shard = 0; shard < 2; shard++) {
+      const all = eventOf(await world.poll('users-own', shard, undefined, 1000), shardId(shard))
+      await stageHandler(environment(world, source!.stage.id))(all, context())
+    }
+    for (let shard = 0; shard < 2; shard++) {
+      const frames = eventOf(await world.poll(world.topology.stream(1), shard, undefined, 1000), shardId(shard))
+      const both = [1, 2].map(() => stageHandler(environment(world, keyed!.stage.id))(frames, context()))
+      assert.deepEqual(await Promise.all(both), [{ batchItemFailures: [] }, { batchItemFailures: [] }])
+    }
+    const mappings = deploy(world, world.topology)
+    await drain(mappings)
+    await checkpoint(world, mappings)
+    assert.deepEqual(sorted(await world.rows('pages')), (await expected(choosy(() => false).app, without, 2)).pages)
+  })
+
+  test('a timer on which user code throws is no record: the invocation fails by name, and nothing is lost', async t => {
+    quiet(t)
+    let broken = true
+    const app = pipeline('timers')
+    app
+      .source('visits', ndjson(z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })), {
+        time: v => v.at,
+        watermark: boundedOutOfOrderness('5s'),
+      })
+      .keyBy('user')
+      .process({
+        state: { n: value<number>() },
+        onRecord(v, ctx) {
+          ctx.state.n.set((ctx.state.n.get() ?? 0) + 1)
+          ctx.timers.event.set(v.at + 1000)
+        },
+        onTimer(at, ctx) {
+          if (broken) throw new RangeError('not now')
+          return [{ user: ctx.key, at, page: ctx.key.startsWith('end') ? 'end' : 'timer' }]
+        },
+      })
+      .sink('pages', print())
+    const world = await embeddedWorld(app, clean, 2)
+    const mappings = deploy(world, world.topology)
+    await assert.rejects(drain(mappings), /onTimer threw RangeError: not now/)
+    broken = false
+    await drain(mappings)
+    await checkpoint(world, mappings)
+    assert.deepEqual(sorted(await world.rows('pages')), (await expected(app, clean, 2)).pages)
   })
 })

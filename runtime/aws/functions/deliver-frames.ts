@@ -1,7 +1,9 @@
 import type { StreamRecord } from '../../ports.ts'
 import { help } from '../../protocol/help.ts'
 import type { Undecided } from '../../stage/subtask.ts'
+import { pack } from '../../state/codec.ts'
 import type { Environment } from './environment.ts'
+import { isPoison, POISON_TRIES, poisonWaitMs } from './poison.ts'
 import type { ShardTask } from './shard-task.ts'
 
 /** A producer commits a moment after it has sent. Waiting costs as much as working, so it is short: the batch comes again. */
@@ -17,13 +19,56 @@ export async function deliverFrames(
   records: readonly StreamRecord[],
 ): Promise<string> {
   const waiter = openWaiter(environment, task)
+  const isolation = openIsolation(environment, task)
   for (;;) {
-    const { covered, undecided } = await task.run(subtask => subtask.deliver(records))
-    if (undecided === undefined) {
-      task.abortsInARow = 0
-      return covered
+    try {
+      const { covered, undecided } = await task.run(subtask => subtask.deliver(records))
+      if (undecided === undefined) {
+        task.abortsInARow = 0
+        return covered
+      }
+      if (!(await waiter.wait(undecided))) return covered
+    } catch (error) {
+      if (!isPoison(error) || !(await isolation.isolate(error))) throw error
     }
-    if (!(await waiter.wait(undecided))) return covered
+  }
+}
+
+/**
+ * Where user code throws on a record of a frame: commits get smaller until the record is alone in one, and is then, after some tries, left out. Everything before it is
+ * committed by then, so the position is enough to know it by.
+ */
+function openIsolation({ ports, log }: Environment, task: ShardTask) {
+  const { clock, blobs } = ports
+  let failing: string | undefined
+  let failures = 0
+  return {
+    /** True: go on. False: no record is at fault but a timer, which can't be left out. */
+    async isolate(error: Error): Promise<boolean> {
+      if (task.limit > 1) {
+        task.shrink()
+        return true
+      }
+      const { entered } = task.subtask
+      if (entered === undefined) return false
+      if (entered.id !== failing) failures = 0
+      failing = entered.id
+      if (++failures < POISON_TRIES) {
+        await clock.sleep(poisonWaitMs(failures))
+        return true
+      }
+      const reason = `${failures} tries failed: ${error.message}`
+      const { id, ...record } = entered
+      const { stage } = task.subtask.at
+      const key = `dead-letters/${stage.id}/${task.shard}/${id}`
+      await blobs.putIfAbsent(key, pack({ stage: stage.id, shard: task.shard, reason, ...record }))
+      log('error', `a record of stage '${stage.id}' is given up and goes to the dead letters: ${reason}`, {
+        shard: task.shard,
+        key,
+      })
+      task.skip(id)
+      return true
+    },
   }
 }
 

@@ -1,15 +1,9 @@
 import type { SourceBatch, SourcePosition } from '../../connectors/source.ts'
-import { UserCodeError } from '../../operators/user-code.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
-import { KeyChangedError } from '../../stage/wiring.ts'
-import { TooLargeError } from '../errors.ts'
 import type { Arrival, Arrivals } from './arrivals.ts'
 import type { Environment } from './environment.ts'
+import { isPoison, POISON_TRIES, poisonWaitMs } from './poison.ts'
 import type { ShardTask } from './shard-task.ts'
-
-/** How often a record that fails alone is tried, before it goes to the dead letters. */
-const POISON_TRIES = 3
-const POISON_WAIT_MS = 100
 
 /**
  * What has come of the user's own records, until all of it is committed.
@@ -45,7 +39,7 @@ export async function deliverRecords(
     } catch (error) {
       if (!isPoison(error)) throw error
       if (taken.length > 1) limit = taken.length >> 1
-      else if (++failures < POISON_TRIES) await clock.sleep(POISON_WAIT_MS * 2 ** failures)
+      else if (++failures < POISON_TRIES) await clock.sleep(poisonWaitMs(failures))
       else {
         const reason = `${failures} tries failed: ${error.message}`
         await keep(environment, topology, at, task.shard, taken[0]!, reason)
@@ -71,11 +65,6 @@ function batchOf(
     done: false,
     rejected: index => rejected.get(records[index]!.id),
   }
-}
-
-/** The record itself is at fault, not a service: the same would happen again. */
-function isPoison(error: unknown): error is Error {
-  return error instanceof UserCodeError || error instanceof KeyChangedError || error instanceof TooLargeError
 }
 
 /**

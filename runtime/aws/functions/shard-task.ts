@@ -18,6 +18,12 @@ export interface ShardTask {
   readonly covered: string
   /** The same of a source: as its connector keeps positions. */
   readonly source: SourcePosition | undefined
+  /** Records that a commit may have now. */
+  readonly limit: number
+  /** Half of that from the next try on; each commit doubles it again. */
+  shrink(): void
+  /** Leaves out a record of a frame: see Subtask.skipped. */
+  skip(id: string): void
   /** Aborts that this shard has written for dead producers since its last whole batch. */
   abortsInARow: number
   /**
@@ -33,6 +39,7 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
   let covered = ''
   let source: SourcePosition | undefined
   let { recordsMax } = defaultLimits
+  const skipped = new Set<string>()
   let current = open()
 
   function open() {
@@ -51,7 +58,9 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
       source = committed
       recordsMax = Math.min(defaultLimits.recordsMax, recordsMax * 2)
     }
-    return { state, subtask: new Subtask(topology, at, shard, environment.ports, limits, onCommit) }
+    const subtask = new Subtask(topology, at, shard, environment.ports, limits, onCommit)
+    subtask.skipped = skipped
+    return { state, subtask }
   }
 
   async function inTime<T>(work: (subtask: Subtask) => Promise<T>): Promise<T> {
@@ -75,6 +84,15 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
     abortsInARow: 0,
     get subtask() {
       return current.subtask
+    },
+    get limit() {
+      return recordsMax
+    },
+    shrink() {
+      recordsMax = Math.max(1, recordsMax >> 1)
+    },
+    skip(id) {
+      skipped.add(id)
     },
     get covered() {
       return covered
