@@ -1,7 +1,6 @@
 import type { StreamRecord } from '../../ports.ts'
 import { help } from '../../protocol/help.ts'
 import type { Undecided } from '../../stage/subtask.ts'
-import { pack } from '../../state/codec.ts'
 import type { Environment } from './environment.ts'
 import { isPoison, POISON_TRIES, poisonWaitMs } from './poison.ts'
 import type { ShardTask } from './shard-task.ts'
@@ -60,8 +59,9 @@ function openIsolation({ ports, log }: Environment, task: ShardTask) {
       const reason = `${failures} tries failed: ${error.message}`
       const { id, ...record } = entered
       const { stage } = task.subtask.at
-      const key = `dead-letters/${stage.id}/${task.shard}/${id}`
-      await blobs.putIfAbsent(key, pack({ stage: stage.id, shard: task.shard, reason, ...record }))
+      const key = `dead-letters/${stage.id}/${task.shard}/${id}.json`
+      const letter = JSON.stringify({ stage: stage.id, shard: task.shard, reason, ...record }, readable)
+      await blobs.putIfAbsent(key, new TextEncoder().encode(`${letter}\n`))
       log('error', `a record of stage '${stage.id}' is given up and goes to the dead letters: ${reason}`, {
         shard: task.shard,
         key,
@@ -70,6 +70,13 @@ function openIsolation({ ports, log }: Environment, task: ShardTask) {
       return true
     },
   }
+}
+
+/** For people: what JSON has no form for, in one that it has. */
+function readable(_name: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  if (value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)) return Array.from(value as Iterable<unknown>)
+  return value
 }
 
 /** In front of a frame whose fate nobody knows yet (protocol.md, B5). False: this invocation has waited long enough. */
