@@ -10,7 +10,7 @@ import {
   value,
 } from '../../runtime/index.ts'
 
-const Visit = z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })
+export const Visit = z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })
 export type Visit = z.infer<typeof Visit>
 
 const START = 1_700_000_000_000
@@ -20,9 +20,13 @@ const ROUND_MS = 20_000_000
 const END_MS = 10_000_000
 
 /** `onRecord` sees each record first, as the user's code that it stands for. */
-export function visits(onRecord: (visit: Visit) => void = () => {}, idleAfter?: Duration): Pipeline {
+export function visits(
+  onRecord: (visit: Visit) => void = () => {},
+  idleAfter?: Duration,
+  schema: z.ZodType<Visit> = Visit,
+): Pipeline {
   const app = pipeline('visits')
-  const source = app.source('visits', ndjson(Visit), { time: v => v.at, watermark: boundedOutOfOrderness('5s'), idleAfter })
+  const source = app.source('visits', ndjson(schema), { time: v => v.at, watermark: boundedOutOfOrderness('5s'), idleAfter })
   source
     .deadLetters()
     .map(d => ({ reason: d.reason.replace(/ \(.*\)/, ''), raw: Buffer.from(d.raw).toString() }))

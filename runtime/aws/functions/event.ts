@@ -25,6 +25,8 @@ export interface InvocationContext {
 /** Where the batch has to be delivered again from; with none, all of it is through (ReportBatchItemFailures). */
 export interface BatchResponse {
   readonly batchItemFailures: readonly { readonly itemIdentifier: string }[]
+  /** Of a tumbling window. */
+  readonly state?: Readonly<Record<string, string>>
 }
 
 /** A batch of one shard, in order. */
@@ -45,6 +47,11 @@ export function readDelivery({ Records }: KinesisEvent): Delivery | undefined {
     arrivedAt: kinesis.approximateArrivalTimestamp * 1000,
   }))
   return { shardId, records }
+}
+
+/** Whether the same batch may be through when it comes again. */
+export function mayPass(error: unknown): boolean {
+  return error instanceof MillraceError && error.retryable
 }
 
 /** Everything behind position `covered` is to be delivered again. */

@@ -17,7 +17,7 @@ export interface Settings {
 }
 
 /** Where a source's own JSON records come from. */
-export type SourceSetting = KinesisSetting | KafkaSetting
+export type SourceSetting = KinesisSetting | KafkaSetting | ChangesSetting
 
 export interface KinesisSetting {
   readonly kind: 'kinesis'
@@ -38,7 +38,14 @@ export interface SinkSetting {
   readonly prefix: string
 }
 
-const SOURCE_KINDS: readonly SourceSetting['kind'][] = ['kinesis', 'kafka']
+/** The changes of a DynamoDB table, by its stream. */
+export interface ChangesSetting {
+  readonly kind: 'dynamodb'
+  /** The stream's shards come and go: these share them. */
+  readonly subtasks: number
+}
+
+const SOURCE_KINDS: readonly SourceSetting['kind'][] = ['kinesis', 'kafka', 'dynamodb']
 
 /** @throws SettingsError */
 export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {

@@ -11,5 +11,7 @@ export async function splitsOf(
       return listShards(setting.stream)
     case 'kafka':
       return Array.from({ length: setting.partitions }, (_, i) => partitionName(setting.topic, i))
+    case 'dynamodb':
+      return Array.from({ length: setting.subtasks }, (_, i) => `changes-${i}`)
   }
 }

@@ -1,6 +1,8 @@
 import { MillraceError } from '../../errors.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import { parseShard } from '../position.ts'
+import type { ChangeEvent } from './change-event.ts'
+import { deliverChanges } from './deliver-changes.ts'
 import { deliverFrames } from './deliver-frames.ts'
 import { deliverPartitions } from './deliver-partitions.ts'
 import { deliverRecords } from './deliver-records.ts'
@@ -12,6 +14,7 @@ import {
   failuresOnError,
   type InvocationContext,
   type KinesisEvent,
+  mayPass,
   readDelivery,
 } from './event.ts'
 import type { KafkaEvent } from './kafka-event.ts'
@@ -21,11 +24,12 @@ import { openTasks, type Tasks } from './tasks.ts'
 /** The function of a stage: batches of its own stream, or, for a source stage, of what the user gives it to read. */
 export function stageHandler(
   environment: Environment,
-): (event: KinesisEvent | KafkaEvent, context: InvocationContext) => Promise<BatchResponse> {
+): (event: KinesisEvent | KafkaEvent | ChangeEvent, context: InvocationContext) => Promise<BatchResponse> {
   const tasks = openTasks(environment)
   return async (event, context) => {
     environment.begin(context)
     if ('records' in event) return deliverPartitions(environment, tasks, event)
+    if ('window' in event || isChange(event.Records[0])) return deliverChanges(environment, tasks, event as ChangeEvent)
     return deliverShard(environment, tasks, event)
   }
 }
@@ -55,6 +59,10 @@ async function deliverShard(environment: Environment, tasks: Tasks, event: Kines
   }
 }
 
+function isChange(record: object | undefined): boolean {
+  return record !== undefined && 'dynamodb' in record
+}
+
 /** Subtask i of a stage reads shard i of its stream; of a source, the split that was its i-th when the run began. */
 function shardOf(topology: Topology, { stage, parallelism }: StageTopology, { shardId }: Delivery): number {
   const name = stage.source?.source?.name
@@ -64,8 +72,4 @@ function shardOf(topology: Topology, { stage, parallelism }: StageTopology, { sh
     `stage '${stage.id}' got a batch of ${shardId}, which it has no subtask for: its stream was split or merged after this run had begun. ` +
       'Take a savepoint and start from it in a stack whose stream is left as it is; nothing of the batch was taken',
   )
-}
-
-function mayPass(error: unknown): boolean {
-  return error instanceof MillraceError && error.retryable
 }
