@@ -1,4 +1,4 @@
-import { App, CfnOutput, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
+import { Annotations, App, CfnOutput, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
 import { Stream, StreamEncryption, StreamMode } from 'aws-cdk-lib/aws-kinesis'
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3'
 import { AwsSolutionsChecks } from 'cdk-nag'
@@ -26,6 +26,11 @@ acknowledge(results, { 'AwsSolutions-S1': 'An example: who reads its results nee
 
 // The models are a service of their own: on AWS, MODELS_URL says where. Without it each function would try to start one, and it has no file to start.
 const { MODELS_URL, REDIS_URL } = process.env
+if (MODELS_URL === undefined)
+  Annotations.of(stack).addWarningV2(
+    'millrace:models-url',
+    'MODELS_URL is not set: deployed like this, the stage that calls the models fails. Set it to where they run (examples/recommendations/models)',
+  )
 const parallelism = Number(app.node.tryGetContext('parallelism') ?? 1)
 new MillracePipeline(stack, 'Pipeline', {
   entry: 'examples/recommendations/pipeline.ts',

@@ -11,6 +11,7 @@ import type { PhysicalPlan, PhysicalStage } from '../runtime/graph/plan.ts'
 import { makeAlarms } from './alarms.ts'
 import { bindFiles, checkEnvironment, checkSources } from './bindings.ts'
 import { functionsCode } from './bundle.ts'
+import { mapChanges } from './changes.ts'
 import { makeCheckpoints } from './checkpoints.ts'
 import { makeDashboard } from './dashboard.ts'
 import { InfraError } from './error.ts'
@@ -29,7 +30,7 @@ import { loadPipeline, naming } from './load.ts'
 import { givenUpRecords } from './metrics.ts'
 import { makeOutputs } from './outputs.ts'
 import type { FilesInBucket, MillracePipelineProps } from './props.ts'
-import { isKafka, sourceSetting, streamOf, streamsOf } from './sources.ts'
+import { isChanges, isKafka, type SourceProps, sourceSetting, streamOf, streamsOf } from './sources.ts'
 import { MEMORY_MB, makePlan, planOptions, type StageOptions, stageOptions } from './stage-options.ts'
 import { makeStorage, type Storage } from './storage.ts'
 import { makeConsumer, makeStageStream, mapEvents } from './streams.ts'
@@ -177,21 +178,16 @@ export class MillracePipeline extends Construct {
       }
       const handler = subtask('Stage', 'stage', 'stage')
       const cut = stage.source && subtask('Cut', 'cut', 'cut of source stage')
-      const mapping =
-        source !== undefined && isKafka(source)
-          ? mapTopic(this, this.prefix, stage, handler, source.kafka, reading)
-          : this.mapStream(stage, handler, stream!, reading)
+      const mapping = this.map(stage, handler, source ?? stream!, reading)
       return { handler, stream, mapping, cut, reads: source === undefined ? 'kinesis' : sourceSetting(source).kind }
     }
     return Object.fromEntries(this.plan.stages.map(stage => [stage.id, make(stage)]))
   }
 
-  private mapStream(
-    stage: PhysicalStage,
-    handler: LambdaFunction,
-    stream: IStream,
-    reading: StageReading,
-  ): CfnEventSourceMapping {
+  private map(stage: PhysicalStage, handler: LambdaFunction, source: SourceProps, reading: StageReading): CfnEventSourceMapping {
+    if (isKafka(source)) return mapTopic(this, this.prefix, stage, handler, source.kafka, reading)
+    if (isChanges(source)) return mapChanges(this, stage, handler, source.changes, reading, this.storage)
+    const stream: IStream = source
     const consumerArn = reading.enhancedFanOut ? makeConsumer(this, this.prefix, stage, stream.streamArn) : undefined
     grantPolling(handler, stream, consumerArn)
     return mapEvents(this, stage, handler, consumerArn ?? stream.streamArn, reading, this.storage)

@@ -10,7 +10,7 @@ import type { SourceProps } from './sources.ts'
 /** What a stage gets. */
 export interface StageProps {
   /**
-   * Shards, and with them concurrent functions. Not of source stages: they have as many as their stream has shards, or their topic partitions. Default: the pipeline's own, else 1.
+   * Shards, and with them concurrent functions. Not of source stages: they have as many as what they read says. Default: the pipeline's own, else 1.
    * It is part of what the state depends on: it can't be changed over a running pipeline.
    */
   readonly parallelism?: number
@@ -28,7 +28,7 @@ export interface StageProps {
 export interface MillracePipelineProps extends StageProps {
   /** The file whose default export is the pipeline, relative to where cdk runs. */
   readonly entry: string
-  /** What each of the pipeline's sources reads, by the source's name, one JSON value a record: a Kinesis stream, provisioned, or `{ kafka: … }`. */
+  /** What each of the pipeline's sources reads, by the source's name, one JSON value a record: a Kinesis stream, provisioned, `{ kafka: … }`, or `{ changes: … }` of a DynamoDB table. */
   readonly sources: Readonly<Record<string, SourceProps>>
   /** Where sinks write their files, by the sink's name; one that isn't here keeps what the pipeline gives it. A `fileSink` has to be here. */
   readonly sinks?: Readonly<Record<string, FilesInBucket>>

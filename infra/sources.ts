@@ -1,3 +1,5 @@
+import { Stack } from 'aws-cdk-lib'
+import { CfnGlobalTable, type ITable } from 'aws-cdk-lib/aws-dynamodb'
 import type { ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
@@ -5,8 +7,8 @@ import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
 import { InfraError } from './error.ts'
 import { checkNumber } from './stage-options.ts'
 
-/** What a source reads: a Kinesis stream, or a topic of Kafka. */
-export type SourceProps = IStream | { readonly kafka: KafkaTopic }
+/** What a source reads: a Kinesis stream, a topic of Kafka, or the changes of a DynamoDB table. */
+export type SourceProps = IStream | { readonly kafka: KafkaTopic } | { readonly changes: TableChanges }
 
 /**
  * A topic of MSK (`clusterArn`), or of any other Kafka that Lambda can reach (`bootstrapServers`). One JSON value a record; a tombstone is null.
@@ -34,14 +36,32 @@ export interface KafkaTopic {
   readonly securityGroup?: ISecurityGroup
 }
 
+/**
+ * What is done to a table's items, by its stream. Each change is JSON: `{ kind: 'insert' | 'modify' | 'remove', keys, new, old, at }`, with the item as it is and was, where the
+ * stream has that, else null, and when, epoch ms.
+ *
+ * @example
+ * const table = new TableV2(this, 'Orders', { partitionKey, dynamoStream: StreamViewType.NEW_AND_OLD_IMAGES })
+ * new MillracePipeline(this, 'Totals', { entry: 'totals.ts', sources: { orders: { changes: { table } } } })
+ */
+export interface TableChanges {
+  readonly table: ITable
+  /** That share the stream's shards, which come and go; they can't change over a running pipeline. Default 1. */
+  readonly subtasks?: number
+}
+
 export type Sources = Readonly<Record<string, SourceProps>>
 
 export function isKafka(source: SourceProps): source is { readonly kafka: KafkaTopic } {
   return 'kafka' in source
 }
 
+export function isChanges(source: SourceProps): source is { readonly changes: TableChanges } {
+  return 'changes' in source
+}
+
 export function streamOf(source: SourceProps): IStream | undefined {
-  return isKafka(source) ? undefined : source
+  return isKafka(source) || isChanges(source) ? undefined : source
 }
 
 export function streamsOf(sources: Sources): IStream[] {
@@ -50,6 +70,7 @@ export function streamsOf(sources: Sources): IStream[] {
 
 /** What the functions are told of a source. */
 export function sourceSetting(source: SourceProps): SourceSetting {
+  if (isChanges(source)) return { kind: 'dynamodb', subtasks: source.changes.subtasks ?? 1 }
   if (!isKafka(source)) return { kind: 'kinesis', stream: source.streamName }
   const { topic, partitions } = source.kafka
   return { kind: 'kafka', topic, partitions }
@@ -57,9 +78,24 @@ export function sourceSetting(source: SourceProps): SourceSetting {
 
 /** @throws InfraError */
 export function checkSource(name: string, source: SourceProps): void {
-  if (!isKafka(source)) return
-  const at = `sources.${name}.kafka`
-  const { topic, partitions, clusterArn, bootstrapServers, secret, authentication, rootCertificate, vpc, ...rest } = source.kafka
+  if (isKafka(source)) checkTopic(`sources.${name}.kafka`, source.kafka)
+  if (!isChanges(source)) return
+  checkNumber(`sources.${name}.changes.subtasks`, source.changes.subtasks, 1, Number.MAX_SAFE_INTEGER)
+  if (!hasStream(source.changes.table))
+    throw new InfraError(
+      `sources.${name}.changes.table has no stream: give it one, as in \`dynamoStream: StreamViewType.NEW_AND_OLD_IMAGES\`; of an imported table name tableStreamArn`,
+    )
+}
+
+/** A `TableV2` has the ARN of a stream also where it has none. */
+function hasStream(table: ITable): boolean {
+  const made = table.node.defaultChild
+  if (made instanceof CfnGlobalTable) return Stack.of(table).resolve(made.streamSpecification) !== undefined
+  return table.tableStreamArn !== undefined
+}
+
+function checkTopic(at: string, given: KafkaTopic): void {
+  const { topic, partitions, clusterArn, bootstrapServers, secret, authentication, rootCertificate, vpc, ...rest } = given
   if (!topic) throw new InfraError(`${at}.topic is missing`)
   if (partitions === undefined) throw new InfraError(`${at}.partitions is missing: say how many the topic has`)
   checkNumber(`${at}.partitions`, partitions, 1, Number.MAX_SAFE_INTEGER)
