@@ -8,7 +8,7 @@ import type { BuildOptions, BuildResult, Metafile } from 'esbuild'
 import { InfraError } from './error.ts'
 
 /** The functions' entry points: one file each, `<name>.mjs` in the asset. */
-export const FUNCTIONS = ['stage', 'cut', 'materialise', 'checkpoint'] as const
+export const FUNCTIONS = ['stage', 'cut', 'materialise', 'checkpoint', 'compatible'] as const
 export type FunctionName = (typeof FUNCTIONS)[number]
 
 /** The same extension as this file has: .ts in the repository, .js in the package. */

@@ -21,6 +21,12 @@ export function grantSubtask(to: IFunction, storage: Storage): void {
   grantKeys(to, [storage.key, storage.bucket.encryptionKey])
 }
 
+/** Reads which run there is. */
+export function grantLooking(to: IFunction, storage: Storage): void {
+  allow(to, READ, [storage.log.tableArn])
+  grantKeys(to, [storage.key])
+}
+
 /** Folds logs into state. */
 export function grantMaterialise(to: IFunction, storage: Storage): void {
   allow(to, READ, [storage.log.tableArn])

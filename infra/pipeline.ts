@@ -13,6 +13,7 @@ import { bindFiles, checkEnvironment, checkSources } from './bindings.ts'
 import { functionsCode } from './bundle.ts'
 import { mapChanges } from './changes.ts'
 import { makeCheckpoints } from './checkpoints.ts'
+import { checkCompatible } from './compatible.ts'
 import { makeDashboard } from './dashboard.ts'
 import { InfraError } from './error.ts'
 import { type FunctionDefaults, makeFunction, makeNetwork, TIMEOUT_MAX } from './functions.ts'
@@ -93,6 +94,7 @@ export class MillracePipeline extends Construct {
       key: props.encryptionKey,
       network: makeNetwork(this, props),
     }
+    const compatible = checkCompatible(this, defaults, this.plan, this.storage)
     const stages = this.makeStages(defaults, props, files, options)
     this.stages = stages
     const controller = this.makeController(defaults, props, files)
@@ -104,6 +106,13 @@ export class MillracePipeline extends Construct {
       key: props.encryptionKey,
     })
     const handlers = mapValues(stages, ({ handler }) => handler)
+    const mappings = Object.values(stages).map(({ mapping }) => mapping)
+    for (const made of [
+      ...Object.values({ ...controller, ...cuts, ...prefixed('stage', handlers) }),
+      ...mappings,
+      this.checkpoints,
+    ])
+      made.node.addDependency(compatible)
     this.alarms = this.watch(stages, { ...controller, ...prefixed('cut', cuts), ...prefixed('stage', handlers) })
     const { pipeline, dashboard } = { pipeline: graph.name, dashboard: this.prefix }
     const { prefix, storage } = this

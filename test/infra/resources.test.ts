@@ -64,11 +64,30 @@ test('a mapping waits for the rights of its function: it would be refused withou
   }
 })
 
+test('nothing that works on the state is changed before it is known to fit: all of it waits for that answer', () => {
+  const [[id, check]] = Object.entries(resources(template, 'Custom::MillraceCompatibleState')) as [[string, any]]
+  assert.equal(check.Properties.Pipeline, 'shop')
+  assert.ok(JSON.parse(check.Properties.Shape).stages.length === STAGES.length)
+  const { logicalId } = functions(template).compatible!
+  assert.deepEqual(check.Properties.ServiceToken, { 'Fn::GetAtt': [logicalId, 'Arn'] })
+  const waiting = ['AWS::Lambda::Function', 'AWS::Lambda::EventSourceMapping', 'AWS::StepFunctions::StateMachine']
+  const found = waiting.flatMap(type => Object.entries(resources(template, type)).filter(([name]) => name.startsWith('Shop')))
+  assert.ok(found.length > 10)
+  for (const [name, { DependsOn = [] }] of found) assert.equal((DependsOn as string[]).includes(id), name !== logicalId, name)
+})
+
 test('functions: stages and cuts know their stage, and all what the engine stands on', () => {
   const made = functions(template)
   assert.deepEqual(
     Object.keys(made).sort(),
-    [...STAGES.map(id => `stage ${id}`), 'cut source-clicks', 'cut source-orders', 'materialise', 'checkpoint'].sort(),
+    [
+      ...STAGES.map(id => `stage ${id}`),
+      'cut source-clicks',
+      'cut source-orders',
+      'materialise',
+      'checkpoint',
+      'compatible',
+    ].sort(),
   )
   for (const [name, { Properties: p }] of Object.entries(made)) {
     assert.equal(p.Runtime, 'nodejs24.x', name)
@@ -79,8 +98,8 @@ test('functions: stages and cuts know their stage, and all what the engine stand
     assert.equal(MILLRACE_TIMEOUT_MS, '60000')
     assert.match(JSON.stringify(MILLRACE_SOURCES), /clicks.*kinesis.*Ref.*Clicks.*orders.*Orders/)
     assert.match(JSON.stringify(MILLRACE_SINKS), /pages.*s3.*Results.*buyers.*b\//)
-    assert.equal(p.Timeout, /^(stage|cut)/.test(name) ? 60 : 900)
-    assert.equal(p.MemorySize, 1769)
+    assert.equal(p.Timeout, /^(stage|cut|compatible)/.test(name) ? 60 : 900)
+    assert.equal(p.MemorySize, name === 'compatible' ? 512 : 1769)
   }
 })
 

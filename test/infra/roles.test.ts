@@ -55,8 +55,18 @@ test('a stage sends to those behind it, and reads its own stream', () => {
   assert.ok(may('stage sessions', 'ShopStreamsessions').includes('kinesis:GetRecords'))
   assert.ok(!may('stage pages', 'ShopStreamsessions').includes('kinesis:GetRecords'))
   // The splits of a run are the shards of all its sources.
-  for (const name of Object.keys(made)) assert.ok(may(name, 'Orders').includes('kinesis:ListShards'), name)
+  for (const name of Object.keys(made))
+    assert.equal(may(name, 'Orders').includes('kinesis:ListShards'), name !== 'compatible', name)
   for (const name of Object.keys(made)) assert.ok(!may(name, 'Orders').includes('kinesis:PutRecord'), name)
+})
+
+test('who asks whether the state fits may read the log, and nothing else', () => {
+  assert.deepEqual(may('compatible', 'ShopLog'), ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query'])
+  const actions = statementsOf(template, roleOf('compatible')).flatMap(s => s.Action)
+  assert.deepEqual(
+    actions.filter(action => !/^(dynamodb|logs):/.test(action)),
+    [],
+  )
 })
 
 test('only those with the sink touch its files, and only these', () => {

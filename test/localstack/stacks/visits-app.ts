@@ -13,7 +13,8 @@ const visits = new Stream(stack, 'Visits', {
 })
 const bucket = new Bucket(stack, 'Results', { removalPolicy: RemovalPolicy.DESTROY, autoDeleteObjects: true })
 new MillracePipeline(stack, 'Pipeline', {
-  entry: 'test/localstack/stacks/visits.ts',
+  // Another file of the same pipeline: what a deployment of new code changes.
+  entry: process.env.VISITS_ENTRY ?? 'test/localstack/stacks/visits.ts',
   sources: { visits },
   sinks: { pages: { bucket, prefix: 'out/' }, rejected: { bucket, prefix: 'out/' } },
   parallelism: 2,

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { after, before, describe, test } from 'node:test'
+import { GetFunctionConfigurationCommand, InvokeCommand } from '@aws-sdk/client-lambda'
+import { planPhysical } from '../../runtime/graph/planner.ts'
+import { shapeOf } from '../../runtime/graph/shape.ts'
+import type { Pipeline } from '../../runtime/index.ts'
+import { expected, sorted } from '../functions/embedded-run.ts'
+import { generate, visits } from '../functions/visits.ts'
+import { deploy, destroy, type StackSource } from './cdk.ts'
+import { type Deployed, openDeployed } from './deployed.ts'
+import { resourcesOf, stackExists } from './remains.ts'
+import { withoutLocalStack } from './resources.ts'
+
+const SPLITS = 2
+const RECORDS = 100
+const source: StackSource = { stack: 'Visits', app: 'test/localstack/stacks/visits-app.ts' }
+const withEntry = (file: string): StackSource => ({
+  ...source,
+  environment: { VISITS_ENTRY: `test/localstack/stacks/${file}` },
+})
+
+describe('a deployment over a running pipeline', { skip: withoutLocalStack }, () => {
+  const rounds: string[][][] = []
+  let deployed: Deployed
+  before(async () => {
+    if (await stackExists(source.stack)) await destroy(source)
+    const outputs = await deploy(source)
+    const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
+    deployed = await openDeployed({ app: visits(), outputs, id: 'Pipeline', sourceStream: outputs.SourceStream!, results })
+    await nextRound()
+  })
+  after(async () => {
+    deployed?.close()
+    await destroy(source)
+  })
+
+  /** One more round of records, and all of them so far give what one embedded run gives: users are counted on. */
+  async function nextRound(): Promise<void> {
+    const round = generate(RECORDS, SPLITS, rounds.length)
+    rounds.push(round)
+    await Promise.all(round.map((split, shard) => deployed.feed(shard, split)))
+    await deployed.settle()
+    const fed = Array.from({ length: SPLITS }, (_, i) => rounds.flatMap(r => r[i]!))
+    assert.deepEqual(sorted(await deployed.rows('pages')), (await expected(visits(), fed, SPLITS)).pages)
+  }
+
+  const codes = () =>
+    Promise.all(
+      Object.values(deployed.functions).map(
+        async f => (await deployed.lambda.send(new GetFunctionConfigurationCommand({ FunctionName: f.function }))).CodeSha256,
+      ),
+    )
+
+  test('of new code that the state fits goes on with it', async () => {
+    const before = await codes()
+    await deploy(withEntry('visits-new.ts'))
+    assert.notDeepEqual(await codes(), before)
+    await nextRound()
+  })
+
+  // LocalStack leaves custom resources out, so this asks as CloudFormation would.
+  test('of code that the state does not fit is refused by name, before anything is changed', async () => {
+    const shapeOfFile = async (file: string) => {
+      const { default: app } = (await import(`./stacks/${file}`)) as { default: Pipeline }
+      return shapeOf(planPhysical(app.graph(), { parallelism: 2 }))
+    }
+    const refused = await ask(await shapeOfFile('visits-other.ts'))
+    assert.equal(refused.Status, 'FAILED')
+    assert.match(
+      refused.Reason,
+      /written by another plan of 'visits' \(.*pages-of-users.*\): deploy the code that it was made by/,
+    )
+    assert.equal((await ask(await shapeOfFile('visits-new.ts'))).Status, 'SUCCESS')
+  })
+
+  async function ask(Shape: string): Promise<any> {
+    const check = (await resourcesOf(source.stack)).find(
+      r => r.type === 'AWS::Lambda::Function' && r.logicalId.startsWith('PipelineCompatible'),
+    )!
+    let answer = ''
+    const server = createServer((request, response) => {
+      request.on('data', data => {
+        answer += data
+      })
+      request.on('end', () => response.end())
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const ResponseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const ids = { StackId: 'stack', RequestId: 'request', LogicalResourceId: 'CompatibleState' }
+    const ResourceProperties = { Pipeline: 'visits', Shape }
+    const Payload = JSON.stringify({ RequestType: 'Update', ResponseURL, ...ids, ResourceProperties })
+    const { FunctionError, Payload: said } = await deployed.lambda.send(new InvokeCommand({ FunctionName: check.id, Payload }))
+    server.close()
+    assert.equal(FunctionError, undefined, Buffer.from(said ?? []).toString())
+    return JSON.parse(answer)
+  }
+})
