@@ -5,13 +5,11 @@ import type { IFunction, Function as LambdaFunction } from 'aws-cdk-lib/aws-lamb
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import type { Construct } from 'constructs'
+import { GIVEN_UP } from '../runtime/aws/functions/poison.ts'
 import type { DeployedStage } from './pipeline.ts'
 import type { Storage } from './storage.ts'
 
 export const PERIOD = Duration.minutes(1)
-
-/** What stages write to their logs when they give a record up (runtime/aws/functions/deliver-records.ts). */
-export const GIVEN_UP = 'is given up and goes to the dead letters'
 
 export interface Watched {
   readonly prefix: string

@@ -68,7 +68,7 @@ export class Subtask {
   private takingFrom = ''
   private taking: FrameCursor | undefined
   /** Ids of records of frames that are left out: user code has failed on them before, each time. */
-  skipped: ReadonlySet<string> | undefined
+  skipped: ReadonlySet<string> = new Set()
   /** The first dead letter of this environment: most pipelines have no sink for them, so a run says why there are any. */
   firstDeadLetter: DeadLetterNote | undefined
 
@@ -286,8 +286,7 @@ export class Subtask {
       if (type === ENTRY_RECORD) {
         this.takingFrom = record.seq
         this.taking = cursor
-        if (this.skipped !== undefined && this.skipped.size > 0 && this.skipped.has(entryId(record.seq, cursor)))
-          working.counts.deadLetters++
+        if (this.skipped.size > 0 && this.skipped.has(entryId(record.seq, cursor))) working.counts.deadLetters++
         else enter(chain, cursor)
         this.attempt!.took(1)
         if (this.attempt!.full) await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)

@@ -2,7 +2,7 @@ import type { StreamRecord } from '../../ports.ts'
 import { help } from '../../protocol/help.ts'
 import type { Undecided } from '../../stage/subtask.ts'
 import type { Environment } from './environment.ts'
-import { isPoison, POISON_TRIES, poisonWaitMs } from './poison.ts'
+import { giveUp, isPoison, openTries } from './poison.ts'
 import type { ShardTask } from './shard-task.ts'
 
 /** A producer commits a moment after it has sent. Waiting costs as much as working, so it is short: the batch comes again. */
@@ -37,10 +37,8 @@ export async function deliverFrames(
  * Where user code throws on a record of a frame: commits get smaller until the record is alone in one, and is then, after some tries, left out. Everything before it is
  * committed by then, so the position is enough to know it by.
  */
-function openIsolation({ ports, log }: Environment, task: ShardTask) {
-  const { clock, blobs } = ports
-  let failing: string | undefined
-  let failures = 0
+function openIsolation(environment: Environment, task: ShardTask) {
+  const tries = openTries(environment.ports.clock)
   return {
     /** True: go on. False: no record is at fault but a timer, which can't be left out. */
     async isolate(error: Error): Promise<boolean> {
@@ -50,33 +48,16 @@ function openIsolation({ ports, log }: Environment, task: ShardTask) {
       }
       const { entered } = task.subtask
       if (entered === undefined) return false
-      if (entered.id !== failing) failures = 0
-      failing = entered.id
-      if (++failures < POISON_TRIES) {
-        await clock.sleep(poisonWaitMs(failures))
-        return true
-      }
-      const reason = `${failures} tries failed: ${error.message}`
+      const reason = await tries.failed(entered.id, error)
+      if (reason === undefined) return true
       const { id, ...record } = entered
-      const { stage } = task.subtask.at
-      const key = `dead-letters/${stage.id}/${task.shard}/${id}.json`
-      const letter = JSON.stringify({ stage: stage.id, shard: task.shard, reason, ...record }, readable)
-      await blobs.putIfAbsent(key, new TextEncoder().encode(`${letter}\n`))
-      log('error', `a record of stage '${stage.id}' is given up and goes to the dead letters: ${reason}`, {
-        shard: task.shard,
-        key,
-      })
+      const { shard } = task
+      const stage = task.subtask.at.stage.id
+      await giveUp(environment, `stage '${stage}'`, `${stage}/${shard}/${id}`, { stage, shard, reason, ...record }, { shard })
       task.skip(id)
       return true
     },
   }
-}
-
-/** For people: what JSON has no form for, in one that it has. */
-function readable(_name: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value)
-  if (value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)) return Array.from(value as Iterable<unknown>)
-  return value
 }
 
 /** In front of a frame whose fate nobody knows yet (protocol.md, B5). False: this invocation has waited long enough. */

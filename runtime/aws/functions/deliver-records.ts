@@ -2,7 +2,7 @@ import type { SourceBatch, SourcePosition } from '../../connectors/source.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Arrival, Arrivals } from './arrivals.ts'
 import type { Environment } from './environment.ts'
-import { isPoison, POISON_TRIES, poisonWaitMs } from './poison.ts'
+import { giveUp, isPoison, openTries } from './poison.ts'
 import type { ShardTask } from './shard-task.ts'
 
 /**
@@ -18,12 +18,11 @@ export async function deliverRecords(
   task: ShardTask,
   arrivals: Arrivals,
 ): Promise<void> {
-  const { clock } = environment.ports
   const { records } = arrivals
   const last = records.at(-1)!
   const rejected = new Map<string, string>()
+  const tries = openTries(environment.ports.clock)
   let limit = records.length
-  let failures = 0
   for (;;) {
     let taken: readonly Arrival[] = []
     const read = (position: SourcePosition | undefined) => {
@@ -34,19 +33,20 @@ export async function deliverRecords(
     try {
       if (!(await task.run(subtask => subtask.deliverSource(read)))) return
       if (taken.at(-1) === last) return
-      failures = 0
       limit = Math.min(records.length, limit * 2)
     } catch (error) {
-      if (!isPoison(error)) throw error
-      if (taken.length > 1) limit = taken.length >> 1
-      else if (++failures < POISON_TRIES) await clock.sleep(poisonWaitMs(failures))
-      else {
-        const reason = `${failures} tries failed: ${error.message}`
-        await keep(environment, topology, at, task.shard, taken[0]!, reason)
-        rejected.set(taken[0]!.id, reason)
-        limit = records.length
-        failures = 0
+      const [only, another] = taken
+      // Without a record it was a timer, which can't be left out.
+      if (!isPoison(error) || only === undefined) throw error
+      if (another !== undefined) {
+        limit = taken.length >> 1
+        continue
       }
+      const reason = await tries.failed(only.id, error)
+      if (reason === undefined) continue
+      await keep(environment, topology, at, task.shard, only, reason)
+      rejected.set(only.id, reason)
+      limit = records.length
     }
   }
 }
@@ -67,12 +67,9 @@ function batchOf(
   }
 }
 
-/**
- * Nobody may read the source's dead letters, so the record is kept in the bucket as well, before it is skipped: under its position, so that it is there
- * once however often that is tried.
- */
-async function keep(
-  { ports, log }: Environment,
+/** Nobody may read the source's dead letters, so the record is kept in the bucket as well. */
+function keep(
+  environment: Environment,
   topology: Topology,
   at: StageTopology,
   shard: number,
@@ -81,8 +78,6 @@ async function keep(
 ): Promise<void> {
   const source = at.stage.source!.source!.name
   const split = topology.splitOf(source, shard)
-  const key = `dead-letters/${source}/${split}/${id}.json`
   const letter = { source, split, ...place, reason, raw: Buffer.from(data).toString('base64') }
-  await ports.blobs.putIfAbsent(key, new TextEncoder().encode(`${JSON.stringify(letter)}\n`))
-  log('error', `a record of source '${source}' is given up and goes to the dead letters: ${reason}`, { split, ...place, key })
+  return giveUp(environment, `source '${source}'`, `${source}/${split}/${id}`, letter, { split, ...place })
 }

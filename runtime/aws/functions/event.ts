@@ -1,6 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import type { StreamRecord } from '../../ports.ts'
-import { formatPosition } from '../position.ts'
+import { formatPosition, parsePosition } from '../position.ts'
 
 /** What Lambda hands over of a Kinesis shard: the part of it that is used here. */
 export interface KinesisEvent {
@@ -69,7 +69,7 @@ export function failuresOnError(covered: string, { records }: Delivery): BatchRe
 }
 
 function failure({ seq }: StreamRecord) {
-  return { itemIdentifier: seq.replace(/^0+(?=\d)/, '') }
+  return { itemIdentifier: parsePosition(seq) }
 }
 
 function shardOf(eventID: string): string {
