@@ -71,9 +71,13 @@ async function restoreFrom(
   if (newInput) checkNewInput(found, wanted, what, REMEDY)
   else checkKind(found, wanted, what, `${REMEDY}, or read another input from its beginning (--new-input)`)
   return openRestored(ports, wanted, checkpoint, async run => {
-    if (inPlace) await supersede(from.log, old.run, ports.clock.now(), `the pipeline goes back to checkpoint ${known}`)
-    const n = checkpoint ?? (await completeCheckpoints(from, old.run)).at(-1)!
-    const manifest = await readManifest(from.blobs, old.run, n)
+    let [n, manifest] = [known, found]
+    if (inPlace) {
+      await supersede(from.log, old.run, ports.clock.now(), `the pipeline goes back to checkpoint ${known}`)
+      // One that won the race is newer.
+      n = checkpoint ?? (await completeCheckpoints(from, old.run)).at(-1)!
+      if (n !== known) manifest = await readManifest(from.blobs, old.run, n)
+    }
     const topology = topologyOf(run)
     const begun = newInput ? withNewInput(manifest, topology) : manifest
     await restore(topology, begun, from.blobs, ports, { newSinks: elsewhere })
