@@ -4,21 +4,12 @@ import fc from 'fast-check'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import type { Blobs } from '../../runtime/ports.ts'
 import { seeded } from '../engine/events.ts'
+import { visibleRows } from '../functions/embedded-world.ts'
 import { CheckpointedRun, type Faults, faultyBlobs, finish, play, type Row, SUBTASKS, step } from './checkpointed.ts'
 import { memoryBlobs } from './memory-blobs.ts'
 
 /** What readers of the objects see. */
-async function visible(bucket: Blobs): Promise<Row[]> {
-  const rows: Row[] = []
-  for (const key of await bucket.list('out/')) {
-    const lines = new TextDecoder()
-      .decode(await bucket.get(key))
-      .trimEnd()
-      .split('\n')
-    rows.push(...lines.map(line => JSON.parse(line) as Row))
-  }
-  return rows
-}
+const visible = (bucket: Blobs): Promise<Row[]> => visibleRows(bucket, 'out/')
 
 const ids = (rows: readonly Row[]) => rows.map(({ id }) => id)
 const nothing = () => Array<undefined>(SUBTASKS).fill(undefined)
