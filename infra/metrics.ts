@@ -18,7 +18,7 @@ export interface Watched {
   readonly functions: Readonly<Record<string, LambdaFunction>>
   readonly checkpoints: StateMachine
   readonly storage: Storage
-  /** Records of sources that were given up. */
+  /** Records that were given up, of all stages. */
   readonly givenUp: IMetric
 }
 
@@ -60,9 +60,9 @@ export function refusedFrames({ stream }: DeployedStage, label: string): Metric 
 }
 
 /** A count of the lines that stages write for records that they give up. */
-export function givenUpRecords(scope: Construct, prefix: string, sourceHandlers: readonly LambdaFunction[]): IMetric {
+export function givenUpRecords(scope: Construct, prefix: string, handlers: readonly LambdaFunction[]): IMetric {
   const metric = { metricNamespace: 'Millrace', metricName: `${prefix}-given-up` }
-  for (const handler of sourceHandlers)
+  for (const handler of handlers)
     new MetricFilter(scope, `GivenUp-${handler.node.id}`, {
       logGroup: handler.logGroup,
       filterPattern: FilterPattern.anyTerm(GIVEN_UP),

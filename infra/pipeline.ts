@@ -219,8 +219,8 @@ export class MillracePipeline extends Construct {
 
   private watch(stages: Readonly<Record<string, MappedStage>>, functions: Record<string, LambdaFunction>): Alarm[] {
     const { checkpoints, storage, prefix } = this
-    const sources = Object.values(stages).flatMap(({ handler, cut }) => (cut === undefined ? [] : [handler]))
-    const watched = { prefix, stages, functions, checkpoints, storage, givenUp: givenUpRecords(this, prefix, sources) }
+    const handlers = Object.values(stages).map(({ handler }) => handler)
+    const watched = { prefix, stages, functions, checkpoints, storage, givenUp: givenUpRecords(this, prefix, handlers) }
     makeDashboard(this, watched)
     return makeAlarms(this, watched)
   }

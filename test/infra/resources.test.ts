@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Match } from 'aws-cdk-lib/assertions'
+import { GIVEN_UP } from '../../runtime/aws/functions/poison.ts'
 import { functions, resources, STAGES, shop } from './stacks.ts'
 
 const template = shop().template()
@@ -74,6 +75,16 @@ test('nothing that works on the state is changed before it is known to fit: all 
   const found = waiting.flatMap(type => Object.entries(resources(template, type)).filter(([name]) => name.startsWith('Shop')))
   assert.ok(found.length > 10)
   for (const [name, { DependsOn = [] }] of found) assert.equal((DependsOn as string[]).includes(id), name !== logicalId, name)
+})
+
+test('a record that is given up counts, whatever stage it is in', () => {
+  const filters = all('AWS::Logs::MetricFilter').map(({ Properties: p }) => p)
+  const made = functions(template)
+  const logOf = (name: string) => made[name]!.Properties.LoggingConfig.LogGroup
+  const wanted = STAGES.map(id => logOf(`stage ${id}`))
+  const text = (logGroups: unknown[]) => logGroups.map(g => JSON.stringify(g)).sort()
+  assert.deepEqual(text(filters.map(f => f.LogGroupName)), text(wanted))
+  for (const { FilterPattern } of filters) assert.match(FilterPattern, new RegExp(GIVEN_UP))
 })
 
 test('functions: stages and cuts know their stage, and all what the engine stands on', () => {
