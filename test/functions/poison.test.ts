@@ -83,17 +83,20 @@ describe('a record on which user code throws each time', () => {
   })
 })
 
+/** Visits under their user: what follows is a stage behind the source's. */
+function byUser(name: string) {
+  const app = pipeline(name)
+  const schema = z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })
+  const source = app.source('visits', ndjson(schema), { time: v => v.at, watermark: boundedOutOfOrderness('5s') })
+  return { app, keyed: source.keyBy('user') }
+}
+
 describe('a record of a later stage on which user code throws each time', () => {
   /** As visits(), but the stage behind the first keyBy does not take some of them. */
   function choosy(poison: (v: Visit) => boolean) {
     const seen = new Map<number, number>()
-    const app = pipeline('choosy')
-    app
-      .source('visits', ndjson(z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })), {
-        time: v => v.at,
-        watermark: boundedOutOfOrderness('5s'),
-      })
-      .keyBy('user')
+    const { app, keyed } = byUser('choosy')
+    keyed
       .process({
         state: { n: value<number>() },
         onRecord(v, ctx) {
@@ -162,13 +165,8 @@ describe('a record of a later stage on which user code throws each time', () => 
   test('a timer on which user code throws is no record: the invocation fails by name, and nothing is lost', async t => {
     quiet(t)
     let broken = true
-    const app = pipeline('timers')
-    app
-      .source('visits', ndjson(z.object({ id: z.number(), user: z.string(), page: z.string(), at: z.number() })), {
-        time: v => v.at,
-        watermark: boundedOutOfOrderness('5s'),
-      })
-      .keyBy('user')
+    const { app, keyed } = byUser('timers')
+    keyed
       .process({
         state: { n: value<number>() },
         onRecord(v, ctx) {
