@@ -31,7 +31,7 @@ export function makeCheckpoints(
   functions: CheckpointFunctions,
   log: ITable,
   options: { readonly interval?: Duration; readonly timeout?: Duration; readonly key: IKey | undefined },
-): StateMachine {
+): { readonly machine: StateMachine; readonly schedule: CfnSchedule } {
   const interval = options.interval ?? INTERVAL
   checkInterval(interval)
   checkDuration('checkpointTimeout', options.timeout, 1, TIMEOUT_SECONDS_MAX)
@@ -57,8 +57,7 @@ export function makeCheckpoints(
       'Step Functions keeps the whole history of each execution for 90 days. Sending it to a log as well takes rights on all log deliveries of the account.',
     'AwsSolutions-SF2': 'The history has the times of each step. X-Ray takes rights that can not be limited to this pipeline.',
   })
-  makeSchedule(scope, machine, everySeconds === undefined ? interval : INTERVAL)
-  return machine
+  return { machine, schedule: makeSchedule(scope, machine, everySeconds === undefined ? interval : INTERVAL) }
 }
 
 function checkInterval(interval: Duration): void {
@@ -109,7 +108,7 @@ function controllerRole(
   return role
 }
 
-function makeSchedule(scope: Construct, machine: StateMachine, interval: Duration): void {
+function makeSchedule(scope: Construct, machine: StateMachine, interval: Duration): CfnSchedule {
   const role = new Role(scope, 'ScheduleRole', {
     assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
       conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(scope).account } },
@@ -131,4 +130,5 @@ function makeSchedule(scope: Construct, machine: StateMachine, interval: Duratio
     },
   })
   schedule.node.addDependency(role)
+  return schedule
 }

@@ -10,6 +10,7 @@ export interface Named {
   readonly prefix: string
   readonly storage: Storage
   readonly checkpoints: string
+  readonly schedule: string
   readonly checkpoint: IFunction
   readonly materialise: IFunction
   readonly dashboard: string
@@ -43,6 +44,7 @@ export function makeOutputs(scope: Construct, named: Named): void {
     Bucket: [bucket.bucketName, 'Millrace: checkpoints, large changes, and records that were given up'],
     DeadLetters: [failureArn(deadLetters), 'Millrace: where records are reported that could not be handed to a stage'],
     Checkpoints: [named.checkpoints, 'Millrace: the state machine that takes checkpoints'],
+    Schedule: [named.schedule, 'Millrace: the schedule that starts them'],
     Functions: [
       stack.toJsonString({ checkpoint: named.checkpoint.functionName, materialise: named.materialise.functionName }),
       "Millrace: the checkpoints' functions",

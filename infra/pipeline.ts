@@ -100,11 +100,12 @@ export class MillracePipeline extends Construct {
     const controller = this.makeController(defaults, props, files)
     this.checkpoint = controller.checkpoint
     const cuts = Object.fromEntries(Object.entries(stages).flatMap(([stage, { cut }]) => (cut ? [[stage, cut]] : [])))
-    this.checkpoints = makeCheckpoints(this, this.prefix, { ...controller, cuts }, this.storage.log, {
+    const { machine, schedule } = makeCheckpoints(this, this.prefix, { ...controller, cuts }, this.storage.log, {
       interval: props.checkpointInterval,
       timeout: props.checkpointTimeout,
       key: props.encryptionKey,
     })
+    this.checkpoints = machine
     const handlers = mapValues(stages, ({ handler }) => handler)
     const mappings = Object.values(stages).map(({ mapping }) => mapping)
     for (const made of [
@@ -120,7 +121,8 @@ export class MillracePipeline extends Construct {
       pipeline,
       prefix,
       storage,
-      checkpoints: this.checkpoints.stateMachineArn,
+      checkpoints: machine.stateMachineArn,
+      schedule: schedule.ref,
       ...controller,
       dashboard,
       stages,

@@ -9,6 +9,7 @@ export const stop: Command = {
   summary: 'Stop a pipeline on AWS, with a last checkpoint',
   description: `Stops the pipeline of a stack: its sources first, then, when a last checkpoint has taken in all that was on its way, the other stages.
 Nothing is lost, and nothing is removed: what arrives in its sources meanwhile waits there, as long as their streams keep it, until millrace start.
+Checkpoints are no longer taken by themselves.
 If the checkpoint fails, the sources go on as before, and the exit code is 1; with --no-checkpoint all stages stop at once, between two commits.`,
   positionals: [],
   flags: { ...STACK_FLAGS, 'no-checkpoint': { help: 'Stop without a last checkpoint' } },

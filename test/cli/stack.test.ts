@@ -26,7 +26,15 @@ function outputsOf(path: string, pipeline: string): Record<string, string> {
     'source-clicks': { function: 'f1', cut: 'c1', stream: 'clicks', mapping: 'm1' },
     pages: { function: 'f2', stream: 'p.pages', mapping: 'm2' },
   }
-  const parts = { Pipeline: pipeline, Prefix: 'p', LogTable: 'l', StateTable: 's', Bucket: 'b', Checkpoints: 'arn:machine' }
+  const parts = {
+    Pipeline: pipeline,
+    Prefix: 'p',
+    LogTable: 'l',
+    StateTable: 's',
+    Bucket: 'b',
+    Checkpoints: 'arn:machine',
+    Schedule: 'every',
+  }
   const all = { ...parts, Stages: JSON.stringify(stages), DeadLetters: 'q', Dashboard: 'p' }
   return Object.fromEntries(Object.entries(all).map(([name, value]) => [path + name, value]))
 }
@@ -163,24 +171,60 @@ test('a mapping that does not change is named', async () => {
 })
 
 const quiet = { checkpoint: true, onWait: () => {} }
+type World = ReturnType<typeof executions> &
+  ReturnType<typeof mappings> &
+  Omit<Control, 'outputs' | 'iteratorAges'> & { running: string[][] }
+/** `running`: what runs at each look, by ARN, when the schedule has been switched off; the last one stays. */
 function world(...seen: Execution[][]) {
-  const control = { ...executions(...seen), ...mappings({ m1: 'Enabled', m2: 'Enabled' }) }
-  const start = control.startExecution
-  return Object.assign(control, {
+  const made = executions(...seen)
+  const control: World = {
+    ...made,
+    ...mappings({ m1: 'Enabled', m2: 'Enabled' }),
+    running: [[]] as string[][],
+    async runningExecutions() {
+      return control.running.length > 1 ? control.running.shift()! : control.running[0]!
+    },
+    async stopExecution(arn: string) {
+      control.changes.push(`end ${arn}`)
+    },
+    async setSchedule(name: string, enabled: boolean) {
+      control.changes.push(`${name} ${enabled ? 'on' : 'off'}`)
+    },
     async startExecution() {
       control.changes.push('checkpoint')
-      return start()
+      return made.startExecution()
     },
-  }) as typeof control & Omit<Control, 'outputs' | 'iteratorAges'>
+  }
+  return control
 }
 
-test('stop: sources, then the checkpoint of all that they sent, then the others; start: the other way round', async () => {
+test('stop: sources, then the checkpoint of all that they sent, then the others, then the schedule; start: the other way round', async () => {
   const control = world([RUNNING, complete(7)])
   const clock = handClock()
   assert.deepEqual(await stopStack(control, SHOP, clock, quiet), { outcome: 'complete', checkpoint: 7 })
-  assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm2 off'])
+  assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm2 off', 'every off'])
   await startStack(control, SHOP, clock)
-  assert.deepEqual(control.changes, ['m2 on', 'm1 on'])
+  assert.deepEqual(control.changes, ['every on', 'm2 on', 'm1 on'])
+})
+
+test('a chain of checkpoints is stopped, with the link that was begun meanwhile; one that somebody asked for comes to its end', async () => {
+  const control = world([RUNNING, complete(7)])
+  control.running = [['link', 'asked', 'ended'], ['next', 'asked'], ['asked']]
+  for (const arn of ['link', 'next']) control.looks.set(arn, [{ ...RUNNING, repeats: true }])
+  control.looks.set('asked', [{ ...RUNNING, repeats: false }])
+  control.looks.set('ended', [{ ...complete(6), repeats: true }])
+  await stopStack(control, SHOP, handClock(), quiet)
+  assert.deepEqual(control.changes.slice(-3), ['every off', 'end link', 'end next'])
+})
+
+test('a chain that can not be caught is waited for no longer than it lives without its schedule', async () => {
+  const control = world([complete(7)])
+  control.running = [['link']]
+  control.looks.set('link', [{ ...RUNNING, repeats: true }])
+  const clock = handClock()
+  await stopStack(control, SHOP, clock, quiet)
+  // The mappings take four of these seconds.
+  assert.equal(clock.now(), NOW + 155_000)
 })
 
 test('a stop whose checkpoint fails changes nothing; one without a checkpoint stops all', async () => {
@@ -189,7 +233,7 @@ test('a stop whose checkpoint fails changes nothing; one without a checkpoint st
   assert.deepEqual(await stopStack(control, SHOP, clock, quiet), { outcome: 'failed', reason: 'it is broken' })
   assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm1 on'])
   assert.equal(await stopStack(control, SHOP, clock, { ...quiet, checkpoint: false }), undefined)
-  assert.deepEqual(control.changes, ['m1 off', 'm2 off'])
+  assert.deepEqual(control.changes, ['m1 off', 'm2 off', 'every off'])
 })
 
 test('the status for people', () => {

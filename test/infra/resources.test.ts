@@ -208,6 +208,7 @@ test('outputs name everything', () => {
       'LogTable',
       'Pipeline',
       'Prefix',
+      'Schedule',
       'Stages',
       'StateTable',
     ].map(name => `Shop${name}`),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler'
 import { openClients } from '../../runtime/aws/clients.ts'
 import { MILLRACE } from '../cli/cli.ts'
 import { generate } from '../functions/visits.ts'
@@ -33,9 +34,12 @@ const operate = (...words: string[]) => millrace(...words, '--stack', 'Operation
 
 describe('millrace … --stack', { skip: withoutLocalStack }, () => {
   let stream: string
+  let scheduleName: string
   let rounds = 0
   before(async () => {
-    stream = (await deploy(source)).SourceStream!
+    const outputs = await deploy(source)
+    stream = outputs.SourceStream!
+    scheduleName = outputs.ShopSchedule!
   })
   after(() => destroy(source))
 
@@ -50,6 +54,16 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     return stages[0].counts.recordsIn >= n || undefined
   }
   const states = async () => (await operate('status', '--json')).json().stages.map((stage: { state: string }) => stage.state)
+
+  /** LocalStack keeps schedules and does not act by them. */
+  async function schedule() {
+    const client = new SchedulerClient(clientOptions)
+    const { State, Target, ScheduleExpression, FlexibleTimeWindow } = await client.send(
+      new GetScheduleCommand({ Name: scheduleName }),
+    )
+    client.destroy()
+    return { State, kept: { Target, ScheduleExpression, FlexibleTimeWindow } }
+  }
 
   test('before the first record there is a status, and nothing to save', async () => {
     const { code, out } = await operate('status')
@@ -86,7 +100,9 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     assert.match(outcomes.sort().join(), /^complete,(complete|nothing)$/)
   })
 
-  test('stopped, nothing moves; started, it goes on where it was', async () => {
+  test('stopped, nothing moves and nothing is scheduled; started, it goes on where it was', async () => {
+    const { State, kept } = await schedule()
+    assert.equal(State, 'ENABLED')
     const stopped = await operate('stop')
     assert.match(
       stopped.out,
@@ -94,11 +110,13 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
       stopped.err,
     )
     assert.deepEqual([...new Set(await states())], ['Disabled'])
+    assert.deepEqual(await schedule(), { State: 'DISABLED', kept })
     await feed()
     const before = (await operate('status', '--json')).json().stages[0].counts.recordsIn
     assert.equal((await operate('checkpoint')).out, 'nothing flowed since the last checkpoint: there is nothing to save\n')
     assert.equal((await operate('start')).out, 'visits runs\n')
     assert.deepEqual([...new Set(await states())], ['Enabled'])
+    assert.deepEqual(await schedule(), { State: 'ENABLED', kept })
     await until('the records', taken(before + RECORDS))
     const last = await operate('stop')
     assert.match(last.out, /with checkpoint \d+/, last.err)

@@ -1,8 +1,9 @@
+import type { UpdateScheduleCommandInput } from '@aws-sdk/client-scheduler'
 import { caller } from '../../aws/call.ts'
 import { isNamed } from '../../aws/classify.ts'
 import { meters } from '../../aws/meter.ts'
 import { systemClock, systemRandom } from '../../embedded/clock.ts'
-import { UsageError } from '../error.ts'
+import { installed, once, withRegion } from './sdk.ts'
 
 export interface Execution {
   readonly status: 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE'
@@ -13,6 +14,8 @@ export interface Execution {
     readonly everySeconds?: number
   }
   readonly cause?: string
+  /** The schedule began it, or the one before it did: a link of a chain, where there are chains. */
+  readonly repeats?: boolean
 }
 
 /** What the commands ask of AWS beside the ports. */
@@ -24,6 +27,12 @@ export interface Control {
   execution(arn: string): Promise<Execution>
   /** ARNs of the executions that began after that, newest first. */
   executionsAfter(machine: string, startedAt: number): Promise<readonly string[]>
+  /** ARNs of those that run now, as far as Step Functions has heard. */
+  runningExecutions(machine: string): Promise<readonly string[]>
+  /** Of one that has ended by then: nothing. */
+  stopExecution(arn: string): Promise<void>
+  /** Switches a schedule on or off; one that is as it should be is left alone. */
+  setSchedule(name: string, enabled: boolean): Promise<void>
   /** Enabled, Disabled, Enabling, … */
   mappingState(uuid: string): Promise<string>
   /** False: it is being changed, so that one has to come again. */
@@ -32,7 +41,6 @@ export interface Control {
   iteratorAges(functions: readonly string[]): Promise<readonly (number | undefined)[]>
 }
 
-const PACKAGES = ['cloudformation', 'sfn', 'lambda', 'cloudwatch'].map(name => `@aws-sdk/client-${name}`)
 const AGE_WINDOW_MS = 5 * 60_000
 const LISTED_MAX = 20
 const IN_USE = ['ResourceInUseException', 'ResourceConflictException']
@@ -55,6 +63,10 @@ export function awsControl(): Control {
   const states = once(async () => {
     const sdk = await installed(() => import('@aws-sdk/client-sfn'))
     return { sdk, client: new sdk.SFNClient(options) }
+  })
+  const scheduler = once(async () => {
+    const sdk = await installed(() => import('@aws-sdk/client-scheduler'))
+    return { sdk, client: new sdk.SchedulerClient(options) }
   })
   const lambda = once(async () => {
     const sdk = await installed(() => import('@aws-sdk/client-lambda'))
@@ -87,14 +99,42 @@ export function awsControl(): Control {
     async execution(arn) {
       const { sdk, client } = await states()
       const command = new sdk.DescribeExecutionCommand({ executionArn: arn })
-      const { status, output, cause } = await ask('states.DescribeExecution', arn, o => client.send(command, o))
-      return { status: status as Execution['status'], output: output === undefined ? undefined : JSON.parse(output), cause }
+      const { status, input, output, cause } = await ask('states.DescribeExecution', arn, o => client.send(command, o))
+      const repeats = input !== undefined && JSON.parse(input).repeat === true
+      return {
+        status: status as Execution['status'],
+        output: output === undefined ? undefined : JSON.parse(output),
+        cause,
+        repeats,
+      }
     },
     async executionsAfter(machine, startedAt) {
       const { sdk, client } = await states()
       const command = new sdk.ListExecutionsCommand({ stateMachineArn: machine, maxResults: LISTED_MAX })
       const { executions } = await ask('states.ListExecutions', machine, o => client.send(command, o))
       return executions!.filter(({ startDate }) => startDate!.getTime() > startedAt).map(({ executionArn }) => executionArn!)
+    },
+    async runningExecutions(machine) {
+      const { sdk, client } = await states()
+      const command = new sdk.ListExecutionsCommand({ stateMachineArn: machine, statusFilter: 'RUNNING', maxResults: LISTED_MAX })
+      const { executions } = await ask('states.ListExecutions', machine, o => client.send(command, o))
+      return executions!.map(({ executionArn }) => executionArn!)
+    },
+    async stopExecution(arn) {
+      const { sdk, client } = await states()
+      const command = new sdk.StopExecutionCommand({ executionArn: arn, cause: 'the pipeline was stopped' })
+      await ask('states.StopExecution', arn, o => client.send(command, o))
+    },
+    async setSchedule(name, enabled) {
+      const { sdk, client } = await scheduler()
+      const State = enabled ? 'ENABLED' : 'DISABLED'
+      const resource = `schedule ${name}`
+      const found = await ask('scheduler.GetSchedule', resource, o => client.send(new sdk.GetScheduleCommand({ Name: name }), o))
+      if (found.State === State) return
+      // What is not said is set back to its default: all of it is said again.
+      const { $metadata, Arn, CreationDate, LastModificationDate, ...kept } = found
+      const command = new sdk.UpdateScheduleCommand({ ...(kept as UpdateScheduleCommandInput), State })
+      await ask('scheduler.UpdateSchedule', resource, o => client.send(command, o))
     },
     async mappingState(uuid) {
       const { sdk, client } = await lambda()
@@ -130,36 +170,5 @@ export function awsControl(): Control {
       const { MetricDataResults = [] } = await ask('cloudwatch.GetMetricData', 'metrics', o => client.send(command, o))
       return functions.map((_, i) => MetricDataResults.find(({ Id }) => Id === `age${i}`)?.Values?.[0])
     },
-  }
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
-  return () => (made ??= make())
-}
-
-/** @throws UsageError when the package is not there: it is the user's to install */
-async function installed<T>(load: () => Promise<T>): Promise<T> {
-  try {
-    return await load()
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const missing = PACKAGES.find(name => code === 'ERR_MODULE_NOT_FOUND' && message.includes(name))
-    if (missing === undefined) throw error
-    throw new UsageError(`--stack needs ${missing}, which is not installed: npm install --save-dev ${PACKAGES.join(' ')}`, {
-      cause: error,
-    })
-  }
-}
-
-async function withRegion<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (/^Region is missing/.test((error as Error).message))
-      throw new UsageError('which region the stack is in is not said: set AWS_REGION, or one for the profile in ~/.aws/config', {
-        cause: error,
-      })
-    throw error
   }
 }

@@ -11,6 +11,8 @@ export interface Stack {
   readonly bucket: string
   /** ARN of the state machine that takes checkpoints. */
   readonly checkpoints: string
+  /** Name of the schedule that starts it. */
+  readonly schedule: string
   /** By stage id. */
   readonly stages: Readonly<Record<string, StackStage>>
 }
@@ -32,7 +34,7 @@ export const STACK_FLAGS: Readonly<Record<string, Flag>> = {
   pipeline: { value: 'NAME', help: 'Which one, of a stack with several pipelines' },
 }
 
-const PARTS = ['Pipeline', 'Prefix', 'LogTable', 'StateTable', 'Bucket', 'Checkpoints', 'Stages'] as const
+const PARTS = ['Pipeline', 'Prefix', 'LogTable', 'StateTable', 'Bucket', 'Checkpoints', 'Schedule', 'Stages'] as const
 
 /** The stack of --stack, and what the commands ask of AWS. Throws UsageError when there is none, or no pipeline in it. */
 export async function openStack(args: Arguments): Promise<{ control: Control; stack: Stack }> {
@@ -67,6 +69,7 @@ function read(outputs: Readonly<Record<string, string>>, path: string): Stack {
     tables: { log: of('LogTable'), state: of('StateTable') },
     bucket: of('Bucket'),
     checkpoints: of('Checkpoints'),
+    schedule: of('Schedule'),
     stages: JSON.parse(of('Stages')),
   }
 }

@@ -1,12 +1,13 @@
 import type { Clock } from '../../ports.ts'
 import type { Control } from './control.ts'
 import { setMappings } from './mappings.ts'
+import { endSchedule } from './schedule.ts'
 import type { Stack } from './stack.ts'
 import { type Taken, takeCheckpoint } from './take-checkpoint.ts'
 
 /**
- * Sources first: then the barrier of the last checkpoint is behind all that they sent, and the checkpoint has all that was on its way. What it says, unless none was wanted;
- * when it failed, all is as it was.
+ * Sources first: then the barrier of the last checkpoint is behind all that they sent, and the checkpoint has all that was on its way. The schedule last, as the checkpoint may be one
+ * of its own. What the checkpoint says, unless none was wanted; when it failed, all is as it was.
  */
 export async function stopStack(
   control: Omit<Control, 'outputs' | 'iteratorAges'>,
@@ -18,22 +19,28 @@ export async function stopStack(
   if (!checkpoint) {
     onWait(0, 'the stages stop')
     await setMappings(control, { ...sources, ...mappingsOf(stack, false) }, false, clock)
+    await endSchedule(control, stack, clock)
     return undefined
   }
   onWait(0, 'the sources stop')
   await setMappings(control, sources, false, clock)
   const taken = await takeCheckpoint(control, stack.checkpoints, clock, onWait)
-  if (taken.outcome === 'failed') await setMappings(control, sources, true, clock)
-  else await setMappings(control, mappingsOf(stack, false), false, clock)
+  if (taken.outcome === 'failed') {
+    await setMappings(control, sources, true, clock)
+    return taken
+  }
+  await setMappings(control, mappingsOf(stack, false), false, clock)
+  await endSchedule(control, stack, clock)
   return taken
 }
 
-/** The stages behind the sources first, so that they are there for what these send. */
+/** The schedule, then the stages behind the sources, so that they are there for what these send. */
 export async function startStack(
-  control: Pick<Control, 'mappingState' | 'setMapping'>,
+  control: Pick<Control, 'mappingState' | 'setMapping' | 'setSchedule'>,
   stack: Stack,
   clock: Clock,
 ): Promise<void> {
+  await control.setSchedule(stack.schedule, true)
   await setMappings(control, mappingsOf(stack, false), true, clock)
   await setMappings(control, mappingsOf(stack, true), true, clock)
 }
