@@ -5,6 +5,7 @@ import type { IFunction, Function as LambdaFunction } from 'aws-cdk-lib/aws-lamb
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import type { Construct } from 'constructs'
+import { type MetricName, NAMESPACE } from '../runtime/aws/functions/metric-names.ts'
 import { GIVEN_UP } from '../runtime/aws/functions/poison.ts'
 import type { DeployedStage } from './pipeline.ts'
 import type { Storage } from './storage.ts'
@@ -20,6 +21,14 @@ export interface Watched {
   readonly storage: Storage
   /** Records that were given up, of all stages. */
   readonly givenUp: IMetric
+  /** Whether the functions tell what they count. */
+  readonly metrics: boolean
+}
+
+/** What the functions tell themselves (runtime/aws/functions/metrics.ts): of a stage, or of checkpoints. */
+export function told(prefix: string, metricName: MetricName, statistic: string, label: string, stage?: string): Metric {
+  const dimensionsMap = { service: prefix, ...(stage !== undefined && { stage }) }
+  return new Metric({ namespace: NAMESPACE, metricName, dimensionsMap, statistic, period: PERIOD, label })
 }
 
 /** How long the last record of a batch had waited: of Kinesis. */
@@ -61,7 +70,7 @@ export function refusedFrames({ stream }: DeployedStage, label: string): Metric 
 
 /** A count of the lines that stages write for records that they give up. */
 export function givenUpRecords(scope: Construct, prefix: string, handlers: readonly LambdaFunction[]): IMetric {
-  const metric = { metricNamespace: 'Millrace', metricName: `${prefix}-given-up` }
+  const metric = { metricNamespace: NAMESPACE, metricName: `${prefix}-given-up` }
   for (const handler of handlers)
     new MetricFilter(scope, `GivenUp-${handler.node.id}`, {
       logGroup: handler.logGroup,

@@ -114,7 +114,11 @@ export class MillracePipeline extends Construct {
       this.checkpoints,
     ])
       made.node.addDependency(compatible)
-    this.alarms = this.watch(stages, { ...controller, ...prefixed('cut', cuts), ...prefixed('stage', handlers) })
+    this.alarms = this.watch(props.metrics ?? true, stages, {
+      ...controller,
+      ...prefixed('cut', cuts),
+      ...prefixed('stage', handlers),
+    })
     const { pipeline, dashboard } = { pipeline: graph.name, dashboard: this.prefix }
     const { prefix, storage } = this
     makeOutputs(this, {
@@ -155,6 +159,7 @@ export class MillracePipeline extends Construct {
       MILLRACE_STATE_TABLE: this.storage.state.tableName,
       MILLRACE_BUCKET: this.storage.bucket.bucketName,
       MILLRACE_TIMEOUT_MS: String(Math.max(...stages.map(({ timeout }) => timeout.toMilliseconds()))),
+      MILLRACE_METRICS: props.metrics === false ? 'off' : 'on',
       MILLRACE_OPTIONS: JSON.stringify(planOptions(props)),
       MILLRACE_SOURCES: json(mapValues(props.sources, sourceSetting)),
       MILLRACE_SINKS: json(mapValues(files, ({ bucket, prefix }) => ({ kind: 's3', bucket: bucket.bucketName, prefix }))),
@@ -219,10 +224,15 @@ export class MillracePipeline extends Construct {
     return { materialise, checkpoint }
   }
 
-  private watch(stages: Readonly<Record<string, MappedStage>>, functions: Record<string, LambdaFunction>): Alarm[] {
+  private watch(
+    metrics: boolean,
+    stages: Readonly<Record<string, MappedStage>>,
+    functions: Record<string, LambdaFunction>,
+  ): Alarm[] {
     const { checkpoints, storage, prefix } = this
     const handlers = Object.values(stages).map(({ handler }) => handler)
-    const watched = { prefix, stages, functions, checkpoints, storage, givenUp: givenUpRecords(this, prefix, handlers) }
+    const givenUp = givenUpRecords(this, prefix, handlers)
+    const watched = { prefix, stages, functions, checkpoints, storage, givenUp, metrics }
     makeDashboard(this, watched)
     return makeAlarms(this, watched)
   }

@@ -57,6 +57,8 @@ export interface MillracePipelineProps extends StageProps {
   readonly securityGroups?: readonly ISecurityGroup[]
   /** Of everything that is made here. */
   readonly tags?: Readonly<Record<string, string>>
+  /** What the functions count, as metrics of CloudWatch, by pipeline and stage: $0.30 each and month, by the hour in which there is some. Default true. */
+  readonly metrics?: boolean
   /** How long the functions' logs stay. Default 1 month. */
   readonly logRetention?: RetentionDays
   /** Of tables, bucket and queue. Default RETAIN: a stack that is deleted by mistake has lost nothing. DESTROY empties the bucket too. */

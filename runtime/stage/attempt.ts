@@ -54,6 +54,7 @@ export class Attempt {
   private touched = false
   private notable = false
   private idle = false
+  private stateBytes = 0
   private kept: { -readonly [K in keyof KeptFrame]: KeptFrame[K] }[] = []
 
   constructor(
@@ -146,6 +147,7 @@ export class Attempt {
   async commit(occasion: CommitOccasion): Promise<void> {
     const { live } = this
     const { working, outputs } = live
+    const begun = this.ports.clock.now()
     this.endInput(occasion)
     const frames = outputs.flatMap(output => output.take())
     working.counts.recordsOut += outputs.reduce((n, o) => n + o.records, 0)
@@ -173,8 +175,10 @@ export class Attempt {
         `version ${this.version} of ${log} lies below the log's floor: this environment was frozen for too long`,
       )
     }
+    const now = this.ports.clock.now()
+    live.lastCommit = { durationMs: now - begun, stateBytes: this.stateBytes, before: live.head.fields.counts }
     live.head = step(live.head, this.version, item)
-    live.checkedAt = this.ports.clock.now()
+    live.checkedAt = now
     markCommitted(live.chain.keyed, this.version)
     const wait = this.onCommit(this.notable || this.records > 0 || this.timers > 0 || this.idle)
     if (wait !== undefined) await wait
@@ -236,7 +240,7 @@ export class Attempt {
     const header = { ...this.tag, index: 1, predVersion: 0, predIndex: 0 }
     const bytes = encodeChanges(this.live.chunkWriter, this.live.chain.keyed, header)
     if (bytes === undefined) return undefined
-    this.live.stateBytes += bytes.length
+    this.stateBytes = bytes.length
     if (bytes.length <= INLINE_BYTES) return { inline: bytes }
     const blob = `${chunksOf(this.topology.log(this.at.stage.index, this.shard))}${this.version}-${this.id}`
     this.checkDeadline()

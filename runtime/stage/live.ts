@@ -5,7 +5,7 @@ import { within } from '../connectors/within.ts'
 import { subtaskOf } from '../graph/key.ts'
 import type { Ports } from '../ports.ts'
 import { FrameWriter } from '../protocol/frame.ts'
-import type { CommitItem } from '../protocol/item.ts'
+import type { CommitItem, Counts } from '../protocol/item.ts'
 import { type Head, loadHead } from '../protocol/log.ts'
 import type { StateSpace } from '../state/address.ts'
 import { BaseLoader, loadTimers, StaleViewError } from '../state/base.ts'
@@ -28,10 +28,20 @@ export interface Live {
   readonly chunkWriter: FrameWriter
   /** Last state of each sink, by its index. */
   readonly sinkStates: Map<number, SinkState>
-  /** Bytes of state changes written since the start, for the estimate of what a key takes. */
-  stateBytes: number
+  /** The last commit that this environment made. */
+  lastCommit: CommitFigures | undefined
   /** Consumers have been told that this subtask is idle. */
   idleSent: boolean
+}
+
+/** What a commit took, for those who watch. */
+export interface CommitFigures {
+  /** From the end of user code until it was decided. */
+  readonly durationMs: number
+  /** Of state changes, written with it. */
+  readonly stateBytes: number
+  /** As of the commit before. */
+  readonly before: Counts
 }
 
 const LOAD_TRIES = 10
@@ -81,7 +91,7 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     checkedAt: ports.clock.now(),
     chunkWriter: new FrameWriter(),
     sinkStates: new Map(head.fields.sinks),
-    stateBytes: 0,
+    lastCommit: undefined,
     idleSent: false,
   }
   await restoreState(live, topology, at, shard, ports, commits)

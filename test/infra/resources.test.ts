@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Match } from 'aws-cdk-lib/assertions'
+import { UNITS } from '../../runtime/aws/functions/metric-names.ts'
 import { GIVEN_UP } from '../../runtime/aws/functions/poison.ts'
 import { functions, resources, STAGES, shop } from './stacks.ts'
 
@@ -193,6 +194,24 @@ test('the dashboard shows all stages, functions and checkpoints', () => {
   for (const title of ['Behind the stream', 'Invocations', 'Errors', 'Throttles', 'Checkpoints', 'Dead letters'])
     assert.ok(body.includes(title), title)
   for (const stage of STAGES) assert.ok(body.includes(`stage ${stage}`), stage)
+})
+
+test('all that functions count is on the dashboard, by stage, and nothing else is; without metrics none of it', () => {
+  const countedOn = (made: typeof template) => {
+    const [dashboard] = Object.values(resources(made, 'AWS::CloudWatch::Dashboard'))
+    const body = JSON.stringify(dashboard!.Properties.DashboardBody)
+    return [...body.matchAll(/\\"Millrace\\",\\"(\w+)\\",\\"service\\",\\"[\w-]+\\"(?:,\\"stage\\",\\"([\w-]+))?/g)]
+  }
+  const found = countedOn(template).map(([, name, stage]) => `${name} ${stage ?? ''}`.trim())
+  const wanted = Object.keys(UNITS).flatMap(name => (name.startsWith('Checkpoint') ? [name] : STAGES.map(id => `${name} ${id}`)))
+  // Failed ones Step Functions counts too, also those that could not even say so.
+  assert.deepEqual([...new Set(found)].sort(), wanted.filter(name => name !== 'CheckpointsFailed').sort())
+  for (const { Properties } of Object.values(functions(template)))
+    assert.equal(Properties.Environment.Variables.MILLRACE_METRICS, 'on')
+  const without = shop({ metrics: false }).template()
+  assert.deepEqual(countedOn(without), [])
+  for (const { Properties } of Object.values(functions(without)))
+    assert.equal(Properties.Environment.Variables.MILLRACE_METRICS, 'off')
 })
 
 test('outputs name everything', () => {

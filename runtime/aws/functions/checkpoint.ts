@@ -49,9 +49,9 @@ export function checkpointHandler(
       case 'collect':
         return collect(topology, event.start, environment.ports)
       case 'complete':
-        return complete(topology, event.start, event.materialised, environment.ports)
+        return complete(topology, event.start, event.materialised, environment)
       case 'fail':
-        return fail(topology, event.start, event.missing ?? [], event.reason, environment.ports)
+        return fail(topology, event.start, event.missing ?? [], event.reason, environment)
       default:
         throw new MillraceError(`a checkpoint has no step '${(event as { step: string }).step}': deploy the stack again`)
     }
@@ -82,7 +82,7 @@ async function complete(
   topology: Topology,
   started: StartedCheckpoint,
   refs: readonly MaterialisedRef[],
-  ports: Ports,
+  { ports, recorder }: Environment,
 ): Promise<CheckpointAnswer> {
   const { checkpoint } = started
   const decided = await decisionOf(ports.log, topology.run, checkpoint)
@@ -100,7 +100,12 @@ async function complete(
     if (part === undefined) throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${log} was not materialised`)
     return part
   })
-  const { outcome, reason } = await completeCheckpoint(topology, started, parts, materialised, ports)
+  const { outcome, reason, startedAt, decidedAt, bytes } = await completeCheckpoint(topology, started, parts, materialised, ports)
+  if (outcome === 'complete') {
+    recorder.measure('CheckpointDuration', decidedAt - startedAt)
+    recorder.measure('CheckpointBytes', bytes)
+    recorder.publish()
+  }
   return { outcome, reason }
 }
 
@@ -110,7 +115,7 @@ async function fail(
   started: StartedCheckpoint,
   missing: readonly string[],
   reason: string | undefined,
-  ports: Ports,
+  { ports, recorder }: Environment,
 ): Promise<CheckpointAnswer> {
   const { checkpoint, startedAt } = started
   const decision =
@@ -123,6 +128,10 @@ async function fail(
           bytes: 0,
           reason: (reason ?? 'it was aborted').slice(0, REASON_CHARS),
         })
+  if (decision.outcome === 'failed') {
+    recorder.count('CheckpointsFailed', 1)
+    recorder.publish()
+  }
   return { outcome: decision.outcome, reason: decision.reason }
 }
 

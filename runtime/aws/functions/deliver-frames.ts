@@ -1,6 +1,6 @@
 import type { StreamRecord } from '../../ports.ts'
 import { help } from '../../protocol/help.ts'
-import type { Undecided } from '../../stage/subtask.ts'
+import type { Subtask, Undecided } from '../../stage/subtask.ts'
 import type { Environment } from './environment.ts'
 import { giveUp, isPoison, openTries } from './poison.ts'
 import type { ShardTask } from './shard-task.ts'
@@ -19,9 +19,15 @@ export async function deliverFrames(
 ): Promise<string> {
   const waiter = openWaiter(environment, task)
   const isolation = openIsolation(environment, task)
+  let told = false
+  const deliver = async (subtask: Subtask) => {
+    if (!told) environment.recorder.count('Replays', await replays(subtask, records))
+    told = true
+    return subtask.deliver(records)
+  }
   for (;;) {
     try {
-      const { covered, undecided } = await task.run(subtask => subtask.deliver(records))
+      const { covered, undecided } = await task.run(deliver)
       if (undecided === undefined) {
         task.abortsInARow = 0
         return covered
@@ -31,6 +37,12 @@ export async function deliverFrames(
       if (!isPoison(error) || !(await isolation.isolate(error))) throw error
     }
   }
+}
+
+/** How many of the records were committed before they came. */
+async function replays(subtask: Subtask, records: readonly StreamRecord[]): Promise<number> {
+  const { position } = (await subtask.ready()).head.fields
+  return records.filter(({ seq }) => seq <= position.seq).length
 }
 
 /**
@@ -61,7 +73,7 @@ function openIsolation(environment: Environment, task: ShardTask) {
 }
 
 /** In front of a frame whose fate nobody knows yet (protocol.md, B5). False: this invocation has waited long enough. */
-function openWaiter({ ports, settings, deadline, budgetMs }: Environment, task: ShardTask) {
+function openWaiter({ ports, recorder, settings, deadline, budgetMs }: Environment, task: ShardTask) {
   const { clock, log, random } = ports
   const until = Math.min(clock.now() + WAIT_MS_MAX, clock.now() + (deadline - clock.now()) / 2)
   let pause = WAIT_MS
@@ -70,7 +82,9 @@ function openWaiter({ ports, settings, deadline, budgetMs }: Environment, task: 
       // B3: an attempt sends and commits within one invocation, so a frame that is older has lost its function.
       const bound = ((settings.timeoutMs ?? budgetMs) + SKEW_MS) * 2 ** task.abortsInARow
       if (clock.now() - arrivedAt > bound) {
-        task.abortsInARow += await help(log, random, producer, version)
+        const aborts = await help(log, random, producer, version)
+        task.abortsInARow += aborts
+        recorder.count('Aborts', aborts)
         return clock.now() < until
       }
       if (clock.now() + pause > until) return false

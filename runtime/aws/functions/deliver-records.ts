@@ -23,10 +23,13 @@ export async function deliverRecords(
   const rejected = new Map<string, string>()
   const tries = openTries(environment.ports.clock)
   let limit = records.length
+  let firstRead = true
   for (;;) {
     let taken: readonly Arrival[] = []
     const read = (position: SourcePosition | undefined) => {
       const left = position === undefined ? records : records.filter(r => !arrivals.holds(position, r))
+      if (firstRead) environment.recorder.count('Replays', records.length - left.length)
+      firstRead = false
       taken = left.slice(0, limit)
       return batchOf(arrivals, taken, position, rejected)
     }

@@ -7,6 +7,7 @@ import { shapeOf } from '../../graph/shape.ts'
 import type { Ports } from '../../ports.ts'
 import { type StageTopology, Topology } from '../../stage/topology.ts'
 import type { InvocationContext } from './event.ts'
+import { openRecorder, type Recorder, SILENT } from './metrics.ts'
 import type { Settings } from './settings.ts'
 import { splitsOf } from './splits.ts'
 
@@ -39,6 +40,8 @@ export interface Environment {
   run(): Promise<OpenRun>
   /** The run, if there is one. */
   existingRun(): Promise<OpenRun | undefined>
+  /** What this invocation tells CloudWatch. */
+  readonly recorder: Recorder
   /** A line of JSON for people, on the function's log. */
   log(level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>): void
 }
@@ -50,6 +53,7 @@ export function openEnvironment(
   app: Pipeline,
   settings: Settings,
   back: (deadline: () => number | undefined) => Backing,
+  recorder = settings.metrics ? openRecorder(settings.prefix, settings.stage) : SILENT,
 ): Environment {
   const graph = app.graph()
   const plan = planPhysical(graph, settings.options)
@@ -87,7 +91,9 @@ export function openEnvironment(
     get budgetMs() {
       return budgetMs
     },
+    recorder,
     begin(context: InvocationContext) {
+      recorder.clear()
       budgetMs = context.getRemainingTimeInMillis()
       deadline = ports.clock.now() + budgetMs - Math.min(MARGIN_MS, budgetMs / 4)
     },

@@ -14,6 +14,8 @@ export interface Settings {
   readonly stage: string | undefined
   /** The longest time-out of the functions that send, ms: no frame is undecided for longer but one whose function died. Default: this function's own. */
   readonly timeoutMs: number | undefined
+  /** What functions count goes to CloudWatch. Default false. */
+  readonly metrics?: boolean
 }
 
 /** Where a source's own JSON records come from. */
@@ -63,6 +65,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     sinks,
     stage: env.MILLRACE_STAGE,
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
+    metrics: env.MILLRACE_METRICS === 'on',
   }
 }
 

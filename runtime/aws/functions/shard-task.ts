@@ -4,6 +4,7 @@ import { defaultLimits } from '../../stage/attempt.ts'
 import { Subtask } from '../../stage/subtask.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import { StaleViewError } from '../../state/base.ts'
+import { recordCommit } from './commit-metrics.ts'
 import type { Environment } from './environment.ts'
 
 const TRIES_MAX = 100
@@ -57,6 +58,7 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
       if (position.seq > covered) covered = position.seq
       source = committed
       recordsMax = Math.min(defaultLimits.recordsMax, recordsMax * 2)
+      recordCommit(environment.recorder, clock, done)
     }
     const subtask = new Subtask(topology, at, shard, environment.ports, limits, onCommit)
     subtask.skipped = skipped
@@ -108,6 +110,7 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
           // So that the next invocation gets further: a commit of all this took too long.
           if (error instanceof DeadlineError) recordsMax = Math.max(1, recordsMax >> 4)
           if (!(error instanceof LostRaceError || error instanceof StaleViewError) || tries === TRIES_MAX) throw error
+          environment.recorder.count('LostRaces', 1)
           await clock.sleep(random.fraction() * RACE_WAIT_MS)
         }
       }

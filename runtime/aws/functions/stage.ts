@@ -28,10 +28,18 @@ export function stageHandler(
   const tasks = openTasks(environment)
   return async (event, context) => {
     environment.begin(context)
-    if ('records' in event) return deliverPartitions(environment, tasks, event)
-    if ('window' in event || isChange(event.Records[0])) return deliverChanges(environment, tasks, event as ChangeEvent)
-    return deliverShard(environment, tasks, event)
+    try {
+      return await deliver(environment, tasks, event)
+    } finally {
+      environment.recorder.publish()
+    }
   }
+}
+
+function deliver(environment: Environment, tasks: Tasks, event: KinesisEvent | KafkaEvent | ChangeEvent): Promise<BatchResponse> {
+  if ('records' in event) return deliverPartitions(environment, tasks, event)
+  if ('window' in event || isChange(event.Records[0])) return deliverChanges(environment, tasks, event as ChangeEvent)
+  return deliverShard(environment, tasks, event)
 }
 
 /**
