@@ -74,6 +74,12 @@ export function grantListing(to: IFunction, streams: readonly IStream[]): void {
   )
 }
 
+/** A shard of a source that was split or merged is at its end when reading it gives nothing more: its list does not say. */
+export function grantReading(to: IFunction, stream: IStream): void {
+  allow(to, ['kinesis:GetShardIterator', 'kinesis:GetRecords'], [stream.streamArn])
+  if (stream.encryptionKey !== undefined) allow(to, ['kms:Decrypt'], [stream.encryptionKey.keyArn])
+}
+
 /** Staging files, and making them visible (connectors/blob-staging.ts). */
 export function grantFiles(to: IFunction, { bucket, prefix }: Required<FilesInBucket>, sink: string): void {
   const below = [`${prefix}${sink}/*`, `${prefix}_staging/${sink}/*`]

@@ -23,6 +23,7 @@ import {
   grantListing,
   grantMaterialise,
   grantPolling,
+  grantReading,
   grantSending,
   grantSubtask,
 } from './grants.ts'
@@ -194,6 +195,7 @@ export class MillracePipeline extends Construct {
       }
       const handler = subtask('Stage', 'stage', 'stage')
       const cut = stage.source && subtask('Cut', 'cut', 'cut of source stage')
+      if (cut !== undefined && stream !== undefined) grantReading(cut, stream)
       const mapping = this.map(stage, handler, source ?? stream!, reading)
       return { handler, stream, mapping, cut, reads: source === undefined ? 'kinesis' : sourceSetting(source).kind }
     }

@@ -49,14 +49,26 @@ export class TooLargeError extends AwsError {
   }
 }
 
+/** All that a stage's stream carries comes again from the sources, from a checkpoint on. */
+const STREAM_REMEDY =
+  "A stage's stream has to stay as the stack made it: provisioned, with these shards, and with the record distribution USER_PARTITION_KEY. " +
+  'No checkpoint is completed any more, and nothing is lost: start from the last complete one, in a stack of its own, whose sources read the same streams'
+
 /** A record landed in another shard than planned, or would have: the stream was resharded (protocol.md, F1). The attempt is void. */
 export class ShardMismatchError extends AwsError {
   override readonly name = 'ShardMismatchError'
   constructor(stream: string, planned: string, problem: string) {
+    super(stream, `${stream} does not take records for ${planned} there: ${problem}. ${STREAM_REMEDY}`)
+  }
+}
+
+/** A stage was given a batch of a shard that its stream was not made with: somebody split or merged it (protocol.md, F1). Nothing of it was taken. */
+export class StageStreamSplitError extends AwsError {
+  override readonly name = 'StageStreamSplitError'
+  constructor(stage: string, shard: string) {
     super(
-      stream,
-      `${stream} does not take records for ${planned} there: ${problem}. Its shards must stay as they were made, provisioned and with ` +
-        'the record distribution USER_PARTITION_KEY: take a savepoint, make the stream anew, and start from the savepoint',
+      `stream of stage '${stage}'`,
+      `stage '${stage}' got a batch of ${shard}, which it has no subtask for: the stream in front of it was split or merged. Nothing of the batch was taken. ${STREAM_REMEDY}`,
     )
   }
 }

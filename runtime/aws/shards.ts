@@ -10,6 +10,8 @@ export interface KnownShard {
   readonly hashKey: string
   /** It takes no more records: it was split or merged. */
   readonly closed: boolean
+  /** The shards that it came of: the one that was split, or the two that were merged. They may be past their retention, and not listed any more. */
+  readonly parents: readonly string[]
 }
 
 export interface Shards {
@@ -19,9 +21,9 @@ export interface Shards {
   forget(stream: string): void
 }
 
-/** Ids of all shards that a stream lists, oldest first. */
-export async function listShardIds(client: KinesisClient, call: Call, stream: string): Promise<string[]> {
-  return [...(await list(client, call, stream)).keys()].sort()
+/** All shards that a stream lists, oldest first: also those that are closed, until their last record is past its retention. */
+export async function listShards(client: KinesisClient, call: Call, stream: string): Promise<KnownShard[]> {
+  return [...(await list(client, call, stream)).values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
 /** Shards of streams, listed once: a stage's stream keeps the shards that it was made with. */
@@ -66,10 +68,11 @@ async function list(client: KinesisClient, call: Call, stream: string): Promise<
   }
 }
 
-function known({ ShardId, HashKeyRange, SequenceNumberRange }: Shard): KnownShard {
+function known({ ShardId, HashKeyRange, SequenceNumberRange, ParentShardId, AdjacentParentShardId }: Shard): KnownShard {
   return {
     id: ShardId!,
     hashKey: HashKeyRange!.StartingHashKey!,
     closed: SequenceNumberRange?.EndingSequenceNumber !== undefined,
+    parents: [ParentShardId ?? [], AdjacentParentShardId ?? []].flat(),
   }
 }

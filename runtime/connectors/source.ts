@@ -1,6 +1,13 @@
 /** Where a source stands: plain JSON, opaque to the engine. */
 export type SourcePosition = { readonly [field: string]: string | number }
 
+/** One of several shards that a split has come to consist of. Each has a watermark of its own, and the split's goes by all of them. */
+export interface SplitPart {
+  readonly name: string
+  /** The watermark of the split when this part's has come to `own`. */
+  watermark(own: number): number
+}
+
 /** Raw records of one split, in order, as a connector hands them over. */
 export interface SourceBatch {
   /** One for each line or message; a string is taken as UTF-8 text. */
@@ -13,6 +20,12 @@ export interface SourceBatch {
   readonly done: boolean
   /** Why record `index` goes to the dead letters unread: user code has failed on it before, each time. Undefined: it is read. */
   rejected?(index: number): string | undefined
+  /** Where record `index` lies, for people. Default: the position behind it. */
+  place?(index: number): SourcePosition
+  /** Which part of the split all of the records are of; undefined: it has none. */
+  readonly part?: SplitPart | undefined
+  /** The split's watermark when the records are taken, where something else than they moves it, and `next` is to be committed even without a record. */
+  readonly watermark?: number
 }
 
 /** Reads one split. */

@@ -7,7 +7,7 @@ import { GapError, LostRaceError } from '../protocol/errors.ts'
 import { ENTRY_BARRIER, ENTRY_RECORD, ENTRY_WATERMARK, type FrameCursor, readFrame } from '../protocol/frame.ts'
 import type { Injection } from '../protocol/item.ts'
 import { follow } from '../protocol/log.ts'
-import type { WatermarkGenerator } from '../time/strategy.ts'
+import type { WatermarkGenerator, WatermarkStrategy } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
 import type { Chain } from './chain.ts'
 import { type Decoded, decode, describePosition, rawBytes } from './decode.ts'
@@ -63,7 +63,8 @@ export class Subtask {
   private readonly onCommit: (notable: boolean) => void | Promise<void>
   private live: Live | undefined
   private attempt: Attempt | undefined
-  private generator: WatermarkGenerator | undefined
+  /** By part of the split; '' for one that has none. */
+  private readonly generators = new Map<string, WatermarkGenerator>()
   /** Where the record is that was entered last. */
   private takingFrom = ''
   private taking: FrameCursor | undefined
@@ -141,19 +142,22 @@ export class Subtask {
   }
 
   /**
-   * Raw records of a source split: `read` is asked for those behind the committed position, so that no view of it can be older than the attempt's. False: there
-   * are none now.
+   * Raw records of a source split: `read` is asked for those behind the committed position, and told the watermark there, so that no view of it can be older than
+   * the attempt's. False: there are none now.
    */
-  deliverSource(read: (position: SourcePosition | undefined) => SourceBatch | Promise<SourceBatch>): Promise<boolean> {
+  deliverSource(
+    read: (position: SourcePosition | undefined, watermark: number) => SourceBatch | Promise<SourceBatch>,
+  ): Promise<boolean> {
     return this.guarded(async () => {
       const live = await this.ready()
       if (live.working.sourceDone) return false
-      const batch = await read(live.working.source)
-      if (batch.records.length === 0 && !batch.done) return false
+      const batch = await read(live.working.source, live.working.watermark)
+      if (batch.records.length === 0 && !batch.done && batch.watermark === undefined) return false
       this.begin(live)
       await this.fireProcessingTimers(live)
       const source = this.at.stage.source!.source!
-      this.generator ??= source.watermark.create()
+      const { part } = batch
+      const generator = this.generatorOf(part?.name ?? '', source.watermark)
       const { working, chain } = live
       const split = this.topology.splitOf(source.name, this.shard)
       let overdue = false
@@ -163,12 +167,17 @@ export class Subtask {
         const decoded: Decoded = rejected === undefined ? decode(raw, source) : { ok: false, reason: rejected }
         if (!decoded.ok) {
           working.counts.deadLetters++
-          const note = { source: source.name, position: describePosition(split, batch.after(i)), reason: decoded.reason }
+          const note = {
+            source: source.name,
+            position: describePosition(split, batch.place?.(i) ?? batch.after(i)),
+            reason: decoded.reason,
+          }
           this.firstDeadLetter ??= { ...note, reason: decoded.reason + placeOf(decoded.thrown) }
           chain.sourceDeadLetters.record({ ...note, raw: rawBytes(raw) }, Math.max(0, working.watermark), undefined)
         } else {
           chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)
-          const watermark = this.generator.onRecord(decoded.timestamp, decoded.value)
+          const own = generator.onRecord(decoded.timestamp, decoded.value)
+          const watermark = part === undefined ? own : part.watermark(own)
           if (watermark > working.watermark && this.mustFire(live, watermark)) {
             await this.fireSource(live, watermark, batch.after(i))
             overdue = this.attempt!.overdue
@@ -182,6 +191,11 @@ export class Subtask {
         }
       }
       working.source = batch.next
+      if (batch.watermark !== undefined) {
+        this.attempt!.touch()
+        if (batch.watermark > working.watermark && this.mustFire(live, batch.watermark))
+          await this.fireSource(live, batch.watermark, batch.next)
+      }
       if (batch.done) {
         working.sourceDone = true
         this.attempt!.touch()
@@ -192,13 +206,17 @@ export class Subtask {
     })
   }
 
-  /** A source subtask's barrier: cut `n` at the position it stands at (protocol.md, D1). False: n is not above its last cut. */
-  cutSource(checkpoint: number): Promise<boolean> {
+  /**
+   * A source subtask's barrier: cut `n` at the position it stands at (protocol.md, D1). `idle`: and from then on, until it sends a record, consumers leave it out of
+   * their watermarks. False: n is not above its last cut.
+   */
+  cutSource(checkpoint: number, idle = false): Promise<boolean> {
     return this.guarded(async () => {
       const live = await this.ready()
       if (checkpoint <= live.working.lastCut) return false
       this.begin(live)
       live.working.cut(checkpoint, live.head.version + 1, [])
+      if (idle) this.attempt!.markIdle()
       await this.attempt!.commit({ checkpoint })
       return true
     })
@@ -248,10 +266,16 @@ export class Subtask {
       const live = this.live
       this.live = undefined
       this.attempt = undefined
-      this.generator = undefined
+      this.generators.clear()
       await live?.chain.close().catch(() => {}) // the first error is the one to tell
       throw error
     }
+  }
+
+  private generatorOf(part: string, strategy: WatermarkStrategy): WatermarkGenerator {
+    const generator = this.generators.get(part) ?? strategy.create()
+    this.generators.set(part, generator)
+    return generator
   }
 
   private begin(live: Live): void {

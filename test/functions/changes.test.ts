@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
-import { changeArrivals, subtaskOfShard } from '../../runtime/aws/functions/change-event.ts'
+import { changeArrivals } from '../../runtime/aws/functions/change-event.ts'
+import { subtaskOfShard } from '../../runtime/aws/functions/shard-hash.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
 import { ChangedVisit, changeEvent, changeMapping, inserted, jsonOf, tableOf } from './changes.ts'

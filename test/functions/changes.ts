@@ -1,6 +1,7 @@
 import * as z from 'zod'
-import { type ChangeEvent, type ChangeRecord, subtaskOfShard } from '../../runtime/aws/functions/change-event.ts'
+import type { ChangeEvent, ChangeRecord } from '../../runtime/aws/functions/change-event.ts'
 import type { BatchResponse } from '../../runtime/aws/functions/event.ts'
+import { subtaskOfShard } from '../../runtime/aws/functions/shard-hash.ts'
 import { generate, Visit } from './visits.ts'
 import { context } from './world.ts'
 

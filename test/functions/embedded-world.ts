@@ -27,7 +27,10 @@ export async function embeddedWorld(
   const names = app.graph().nodes.flatMap(n => n.sink?.name ?? [])
   const back = (): Backing => ({
     ports,
-    listShards: async () => input.map((_, i) => shardId(i)),
+    sourceStreams: {
+      listShards: async () => input.map((_, i) => ({ id: shardId(i), parents: [], closed: false })),
+      isReadToEnd: async () => false,
+    },
     sinks: Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),
   })
   const world: World = {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
+import { ShardMismatchError } from '../../runtime/aws/errors.ts'
+import { cutHandler } from '../../runtime/aws/functions/cut.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
@@ -143,6 +145,24 @@ describe('frames that nobody has decided', () => {
   })
 })
 
+describe("a stage's own stream that somebody has split", () => {
+  test('takes no frame of an attempt that would land in a child: the attempt is void, says so, and nothing is lost (F1)', async () => {
+    const { world, source } = await open()
+    const mappings = deploy(world, world.topology)
+    for (const m of mappings) await m.step(40)
+    const before = await version(world, 0, 0)
+    const split = new ShardMismatchError('stream test.visits', shardId(0), 'the record went to shardId-000000000002')
+    const streams = { ...world.ports.streams, put: async () => Promise.reject(split) }
+    const back = (deadline: () => number | undefined) => ({ ...world.back(deadline), ports: { ...world.ports, streams } })
+    const handler = stageHandler(environment(world, source.stage.id, back))
+    const event = eventOf(await world.poll('users-own', 0, undefined, 100), shardId(0))
+    await assert.rejects(handler(event, context()), { name: 'ShardMismatchError', message: /nothing is lost/ })
+    await assert.rejects(cutHandler(environment(world, source.stage.id, back))({ shard: 0, checkpoint: 1 }, context()), split)
+    assert.equal(await version(world, 0, 0), before)
+    await finish(world, mappings)
+  })
+})
+
 describe('time that runs out', () => {
   const quiet = (t: TestContext) => t.mock.method(console, 'warn', () => {})
 
@@ -193,8 +213,11 @@ describe('batches that are none of the stage', () => {
     const other = { Records: [event.Records[0]!, { ...event.Records[1]!, eventID: `${shardId(1)}:2` }] }
     await assert.rejects(handler(other, context()), /records of shardId-000000000000 and of shardId-000000000001/)
     const child = { Records: event.Records.map(r => ({ ...r, eventID: `${shardId(7)}:1` })) }
-    await assert.rejects(handler(child, context()), /shardId-000000000007.*split or merged/)
-    await assert.rejects(stageHandler(environment(world, keyed.stage.id))(child, context()), /split or merged/)
+    await assert.rejects(handler(child, context()), /shardId-000000000007.*does not list/)
+    await assert.rejects(stageHandler(environment(world, keyed.stage.id))(child, context()), {
+      name: 'StageStreamSplitError',
+      message: /shardId-000000000007.*split or merged.*nothing is lost/,
+    })
     await assert.rejects(
       stageHandler(environment(world, keyed.stage.id))({ Records: [{ ...event.Records[0]!, eventID: 'x:1' }] }, context()),
       /not a shard id/,

@@ -60,6 +60,13 @@ test('a stage sends to those behind it, and reads its own stream', () => {
   for (const name of Object.keys(made)) assert.ok(!may(name, 'Orders').includes('kinesis:PutRecord'), name)
 })
 
+test('a source stage and its cut find out whether a closed shard is read to its end; nobody else reads a source', () => {
+  for (const name of Object.keys(made)) {
+    const reads = ['kinesis:GetRecords', 'kinesis:GetShardIterator'].every(action => may(name, 'Orders').includes(action))
+    assert.equal(reads, /^(stage|cut) source-orders$/.test(name), name)
+  }
+})
+
 test('who asks whether the state fits may read the log, and nothing else', () => {
   assert.deepEqual(may('compatible', 'ShopLog'), ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query'])
   const actions = statementsOf(template, roleOf('compatible')).flatMap(s => s.Action)

@@ -86,11 +86,11 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
   const here = { ...settings, stage: undefined }
   const portsOn = (bucket: string, streams: (stream: string) => string) =>
     awsPorts({ ...clientOptions, streams, tables: here.tables, bucket, prefix: '' })
-  const listShards = async () => []
+  const sourceStreams = { listShards: async () => [], isReadToEnd: async () => false }
   const environment = openEnvironment(app, here, () => ({
     ports: portsOn(here.bucket, stageStreams(here.prefix)),
     sinks: {},
-    listShards,
+    sourceStreams,
   }))
   const { log } = environment.ports
   const outside = portsOn(results.bucket, stream => stream)

@@ -1,4 +1,4 @@
-import type { SourcePosition } from '../../connectors/source.ts'
+import type { SourcePosition, SplitPart } from '../../connectors/source.ts'
 
 /** One of the user's records, as it came. */
 export interface Arrival {
@@ -17,4 +17,18 @@ export interface Arrivals {
   holds(position: SourcePosition, record: Arrival): boolean
   /** The position when, from `position` on, everything up to `record` is taken. */
   after(position: SourcePosition | undefined, record: Arrival): SourcePosition
+  /** Where a split may have come to have several shards: what there is to know of them, before records are taken from `position` on. */
+  readFrom?(position: SourcePosition | undefined, watermark: number): Promise<Reading>
+}
+
+/** What a delivery has, as of one committed position. */
+export interface Reading extends Pick<Arrivals, 'holds' | 'after'> {
+  /** The same, with what was found out since. */
+  readonly position: SourcePosition | undefined
+  readonly part: SplitPart | undefined
+}
+
+/** The first record that `position` does not hold; if it holds them all, the last: what that one set off may not be through. */
+export function firstLeft({ records, holds }: Arrivals, position: SourcePosition | undefined): Arrival {
+  return records.find(r => position === undefined || !holds(position, r)) ?? records.at(-1)!
 }

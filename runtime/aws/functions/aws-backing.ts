@@ -7,7 +7,8 @@ import { openClients } from '../clients.ts'
 import { meters } from '../meter.ts'
 import { stageStreams } from '../names.ts'
 import { awsPorts } from '../ports.ts'
-import { listShardIds } from '../shards.ts'
+import { isReadToEnd } from '../shard-end.ts'
+import { listShards } from '../shards.ts'
 import { type Backing, type Environment, openEnvironment } from './environment.ts'
 import { readSettings, type Settings } from './settings.ts'
 
@@ -32,6 +33,9 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
   return {
     ports,
     sinks: Object.fromEntries(sinks),
-    listShards: stream => listShardIds(kinesis, call, stream),
+    sourceStreams: {
+      listShards: stream => listShards(kinesis, call, stream),
+      isReadToEnd: (stream, shard, after) => isReadToEnd(kinesis, call, stream, shard, after),
+    },
   }
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { SourcePosition } from '../../connectors/source.ts'
 import type { Arrival, Arrivals } from './arrivals.ts'
 import { type AttributeValue, plainItem } from './attribute.ts'
@@ -27,11 +26,6 @@ export interface ChangeRecord {
 
 /** Shards live for some hours, and what is in them for 24: nothing of a shard comes again that has had nothing new for this long. */
 const KEPT_MS = 48 * 3_600_000
-
-/** Of a stream's shards, which come and go, to a fixed number of subtasks. */
-export function subtaskOfShard(shardId: string, subtasks: number): number {
-  return createHash('sha256').update(shardId).digest().readUInt32BE() % subtasks
-}
 
 interface Place extends Readonly<Record<string, string | number>> {
   readonly shard: string

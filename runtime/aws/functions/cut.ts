@@ -1,8 +1,11 @@
 import { decisionOf } from '../../checkpoint/decision.ts'
 import type { Subtask } from '../../stage/subtask.ts'
+import type { StageTopology } from '../../stage/topology.ts'
 import { type Environment, type OpenRun, ownStage } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import { openShardTask } from './shard-task.ts'
+import { openSourceShards } from './source-shards.ts'
+import { tendShards } from './tend-shards.ts'
 
 export interface CutEvent {
   readonly shard: number
@@ -18,25 +21,31 @@ export function cutHandler(environment: Environment): (event: CutEvent, context:
     // Cold each time: batches were committed elsewhere since the last one, and what is old loses its race.
     const task = openShardTask(environment, run.topology, at, shard)
     try {
-      await task.run(subtask => tellIdle(environment, run, subtask))
-      return { cut: await task.run(subtask => subtask.cutSource(checkpoint)) }
+      const cut = await task.run(async subtask => subtask.cutSource(checkpoint, await isIdle(environment, run, at, subtask)))
+      return { cut }
     } finally {
       await task.close()
     }
   }
 }
 
-/**
- * A split that has been silent for its source's `idleAfter` no longer holds the others' watermarks back. The checkpoint is the heartbeat by which that is noticed:
- * nothing was committed since the last cut, which was so long ago.
- */
-async function tellIdle({ ports }: Environment, { meta }: OpenRun, subtask: Subtask): Promise<void> {
+/** Whether a subtask is to hold the others' watermarks back no longer. The checkpoint is the heartbeat by which that is noticed. */
+async function isIdle(environment: Environment, run: OpenRun, at: StageTopology, subtask: Subtask): Promise<boolean> {
+  const silent = await isSilent(environment, run, subtask)
+  const { name } = at.stage.source!.source!
+  if (environment.settings.sources[name]!.kind !== 'kinesis') return silent
+  const shards = openSourceShards(environment, run.topology, at)
+  return (await tendShards(environment, run.topology, subtask, shards)) || silent
+}
+
+/** Nothing was committed since the last cut, and that was longer ago than the source's `idleAfter`. */
+async function isSilent({ ports }: Environment, { meta }: OpenRun, subtask: Subtask): Promise<boolean> {
   const { idleAfter } = subtask.at.stage.source!.source!.watermark
-  if (idleAfter === undefined) return
+  if (idleAfter === undefined) return false
   const { head } = await subtask.ready()
   const { alignment } = head.fields
-  if (head.version !== (alignment?.version ?? 0)) return
+  if (head.version !== (alignment?.version ?? 0)) return false
   const silentSince =
     alignment === undefined ? meta.createdAt : (await decisionOf(ports.log, meta.run, alignment.checkpoint))?.startedAt
-  if (silentSince !== undefined && ports.clock.now() - silentSince >= idleAfter) await subtask.tick(true)
+  return silentSince !== undefined && ports.clock.now() - silentSince >= idleAfter
 }

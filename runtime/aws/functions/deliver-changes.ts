@@ -1,8 +1,10 @@
 import { MillraceError } from '../../errors.ts'
-import { type ChangeEvent, changeArrivals, subtaskOfShard } from './change-event.ts'
+import { firstLeft } from './arrivals.ts'
+import { type ChangeEvent, changeArrivals } from './change-event.ts'
 import { deliverRecords } from './deliver-records.ts'
 import { type Environment, ownStage } from './environment.ts'
 import { type BatchResponse, mayPass } from './event.ts'
+import { subtaskOfShard } from './shard-hash.ts'
 import type { Tasks } from './tasks.ts'
 
 /** Lambda keeps a state for its windows, and takes an answer without one for a failure. */
@@ -30,8 +32,7 @@ export async function deliverChanges(environment: Environment, tasks: Tasks, eve
   } catch (error) {
     if (!mayPass(error)) throw error
     environment.log('warn', (error as Error).message, { error: (error as Error).name, shard: shardId })
-    const { source } = task
-    const first = arrivals.records.find(r => source === undefined || !arrivals.holds(source, r)) ?? arrivals.records.at(-1)!
-    return { batchItemFailures: [{ itemIdentifier: String(first.place.sequenceNumber) }], state: {} }
+    const { sequenceNumber } = firstLeft(arrivals, task.source).place
+    return { batchItemFailures: [{ itemIdentifier: String(sequenceNumber) }], state: {} }
   }
 }

@@ -1,6 +1,6 @@
 import type { SourceBatch, SourcePosition } from '../../connectors/source.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
-import type { Arrival, Arrivals } from './arrivals.ts'
+import type { Arrival, Arrivals, Reading } from './arrivals.ts'
 import type { Environment } from './environment.ts'
 import { giveUp, isPoison, openTries } from './poison.ts'
 import type { ShardTask } from './shard-task.ts'
@@ -26,12 +26,14 @@ export async function deliverRecords(
   let firstRead = true
   for (;;) {
     let taken: readonly Arrival[] = []
-    const read = (position: SourcePosition | undefined) => {
-      const left = position === undefined ? records : records.filter(r => !arrivals.holds(position, r))
+    const read = async (committed: SourcePosition | undefined, watermark: number) => {
+      const reading = await readFrom(arrivals, committed, watermark)
+      const { position } = reading
+      const left = position === undefined ? records : records.filter(r => !reading.holds(position, r))
       if (firstRead) environment.recorder.count('Replays', records.length - left.length)
       firstRead = false
       taken = left.slice(0, limit)
-      return batchOf(arrivals, taken, position, rejected)
+      return batchOf(reading, taken, rejected)
     }
     try {
       if (!(await task.run(subtask => subtask.deliverSource(read)))) return
@@ -54,19 +56,25 @@ export async function deliverRecords(
   }
 }
 
-function batchOf(
-  arrivals: Arrivals,
-  records: readonly Arrival[],
-  position: SourcePosition | undefined,
-  rejected: ReadonlyMap<string, string>,
-): SourceBatch {
-  const after = (index: number) => arrivals.after(position, records[index]!)
+function readFrom(arrivals: Arrivals, position: SourcePosition | undefined, watermark: number): Reading | Promise<Reading> {
+  const { holds, after } = arrivals
+  return arrivals.readFrom?.(position, watermark) ?? { holds, after, position, part: undefined }
+}
+
+function batchOf(reading: Reading, records: readonly Arrival[], rejected: ReadonlyMap<string, string>): SourceBatch {
+  const { position, part } = reading
+  const after = (index: number) => reading.after(position, records[index]!)
   return {
     records: records.map(r => r.data),
     after,
-    next: records.length === 0 ? (position ?? {}) : after(records.length - 1),
+    // Only then is the watermark of its part known.
+    get next() {
+      return records.length === 0 ? (position ?? {}) : after(records.length - 1)
+    },
     done: false,
     rejected: index => rejected.get(records[index]!.id),
+    place: index => records[index]!.place,
+    part,
   }
 }
 

@@ -8,16 +8,24 @@ import type { Ports } from '../../ports.ts'
 import { type StageTopology, Topology } from '../../stage/topology.ts'
 import type { InvocationContext } from './event.ts'
 import { openRecorder, type Recorder, SILENT } from './metrics.ts'
+import type { ListedShard } from './owners.ts'
 import type { Settings } from './settings.ts'
 import { splitsOf } from './splits.ts'
 
 /** What an environment stands on: AWS (aws-backing.ts), or in tests what stands in for it. */
 export interface Backing {
   readonly ports: Ports
-  /** Ids of the shards of a source's stream, in order. */
-  listShards(stream: string): Promise<readonly string[]>
+  readonly sourceStreams: SourceStreams
   /** By name: in the place of what the pipeline gives. */
   readonly sinks: Readonly<Record<string, Sink<any>>>
+}
+
+/** What is asked about the user's own Kinesis streams. */
+export interface SourceStreams {
+  /** Their shards, oldest first: also closed ones, while something of them is kept. */
+  listShards(stream: string): Promise<readonly ListedShard[]>
+  /** Whether a closed shard has nothing behind a position ('': nothing at all), or is not kept any more. */
+  isReadToEnd(stream: string, shard: string, after: string): Promise<boolean>
 }
 
 /** The run that an environment works for. */
@@ -30,6 +38,7 @@ export interface OpenRun {
 export interface Environment {
   readonly settings: Settings
   readonly ports: Ports
+  readonly sourceStreams: SourceStreams
   /** Epoch ms after which this invocation sends nothing any more (protocol.md, A8). */
   readonly deadline: number
   /** All the time that this invocation has from its start, ms. */
@@ -59,7 +68,7 @@ export function openEnvironment(
   const plan = planPhysical(graph, settings.options)
   let deadline = Number.POSITIVE_INFINITY
   let budgetMs = Number.POSITIVE_INFINITY
-  const { ports, listShards, sinks } = back(() => (deadline === Number.POSITIVE_INFINITY ? undefined : deadline))
+  const { ports, sourceStreams, sinks } = back(() => (deadline === Number.POSITIVE_INFINITY ? undefined : deadline))
   const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
   const missing = sources.find(name => settings.sources[name] === undefined)
   if (missing !== undefined)
@@ -69,7 +78,7 @@ export function openEnvironment(
   let opened: Promise<OpenRun> | undefined
 
   async function listSplits(): Promise<RunMeta['splits']> {
-    const lists = await Promise.all(sources.map(async s => [s, await splitsOf(settings.sources[s]!, listShards)] as const))
+    const lists = await Promise.all(sources.map(async s => [s, await splitsOf(settings.sources[s]!, sourceStreams)] as const))
     return Object.fromEntries(lists)
   }
 
@@ -85,6 +94,7 @@ export function openEnvironment(
   const environment = {
     settings,
     ports,
+    sourceStreams,
     get deadline() {
       return deadline
     },

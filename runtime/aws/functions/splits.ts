@@ -1,14 +1,15 @@
+import type { SourceStreams } from './environment.ts'
 import { partitionName } from './kafka-event.ts'
 import type { SourceSetting } from './settings.ts'
 
 /** The splits of a source, in order: subtask i of its stage reads the i-th. */
 export async function splitsOf(
   setting: SourceSetting,
-  listShards: (stream: string) => Promise<readonly string[]>,
+  { listShards }: Pick<SourceStreams, 'listShards'>,
 ): Promise<readonly string[]> {
   switch (setting.kind) {
     case 'kinesis':
-      return listShards(setting.stream)
+      return (await listShards(setting.stream)).map(({ id }) => id)
     case 'kafka':
       return Array.from({ length: setting.partitions }, (_, i) => partitionName(setting.topic, i))
     case 'dynamodb':

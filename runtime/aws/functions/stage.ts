@@ -1,11 +1,11 @@
-import { MillraceError } from '../../errors.ts'
-import type { StageTopology, Topology } from '../../stage/topology.ts'
+import type { StageTopology } from '../../stage/topology.ts'
+import { StageStreamSplitError } from '../errors.ts'
 import { parseShard } from '../position.ts'
 import type { ChangeEvent } from './change-event.ts'
 import { deliverChanges } from './deliver-changes.ts'
 import { deliverFrames } from './deliver-frames.ts'
 import { deliverPartitions } from './deliver-partitions.ts'
-import { deliverRecords } from './deliver-records.ts'
+import { deliverShardOfSource } from './deliver-shard.ts'
 import { type Environment, ownStage } from './environment.ts'
 import {
   type BatchResponse,
@@ -18,13 +18,14 @@ import {
   readDelivery,
 } from './event.ts'
 import type { KafkaEvent } from './kafka-event.ts'
-import { kinesisArrivals, kinesisPosition } from './kinesis-arrivals.ts'
 import { openTasks, type Tasks } from './tasks.ts'
+
+type StreamEvent = KinesisEvent | KafkaEvent | ChangeEvent
 
 /** The function of a stage: batches of its own stream, or, for a source stage, of what the user gives it to read. */
 export function stageHandler(
   environment: Environment,
-): (event: KinesisEvent | KafkaEvent | ChangeEvent, context: InvocationContext) => Promise<BatchResponse> {
+): (event: StreamEvent, context: InvocationContext) => Promise<BatchResponse> {
   const tasks = openTasks(environment)
   return async (event, context) => {
     environment.begin(context)
@@ -36,7 +37,7 @@ export function stageHandler(
   }
 }
 
-function deliver(environment: Environment, tasks: Tasks, event: KinesisEvent | KafkaEvent | ChangeEvent): Promise<BatchResponse> {
+function deliver(environment: Environment, tasks: Tasks, event: StreamEvent): Promise<BatchResponse> {
   if ('records' in event) return deliverPartitions(environment, tasks, event)
   if ('window' in event || isChange(event.Records[0])) return deliverChanges(environment, tasks, event as ChangeEvent)
   return deliverShard(environment, tasks, event)
@@ -49,21 +50,18 @@ function deliver(environment: Environment, tasks: Tasks, event: KinesisEvent | K
 async function deliverShard(environment: Environment, tasks: Tasks, event: KinesisEvent): Promise<BatchResponse> {
   const delivery = readDelivery(event)
   if (delivery === undefined) return { batchItemFailures: [] }
-  const { records } = delivery
   const { topology } = await environment.run()
   const at = ownStage(environment, topology)
-  const task = tasks.of(topology, at, shardOf(topology, at, delivery))
-  const isSource = at.stage.source !== undefined
+  if (at.stage.source !== undefined) return deliverShardOfSource(environment, tasks, topology, at, delivery)
+  const task = tasks.of(topology, at, shardOf(at, delivery))
   try {
-    let covered = records.at(-1)!.seq
-    if (isSource) await deliverRecords(environment, topology, at, task, kinesisArrivals(records))
-    else covered = await deliverFrames(environment, task, records)
+    const covered = await deliverFrames(environment, task, delivery.records)
     await tasks.settle(task)
     return failuresAfter(covered, delivery)
   } catch (error) {
     if (!mayPass(error)) throw error
     environment.log('warn', (error as Error).message, { error: (error as Error).name, shard: delivery.shardId })
-    return failuresOnError(isSource ? kinesisPosition(task.source) : task.covered, delivery)
+    return failuresOnError(task.covered, delivery)
   }
 }
 
@@ -71,13 +69,9 @@ function isChange(record: object | undefined): boolean {
   return record !== undefined && 'dynamodb' in record
 }
 
-/** Subtask i of a stage reads shard i of its stream; of a source, the split that was its i-th when the run began. */
-function shardOf(topology: Topology, { stage, parallelism }: StageTopology, { shardId }: Delivery): number {
-  const name = stage.source?.source?.name
-  const shard = name === undefined ? parseShard(shardId) : topology.splits[name]!.indexOf(shardId)
-  if (shard >= 0 && shard < parallelism) return shard
-  throw new MillraceError(
-    `stage '${stage.id}' got a batch of ${shardId}, which it has no subtask for: its stream was split or merged after this run had begun. ` +
-      'Take a savepoint and start from it in a stack whose stream is left as it is; nothing of the batch was taken',
-  )
+/** Subtask i of a stage reads shard i of its stream. */
+function shardOf({ stage, parallelism }: StageTopology, { shardId }: Delivery): number {
+  const shard = parseShard(shardId)
+  if (shard < parallelism) return shard
+  throw new StageStreamSplitError(stage.id, shardId)
 }

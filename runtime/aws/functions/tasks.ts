@@ -2,10 +2,13 @@ import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
 import { openKeeper, stateBudget } from './memory.ts'
 import { openShardTask, type ShardTask } from './shard-task.ts'
+import { openSourceShards, type SourceShards } from './source-shards.ts'
 
 /** The subtasks that an environment has in memory: a poller may bring any of a stage's to it. */
 export interface Tasks {
   of(topology: Topology, at: StageTopology, shard: number): ShardTask
+  /** Of a source stage that reads a stream of Kinesis. */
+  shardsOf(topology: Topology, at: StageTopology): SourceShards
   /** After a batch of `used`. */
   settle(used: ShardTask): Promise<void>
 }
@@ -13,6 +16,7 @@ export interface Tasks {
 export function openTasks(environment: Environment): Tasks {
   // In order of use.
   const tasks = new Map<number, ShardTask>()
+  let shards: SourceShards | undefined
   const keeper = openKeeper(environment, stateBudget())
   return {
     of(topology, at, shard) {
@@ -20,6 +24,10 @@ export function openTasks(environment: Environment): Tasks {
       tasks.delete(shard)
       tasks.set(shard, task)
       return task
+    },
+    shardsOf(topology, at) {
+      shards ??= openSourceShards(environment, topology, at)
+      return shards
     },
     settle: used => keeper.settle([...tasks.values()], used),
   }
