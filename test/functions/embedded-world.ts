@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict'
 import type { Backing } from '../../runtime/aws/functions/environment.ts'
 import type { SourceSetting } from '../../runtime/aws/functions/settings.ts'
+import type { Objects } from '../../runtime/aws/objects.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { Pipeline } from '../../runtime/index.ts'
@@ -14,12 +16,15 @@ export interface EmbeddedWorld extends World {
   rows(sink: string): Promise<any[]>
 }
 
+export const NO_OBJECTS: Objects = { read: async ({ key }) => assert.fail(`${key} was read`) }
+
 /** Functions on in-memory ports: a source's stream of Kinesis is one of them. */
 export async function embeddedWorld(
   app: Pipeline,
   input: readonly (readonly string[])[],
   parallelism: number,
   source: SourceSetting = { kind: 'kinesis', stream: 'users-own' },
+  objects: Objects = NO_OBJECTS,
 ): Promise<EmbeddedWorld> {
   const ports = await openEmbedded()
   for (const [shard, records] of input.entries())
@@ -31,6 +36,7 @@ export async function embeddedWorld(
       listShards: async () => input.map((_, i) => ({ id: shardId(i), parents: [], closed: false })),
       isReadToEnd: async () => false,
     },
+    objects,
     sinks: Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),
   })
   const world: World = {

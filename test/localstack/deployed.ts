@@ -13,7 +13,7 @@ import type { Pipeline } from '../../runtime/index.ts'
 import type { Ports, StreamRecord, Streams } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
-import { visibleRows } from '../functions/embedded-world.ts'
+import { NO_OBJECTS, visibleRows } from '../functions/embedded-world.ts'
 import { eventOf, shardId } from '../functions/world.ts'
 import { clientOptions } from './resources.ts'
 
@@ -89,6 +89,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
   const sourceStreams = { listShards: async () => [], isReadToEnd: async () => false }
   const environment = openEnvironment(app, here, () => ({
     ports: portsOn(here.bucket, stageStreams(here.prefix)),
+    objects: NO_OBJECTS,
     sinks: {},
     sourceStreams,
   }))

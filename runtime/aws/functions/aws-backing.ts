@@ -6,6 +6,7 @@ import { caller } from '../call.ts'
 import { openClients } from '../clients.ts'
 import { meters } from '../meter.ts'
 import { stageStreams } from '../names.ts'
+import { s3Objects } from '../objects.ts'
 import { awsPorts } from '../ports.ts'
 import { isReadToEnd } from '../shard-end.ts'
 import { listShards } from '../shards.ts'
@@ -32,6 +33,7 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
   )
   return {
     ports,
+    objects: s3Objects(s3, call),
     sinks: Object.fromEntries(sinks),
     sourceStreams: {
       listShards: stream => listShards(kinesis, call, stream),

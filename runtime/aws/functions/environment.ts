@@ -6,6 +6,7 @@ import { planPhysical } from '../../graph/planner.ts'
 import { shapeOf } from '../../graph/shape.ts'
 import type { Ports } from '../../ports.ts'
 import { type StageTopology, Topology } from '../../stage/topology.ts'
+import type { Objects } from '../objects.ts'
 import type { InvocationContext } from './event.ts'
 import { openRecorder, type Recorder, SILENT } from './metrics.ts'
 import type { ListedShard } from './owners.ts'
@@ -16,6 +17,8 @@ import { splitsOf } from './splits.ts'
 export interface Backing {
   readonly ports: Ports
   readonly sourceStreams: SourceStreams
+  /** What sources read from S3. */
+  readonly objects: Objects
   /** By name: in the place of what the pipeline gives. */
   readonly sinks: Readonly<Record<string, Sink<any>>>
 }
@@ -39,6 +42,7 @@ export interface Environment {
   readonly settings: Settings
   readonly ports: Ports
   readonly sourceStreams: SourceStreams
+  readonly objects: Objects
   /** Epoch ms after which this invocation sends nothing any more (protocol.md, A8). */
   readonly deadline: number
   /** All the time that this invocation has from its start, ms. */
@@ -68,7 +72,7 @@ export function openEnvironment(
   const plan = planPhysical(graph, settings.options)
   let deadline = Number.POSITIVE_INFINITY
   let budgetMs = Number.POSITIVE_INFINITY
-  const { ports, sourceStreams, sinks } = back(() => (deadline === Number.POSITIVE_INFINITY ? undefined : deadline))
+  const { ports, sourceStreams, objects, sinks } = back(() => (deadline === Number.POSITIVE_INFINITY ? undefined : deadline))
   const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
   const missing = sources.find(name => settings.sources[name] === undefined)
   if (missing !== undefined)
@@ -95,6 +99,7 @@ export function openEnvironment(
     settings,
     ports,
     sourceStreams,
+    objects,
     get deadline() {
       return deadline
     },

@@ -19,7 +19,7 @@ export interface Settings {
 }
 
 /** Where a source's own JSON records come from. */
-export type SourceSetting = KinesisSetting | KafkaSetting | ChangesSetting
+export type SourceSetting = KinesisSetting | KafkaSetting | ChangesSetting | ObjectsSetting
 
 export interface KinesisSetting {
   readonly kind: 'kinesis'
@@ -47,7 +47,14 @@ export interface ChangesSetting {
   readonly subtasks: number
 }
 
-const SOURCE_KINDS: readonly SourceSetting['kind'][] = ['kinesis', 'kafka', 'dynamodb']
+/** Objects of S3, which a queue announces. */
+export interface ObjectsSetting {
+  readonly kind: 's3'
+  /** Each has a part of the objects, by a hash. */
+  readonly subtasks: number
+}
+
+const SOURCE_KINDS: readonly SourceSetting['kind'][] = ['kinesis', 'kafka', 'dynamodb', 's3']
 
 /** @throws SettingsError */
 export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {

@@ -14,5 +14,11 @@ export async function splitsOf(
       return Array.from({ length: setting.partitions }, (_, i) => partitionName(setting.topic, i))
     case 'dynamodb':
       return Array.from({ length: setting.subtasks }, (_, i) => `changes-${i}`)
+    case 's3':
+      return Array.from({ length: setting.subtasks }, (_, i) => objectSplit(i))
   }
+}
+
+export function objectSplit(subtask: number): string {
+  return `objects-${subtask}`
 }

@@ -4,6 +4,7 @@ import { parseShard } from '../position.ts'
 import type { ChangeEvent } from './change-event.ts'
 import { deliverChanges } from './deliver-changes.ts'
 import { deliverFrames } from './deliver-frames.ts'
+import { openObjectDelivery } from './deliver-objects.ts'
 import { deliverPartitions } from './deliver-partitions.ts'
 import { deliverShardOfSource } from './deliver-shard.ts'
 import { type Environment, ownStage } from './environment.ts'
@@ -18,19 +19,22 @@ import {
   readDelivery,
 } from './event.ts'
 import type { KafkaEvent } from './kafka-event.ts'
+import type { QueueEvent } from './object-event.ts'
 import { openTasks, type Tasks } from './tasks.ts'
 
 type StreamEvent = KinesisEvent | KafkaEvent | ChangeEvent
+type StageEvent = StreamEvent | QueueEvent
 
 /** The function of a stage: batches of its own stream, or, for a source stage, of what the user gives it to read. */
 export function stageHandler(
   environment: Environment,
-): (event: StreamEvent, context: InvocationContext) => Promise<BatchResponse> {
+): (event: StageEvent, context: InvocationContext) => Promise<BatchResponse> {
   const tasks = openTasks(environment)
+  const deliverObjects = openObjectDelivery(environment, tasks)
   return async (event, context) => {
     environment.begin(context)
     try {
-      return await deliver(environment, tasks, event)
+      return await (isQueue(event) ? deliverObjects(event) : deliver(environment, tasks, event))
     } finally {
       environment.recorder.publish()
     }
@@ -63,6 +67,10 @@ async function deliverShard(environment: Environment, tasks: Tasks, event: Kines
     environment.log('warn', (error as Error).message, { error: (error as Error).name, shard: delivery.shardId })
     return failuresOnError(task.covered, delivery)
   }
+}
+
+function isQueue(event: StageEvent): event is QueueEvent {
+  return 'Records' in event && event.Records[0] !== undefined && 'messageId' in event.Records[0]
 }
 
 function isChange(record: object | undefined): boolean {

@@ -1,0 +1,71 @@
+import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { MillraceError } from '../errors.ts'
+import type { Call } from './call.ts'
+import { isNamed } from './classify.ts'
+
+/** One object of the user's, as it was when it was written: of a key, or its version, with these bytes. */
+export interface ObjectRef {
+  readonly bucket: string
+  readonly key: string
+  /** Of buckets with versions. */
+  readonly version: string | undefined
+  /** Without quotes. */
+  readonly etag: string
+  /** Bytes. */
+  readonly size: number
+}
+
+/** Objects that somebody else writes. */
+export interface Objects {
+  /**
+   * Bytes from <= i < to, where to <= size.
+   * @throws UnreadableObjectError
+   */
+  read(object: ObjectRef, from: number, to: number): Promise<Uint8Array>
+}
+
+/** Nobody will ever read this object, or what is left of it: it has gone, or is no NDJSON. The message says why, without its name. */
+export class UnreadableObjectError extends MillraceError {
+  override readonly name = 'UnreadableObjectError'
+}
+
+export function objectName({ bucket, key, version }: ObjectRef): string {
+  return `s3://${bucket}/${key}${version === undefined ? '' : `?versionId=${version}`}`
+}
+
+/** What S3 answers when it is the object, and not a right or the service, that is missing. */
+const GONE: Readonly<Record<string, string>> = {
+  NoSuchKey: 'it was deleted before it was read',
+  NotFound: 'it was deleted before it was read',
+  NoSuchVersion: 'this version was deleted before it was read',
+  PreconditionFailed: 'it was overwritten before it was read, in a bucket without versions',
+  InvalidObjectState: 'it is archived, and has to be restored before it can be read',
+}
+
+export function s3Objects(client: S3Client, call: Call): Objects {
+  return {
+    async read(object, from, to) {
+      const { bucket: Bucket, key: Key, version: VersionId, etag } = object
+      // What was overwritten in the middle is not read on as if it were the same.
+      const command = new GetObjectCommand({ Bucket, Key, VersionId, IfMatch: `"${etag}"`, Range: `bytes=${from}-${to - 1}` })
+      try {
+        return await call(
+          { operation: 's3.GetObject', resource: objectName(object), expected: isGone },
+          async ({ signal, meter }) => {
+            const { Body } = await client.send(command, { abortSignal: signal })
+            const data = await Body!.transformToByteArray()
+            meter.bytes += data.byteLength
+            return data
+          },
+        )
+      } catch (error) {
+        if (!isGone(error)) throw error
+        throw new UnreadableObjectError(GONE[(error as Error).name]!, { cause: error })
+      }
+    },
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return isNamed(error, ...Object.keys(GONE))
+}
