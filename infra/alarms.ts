@@ -1,12 +1,24 @@
 import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Construct } from 'constructs'
 import { isQueue } from './failures.ts'
-import { failedCheckpoints, iteratorAge, offsetLag, PERIOD, refusedFrames, throttledWrites, type Watched } from './metrics.ts'
+import {
+  failedCheckpoints,
+  iteratorAge,
+  offsetLag,
+  oldestObject,
+  PERIOD,
+  refusedFrames,
+  throttledWrites,
+  type Watched,
+} from './metrics.ts'
+import type { DeployedStage } from './pipeline.ts'
 
 /** Some seconds are usual, and minutes after a deployment. */
 const ITERATOR_AGE_MS_MAX = 60_000
 /** Lambda measures Kafka in records: ten batches of the usual size. */
 const OFFSET_LAG_MAX = 10_000
+/** A large one takes several invocations, and waits in between. */
+const OBJECT_AGE_MS_MAX = 10 * 60_000
 const FUNCTION_ERRORS_MAX = 3
 /** Of five minutes, so many have to be bad: a retry that helps is no alarm. */
 const BAD_MINUTES = { datapointsToAlarm: 3, evaluationPeriods: 5 }
@@ -38,14 +50,7 @@ export function makeAlarms(scope: Construct, watched: Watched): Alarm[] {
 
 function stageRules({ stages }: Watched): Rule[] {
   return Object.entries(stages).flatMap(([id, stage]) => {
-    const isKafka = stage.reads === 'kafka'
-    const behind = {
-      id: `Behind-${id}`,
-      metric: isKafka ? offsetLag(stage.handler) : iteratorAge(stage.handler),
-      above: isKafka ? OFFSET_LAG_MAX : ITERATOR_AGE_MS_MAX,
-      says: `Stage ${id} is more than ${isKafka ? `${OFFSET_LAG_MAX} records behind its topic` : 'a minute behind its stream'}`,
-      when: BAD_MINUTES,
-    }
+    const behind = { id: `Behind-${id}`, ...behindOf(id, stage), when: BAD_MINUTES }
     // What comes in from the user is not sent here.
     if (stage.cut !== undefined) return [behind]
     const refused = {
@@ -57,6 +62,22 @@ function stageRules({ stages }: Watched): Rule[] {
     }
     return [behind, refused]
   })
+}
+
+function behindOf(id: string, { handler, reads, queue }: DeployedStage): Pick<Rule, 'metric' | 'above' | 'says'> {
+  if (queue !== undefined)
+    return {
+      metric: oldestObject(queue),
+      above: OBJECT_AGE_MS_MAX,
+      says: `Stage ${id} has not read an object that was written more than ${OBJECT_AGE_MS_MAX / 60_000} minutes ago`,
+    }
+  if (reads === 'kafka')
+    return {
+      metric: offsetLag(handler),
+      above: OFFSET_LAG_MAX,
+      says: `Stage ${id} is more than ${OFFSET_LAG_MAX} records behind its topic`,
+    }
+  return { metric: iteratorAge(handler), above: ITERATOR_AGE_MS_MAX, says: `Stage ${id} is more than a minute behind its stream` }
 }
 
 function functionRules({ functions }: Watched): Rule[] {

@@ -1,7 +1,9 @@
+import { Stack } from 'aws-cdk-lib'
+import type { IBucket } from 'aws-cdk-lib/aws-s3'
 import type { PhysicalPlan } from '../runtime/graph/plan.ts'
 import { InfraError } from './error.ts'
 import type { FilesInBucket } from './props.ts'
-import { checkSource, type Sources } from './sources.ts'
+import { checkSource, isObjects, type Sources } from './sources.ts'
 
 /** Every source has something to read, and all there is to read a source. */
 export function checkSources({ graph }: PhysicalPlan, given: Sources): void {
@@ -32,6 +34,32 @@ export function bindFiles(
     if (prefix && !prefix.endsWith('/'))
       throw new InfraError(`sinks.${name}.prefix is '${prefix}': it has to end in '/', or be left out`)
   return Object.fromEntries(Object.entries(given).map(([name, { bucket, prefix }]) => [name, { bucket, prefix: prefix ?? '' }]))
+}
+
+/** No pipeline reads what it writes itself: it would never come to an end. */
+export function checkLoops(
+  given: Sources,
+  files: Readonly<Record<string, Required<FilesInBucket>>>,
+  own: IBucket | undefined,
+): void {
+  for (const [name, source] of Object.entries(given)) {
+    if (!isObjects(source)) continue
+    const { bucket, prefix = '' } = source.objects
+    if (own !== undefined && isSame(bucket, own))
+      throw new InfraError(`sources.${name}.objects.bucket is \`bucket\`, where the pipeline's own state lies: give it another`)
+    for (const [sink, at] of Object.entries(files)) {
+      const written = [`${at.prefix}${sink}/`, `${at.prefix}_staging/${sink}/`]
+      if (isSame(bucket, at.bucket) && written.some(keys => keys.startsWith(prefix) || prefix.startsWith(keys)))
+        throw new InfraError(
+          `sources.${name}.objects would read what sink '${sink}' writes, ${written[0]}… in the same bucket: give one of them a prefix of its own`,
+        )
+    }
+  }
+}
+
+function isSame(a: IBucket, b: IBucket): boolean {
+  const nameOf = (bucket: IBucket) => JSON.stringify(Stack.of(bucket).resolve(bucket.bucketName))
+  return a === b || (Stack.of(a) === Stack.of(b) && nameOf(a) === nameOf(b))
 }
 
 /** Variables that Lambda or these functions set. */

@@ -3,7 +3,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { Construct } from 'constructs'
 import type { MetricName } from '../runtime/aws/functions/metric-names.ts'
 import { isQueue } from './failures.ts'
-import { iteratorAge, offsetLag, PERIOD, refusedFrames, throttledWrites, told, type Watched } from './metrics.ts'
+import { iteratorAge, offsetLag, oldestObject, PERIOD, refusedFrames, throttledWrites, told, type Watched } from './metrics.ts'
 import type { DeployedStage } from './pipeline.ts'
 
 /** What somebody asks who is called at night, from top to bottom: is it behind, does it fail, is it held up, are checkpoints taken, is anything lost. */
@@ -20,7 +20,10 @@ export function makeDashboard(scope: Construct, watched: Watched): Dashboard {
       [
         graph(
           'Behind the stream, ms; behind Kafka, records',
-          perStage(({ handler, reads }, label) => (reads === 'kafka' ? [] : [iteratorAge(handler, label)])),
+          perStage(({ handler, reads, queue }, label) => {
+            if (queue !== undefined) return [oldestObject(queue, label)]
+            return reads === 'kafka' ? [] : [iteratorAge(handler, label)]
+          }),
           perStage(({ handler, reads }, label) => (reads === 'kafka' ? [offsetLag(handler, label)] : [])),
         ),
         recordsGraph(watched),

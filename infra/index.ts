@@ -1,5 +1,5 @@
 export { InfraError } from './error.ts'
 export { type DeployedStage, MillracePipeline } from './pipeline.ts'
 export type { FilesInBucket, MillracePipelineProps, StageProps } from './props.ts'
-export type { KafkaTopic, SourceProps, TableChanges } from './sources.ts'
+export type { KafkaTopic, ObjectsInBucket, SourceProps, TableChanges } from './sources.ts'
 export type { Storage } from './storage.ts'

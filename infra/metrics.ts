@@ -3,6 +3,7 @@ import { type IMetric, MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-clo
 import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
 import type { IFunction, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs'
+import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import type { Construct } from 'constructs'
 import { type MetricName, NAMESPACE } from '../runtime/aws/functions/metric-names.ts'
@@ -39,6 +40,12 @@ export function iteratorAge(handler: IFunction, label?: string): Metric {
 /** Records of a topic of Kafka that have not been delivered yet. */
 export function offsetLag(handler: IFunction, label?: string): Metric {
   return behind('OffsetLag', handler, label)
+}
+
+/** How long ago the oldest object was announced that is not read, ms. */
+export function oldestObject(queue: IQueue, label?: string): IMetric {
+  const seconds = queue.metricApproximateAgeOfOldestMessage({ period: PERIOD, statistic: Stats.MAXIMUM })
+  return new MathExpression({ expression: 'seconds * 1000', usingMetrics: { seconds }, period: PERIOD, label })
 }
 
 function behind(metricName: string, { functionName }: IFunction, label: string | undefined): Metric {

@@ -1,6 +1,7 @@
 import { CfnOutput, Stack } from 'aws-cdk-lib'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { CfnEventSourceMapping, IFunction } from 'aws-cdk-lib/aws-lambda'
+import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { Construct } from 'constructs'
 import { failureArn } from './failures.ts'
 import type { Storage } from './storage.ts'
@@ -21,6 +22,7 @@ export interface Named {
         readonly handler: IFunction
         readonly cut?: IFunction
         readonly stream: IStream | undefined
+        readonly queue?: IQueue
         readonly mapping: CfnEventSourceMapping
       }
     >
@@ -32,9 +34,15 @@ export function makeOutputs(scope: Construct, named: Named): void {
   const stack = Stack.of(scope)
   const path = scope.node.path.slice(stack.node.path.length).replace(/[^A-Za-z0-9]/g, '')
   const { log, state, bucket, deadLetters } = named.storage
-  const stages = Object.entries(named.stages).map(([id, { handler, cut, stream, mapping }]) => [
+  const stages = Object.entries(named.stages).map(([id, { handler, cut, stream, queue, mapping }]) => [
     id,
-    { function: handler.functionName, cut: cut?.functionName, stream: stream?.streamName, mapping: mapping.ref },
+    {
+      function: handler.functionName,
+      cut: cut?.functionName,
+      stream: stream?.streamName,
+      queue: queue?.queueUrl,
+      mapping: mapping.ref,
+    },
   ])
   const outputs: Record<string, readonly [value: string, description: string]> = {
     Pipeline: [named.pipeline, 'Millrace: the name of the pipeline'],

@@ -4,12 +4,13 @@ import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { CfnEventSourceMapping, IFunction, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
+import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
 import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
 import type { PhysicalPlan, PhysicalStage } from '../runtime/graph/plan.ts'
 import { makeAlarms } from './alarms.ts'
-import { bindFiles, checkEnvironment, checkSources } from './bindings.ts'
+import { bindFiles, checkEnvironment, checkLoops, checkSources } from './bindings.ts'
 import { functionsCode } from './bundle.ts'
 import { mapChanges } from './changes.ts'
 import { makeCheckpoints } from './checkpoints.ts'
@@ -30,9 +31,10 @@ import {
 import { mapTopic } from './kafka.ts'
 import { loadPipeline, naming } from './load.ts'
 import { givenUpRecords } from './metrics.ts'
+import { mapObjects, type ObjectsReading } from './objects.ts'
 import { makeOutputs } from './outputs.ts'
 import type { FilesInBucket, MillracePipelineProps } from './props.ts'
-import { isChanges, isKafka, type SourceProps, sourceSetting, streamOf, streamsOf } from './sources.ts'
+import { isChanges, isKafka, isObjects, type SourceProps, sourceSetting, streamOf, streamsOf } from './sources.ts'
 import { MEMORY_MB, makePlan, planOptions, type StageOptions, stageOptions } from './stage-options.ts'
 import { makeStorage, type Storage } from './storage.ts'
 import { makeConsumer, makeStageStream, mapEvents } from './streams.ts'
@@ -46,6 +48,8 @@ export interface DeployedStage {
   /** Of a source stage: the user's; undefined: it reads something else than Kinesis. */
   readonly stream: IStream | undefined
   readonly reads: SourceSetting['kind']
+  /** Of a source of objects: where they are announced. */
+  readonly queue?: IQueue
   /** Of a source stage: makes the checkpoint's cut. */
   readonly cut: IFunction | undefined
 }
@@ -83,6 +87,7 @@ export class MillracePipeline extends Construct {
     this.plan = naming(props.entry, () => makePlan(graph, props))
     checkSources(this.plan, props.sources)
     const files = bindFiles(this.plan, props.sinks ?? {})
+    checkLoops(props.sources, files, props.bucket)
     const options = new Map(this.plan.stages.map(stage => [stage, stageOptions(stage, props)]))
     this.prefix = Names.uniqueResourceName(this, { maxLength: PREFIX_LENGTH_MAX, separator: '-', allowedSpecialCharacters: '-' })
     for (const [name, value] of Object.entries({ 'millrace:pipeline': graph.name, ...props.tags })) Tags.of(this).add(name, value)
@@ -169,7 +174,7 @@ export class MillracePipeline extends Construct {
 
   private makeStages(
     defaults: FunctionDefaults,
-    { sources, encryptionKey }: MillracePipelineProps,
+    { sources, encryptionKey, removalPolicy }: MillracePipelineProps,
     files: Files,
     options: ReadonlyMap<PhysicalStage, StageOptions>,
   ): Record<string, MappedStage> {
@@ -196,19 +201,20 @@ export class MillracePipeline extends Construct {
       const handler = subtask('Stage', 'stage', 'stage')
       const cut = stage.source && subtask('Cut', 'cut', 'cut of source stage')
       if (cut !== undefined && stream !== undefined) grantReading(cut, stream)
-      const mapping = this.map(stage, handler, source ?? stream!, reading)
-      return { handler, stream, mapping, cut, reads: source === undefined ? 'kinesis' : sourceSetting(source).kind }
+      const mapped = this.map(stage, handler, source ?? stream!, { ...reading, timeout, removalPolicy })
+      return { handler, stream, ...mapped, cut, reads: source === undefined ? 'kinesis' : sourceSetting(source).kind }
     }
     return Object.fromEntries(this.plan.stages.map(stage => [stage.id, make(stage)]))
   }
 
-  private map(stage: PhysicalStage, handler: LambdaFunction, source: SourceProps, reading: StageReading): CfnEventSourceMapping {
-    if (isKafka(source)) return mapTopic(this, this.prefix, stage, handler, source.kafka, reading)
-    if (isChanges(source)) return mapChanges(this, stage, handler, source.changes, reading, this.storage)
+  private map(stage: PhysicalStage, handler: LambdaFunction, source: SourceProps, reading: StageReading): Mapped {
+    if (isKafka(source)) return { mapping: mapTopic(this, this.prefix, stage, handler, source.kafka, reading) }
+    if (isChanges(source)) return { mapping: mapChanges(this, stage, handler, source.changes, reading, this.storage) }
+    if (isObjects(source)) return mapObjects(this, stage, handler, source.objects, reading, this.storage)
     const stream: IStream = source
     const consumerArn = reading.enhancedFanOut ? makeConsumer(this, this.prefix, stage, stream.streamArn) : undefined
     grantPolling(handler, stream, consumerArn)
-    return mapEvents(this, stage, handler, consumerArn ?? stream.streamArn, reading, this.storage)
+    return { mapping: mapEvents(this, stage, handler, consumerArn ?? stream.streamArn, reading, this.storage) }
   }
 
   private makeController(defaults: FunctionDefaults, { sources }: MillracePipelineProps, files: Files) {
@@ -242,12 +248,17 @@ export class MillracePipeline extends Construct {
 
 type Files = Readonly<Record<string, Required<FilesInBucket>>>
 
-type StageReading = Pick<StageOptions, 'batchSize' | 'batchWindow' | 'enhancedFanOut'>
+type StageReading = Pick<StageOptions, 'enhancedFanOut'> & ObjectsReading
 
-interface MappedStage extends DeployedStage {
+interface Mapped {
+  readonly mapping: CfnEventSourceMapping
+  /** Where objects are announced. */
+  readonly queue?: IQueue
+}
+
+interface MappedStage extends DeployedStage, Mapped {
   readonly handler: LambdaFunction
   readonly cut: LambdaFunction | undefined
-  readonly mapping: CfnEventSourceMapping
 }
 
 function sinksOf(stage: PhysicalStage): string[] {

@@ -18,7 +18,7 @@ export interface StageProps {
   readonly memorySize?: number
   /** How long the function may take for a batch. Default 1 minute. */
   readonly timeout?: Duration
-  /** How many records the function gets at most, and how long they are waited for. Default 1,000 of a source, 100 of the frames between stages; no waiting. */
+  /** How many records the function gets at most, and how long they are waited for. Default 1,000 of a source, 10 objects of a bucket, 100 of the frames between stages; no waiting. */
   readonly batching?: { readonly size?: number; readonly window?: Duration }
   /** A reader of its own on the stream: some 50 ms instead of up to a second until a record arrives, and no sharing of the shard's 2 MB/s. Billed by the hour; of Kinesis only. Default false. */
   readonly enhancedFanOut?: boolean
@@ -28,7 +28,7 @@ export interface StageProps {
 export interface MillracePipelineProps extends StageProps {
   /** The file whose default export is the pipeline, relative to where cdk runs. */
   readonly entry: string
-  /** What each of the pipeline's sources reads, by the source's name, one JSON value a record: a Kinesis stream, provisioned, `{ kafka: … }`, or `{ changes: … }` of a DynamoDB table. */
+  /** What each of the pipeline's sources reads, by the source's name, one JSON value a record: a Kinesis stream, provisioned, `{ kafka: … }`, `{ changes: … }` of a DynamoDB table, or `{ objects: … }` of a bucket. */
   readonly sources: Readonly<Record<string, SourceProps>>
   /** Where sinks write their files, by the sink's name; one that isn't here keeps what the pipeline gives it. A `fileSink` has to be here. */
   readonly sinks?: Readonly<Record<string, FilesInBucket>>

@@ -2,13 +2,18 @@ import { Stack } from 'aws-cdk-lib'
 import { CfnGlobalTable, type ITable } from 'aws-cdk-lib/aws-dynamodb'
 import type { ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
+import type { IBucket } from 'aws-cdk-lib/aws-s3'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
 import { InfraError } from './error.ts'
 import { checkNumber } from './stage-options.ts'
 
-/** What a source reads: a Kinesis stream, a topic of Kafka, or the changes of a DynamoDB table. */
-export type SourceProps = IStream | { readonly kafka: KafkaTopic } | { readonly changes: TableChanges }
+/** What a source reads: a Kinesis stream, a topic of Kafka, the changes of a DynamoDB table, or the objects of a bucket. */
+export type SourceProps =
+  | IStream
+  | { readonly kafka: KafkaTopic }
+  | { readonly changes: TableChanges }
+  | { readonly objects: ObjectsInBucket }
 
 /**
  * A topic of MSK (`clusterArn`), or of any other Kafka that Lambda can reach (`bootstrapServers`). One JSON value a record; a tombstone is null.
@@ -50,6 +55,22 @@ export interface TableChanges {
   readonly subtasks?: number
 }
 
+/**
+ * Objects as they are written: NDJSON, one value a line, plain or packed by gzip or zstd, whatever they are called. The bucket is made to tell EventBridge of them.
+ *
+ * @example
+ * sources: { orders: { objects: { bucket, prefix: 'orders/', suffix: '.ndjson.gz' } } }
+ */
+export interface ObjectsInBucket {
+  readonly bucket: IBucket
+  /** Only objects whose keys begin with this. */
+  readonly prefix?: string
+  /** Only objects whose keys end with this. */
+  readonly suffix?: string
+  /** That share the objects, by a hash, and read side by side; they can't change over a running pipeline. Default 1. */
+  readonly subtasks?: number
+}
+
 export type Sources = Readonly<Record<string, SourceProps>>
 
 export function isKafka(source: SourceProps): source is { readonly kafka: KafkaTopic } {
@@ -60,8 +81,16 @@ export function isChanges(source: SourceProps): source is { readonly changes: Ta
   return 'changes' in source
 }
 
+export function isObjects(source: SourceProps): source is { readonly objects: ObjectsInBucket } {
+  return 'objects' in source
+}
+
+export function subtasksOf({ subtasks = 1 }: ObjectsInBucket | TableChanges): number {
+  return subtasks
+}
+
 export function streamOf(source: SourceProps): IStream | undefined {
-  return isKafka(source) || isChanges(source) ? undefined : source
+  return isKafka(source) || isChanges(source) || isObjects(source) ? undefined : source
 }
 
 export function streamsOf(sources: Sources): IStream[] {
@@ -70,7 +99,8 @@ export function streamsOf(sources: Sources): IStream[] {
 
 /** What the functions are told of a source. */
 export function sourceSetting(source: SourceProps): SourceSetting {
-  if (isChanges(source)) return { kind: 'dynamodb', subtasks: source.changes.subtasks ?? 1 }
+  if (isChanges(source)) return { kind: 'dynamodb', subtasks: subtasksOf(source.changes) }
+  if (isObjects(source)) return { kind: 's3', subtasks: subtasksOf(source.objects) }
   if (!isKafka(source)) return { kind: 'kinesis', stream: source.streamName }
   const { topic, partitions } = source.kafka
   return { kind: 'kafka', topic, partitions }
@@ -79,6 +109,7 @@ export function sourceSetting(source: SourceProps): SourceSetting {
 /** @throws InfraError */
 export function checkSource(name: string, source: SourceProps): void {
   if (isKafka(source)) checkTopic(`sources.${name}.kafka`, source.kafka)
+  if (isObjects(source)) checkNumber(`sources.${name}.objects.subtasks`, source.objects.subtasks, 1, Number.MAX_SAFE_INTEGER)
   if (!isChanges(source)) return
   checkNumber(`sources.${name}.changes.subtasks`, source.changes.subtasks, 1, Number.MAX_SAFE_INTEGER)
   if (!hasStream(source.changes.table))

@@ -10,6 +10,8 @@ export const MEMORY_MB = 1769
 const TIMEOUT = Duration.minutes(1)
 const SOURCE_BATCH = 1000
 const FRAMES_BATCH = 100
+/** Messages that SQS gives without a window. */
+const OBJECTS_BATCH = 10
 
 /** What Lambda takes. */
 const MEMORY_MB_RANGE = [128, 10_240] as const
@@ -51,12 +53,22 @@ export function stageOptions(stage: PhysicalStage, props: MillracePipelineProps)
   const own = props.stages?.[stage.id] ?? {}
   const where = (name: keyof StageProps) => (own[name] === undefined ? name : `stages.${stage.id}.${name}`)
   const { memorySize = MEMORY_MB, timeout = TIMEOUT, enhancedFanOut = false } = { ...props, ...defined(own) }
-  const { size = stage.source === undefined ? FRAMES_BATCH : SOURCE_BATCH, window } = { ...props.batching, ...own.batching }
+  const isObjects = stage.source !== undefined && 'objects' in props.sources[stage.source.source!.name]!
+  const { size = defaultBatch(stage, isObjects), window } = { ...props.batching, ...own.batching }
   checkNumber(where('memorySize'), memorySize, ...MEMORY_MB_RANGE)
   checkDuration(where('timeout'), timeout, 1, TIMEOUT_SECONDS_MAX)
   checkNumber(`${where('batching')}.size`, size, ...BATCH_RANGE)
   checkDuration(`${where('batching')}.window`, window, 0, WINDOW_SECONDS_MAX)
+  if (isObjects && size > OBJECTS_BATCH && !window?.toSeconds())
+    throw new InfraError(
+      `${where('batching')}: SQS gives more than ${OBJECTS_BATCH} messages only to who waits for them. Stage ${stage.id} reads objects: set stages.${stage.id}.batching to a size of at most ${OBJECTS_BATCH}, or to a window`,
+    )
   return { memorySize, timeout, batchSize: size, batchWindow: window, enhancedFanOut }
+}
+
+function defaultBatch(stage: PhysicalStage, isObjects: boolean): number {
+  if (stage.source === undefined) return FRAMES_BATCH
+  return isObjects ? OBJECTS_BATCH : SOURCE_BATCH
 }
 
 /** `undefined` said is as good as not said. */

@@ -98,7 +98,7 @@ export interface Finding {
 }
 
 /** What cdk-nag's AwsSolutions checks find in the pipeline itself, warnings too. */
-export function nagFindings({ app, stack }: Pick<Made, 'app' | 'stack'>): string[] {
+export function nagFindings({ app, stack }: Pick<Made, 'app' | 'stack'>, below = 'Shop/'): string[] {
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
   const exitCode = process.exitCode
   try {
@@ -114,5 +114,5 @@ export function nagFindings({ app, stack }: Pick<Made, 'app' | 'stack'>): string
       violatingConstructs.map(({ constructPath }: any) => `${ruleName} ${constructPath}`),
     ),
   )
-  return rules.filter((rule: string) => rule.includes(`${stack.node.path}/Shop/`))
+  return rules.filter((rule: string) => rule.includes(`${stack.node.path}/${below}`))
 }
