@@ -49,10 +49,9 @@ export class TooLargeError extends AwsError {
   }
 }
 
-/** All that a stage's stream carries comes again from the sources, from a checkpoint on. */
 const STREAM_REMEDY =
   "A stage's stream has to stay as the stack made it: provisioned, with these shards, and with the record distribution USER_PARTITION_KEY. " +
-  'No checkpoint is completed any more, and nothing is lost: start from the last complete one, in a stack of its own, whose sources read the same streams'
+  'Nothing is lost: when the stage has read what lies in it, switch its mapping off, delete the stream, make it anew with its name and a shard for each subtask, and switch the mapping on'
 
 /** A record landed in another shard than planned, or would have: the stream was resharded (protocol.md, F1). The attempt is void. */
 export class ShardMismatchError extends AwsError {

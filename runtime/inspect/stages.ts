@@ -2,7 +2,7 @@ import type { RunMeta } from '../checkpoint/run-meta.ts'
 import type { Shape } from '../graph/shape.ts'
 import type { CommitLog } from '../ports.ts'
 import type { Counts } from '../protocol/item.ts'
-import { loadHead } from '../protocol/log.ts'
+import { type Head, loadHead } from '../protocol/log.ts'
 
 /** Where a stage stands, over all its subtasks. */
 export interface StageState {
@@ -10,7 +10,7 @@ export interface StageState {
   readonly subtasks: number
   /** Commits, of all subtasks together. */
   readonly versions: number
-  /** The least of its subtasks'; -Infinity: none yet. */
+  /** The least of its subtasks', those that are idle left out; -Infinity: none yet. */
   readonly watermark: number
   readonly counts: Pick<Counts, 'recordsIn' | 'recordsOut' | 'results' | 'deadLetters' | 'late'>
 }
@@ -21,30 +21,38 @@ export async function stagesOf(log: CommitLog, meta: RunMeta): Promise<StageStat
   // In the same order; a source stage has a subtask for each split.
   const splits = Object.values(meta.splits)
   const sources = stages.filter(({ parallelism }) => parallelism === undefined)
-  return Promise.all(
+  const loaded = await Promise.all(
     stages.map(async stage => {
-      const { id } = stage
       const subtasks = stage.parallelism ?? splits[sources.indexOf(stage)]?.length ?? 0
-      const heads = await Promise.all(
-        Array.from(
-          { length: subtasks },
-          async (_, i) => (await loadHead(log, `${meta.run}/${id}/${i}`, Number.POSITIVE_INFINITY)).head,
-        ),
-      )
-      const sum = (figure: keyof StageState['counts']) => heads.reduce((total, { fields }) => total + fields.counts[figure], 0)
-      return {
-        id,
-        subtasks,
-        versions: heads.reduce((total, { version }) => total + version, 0),
-        watermark: Math.min(...heads.map(({ fields }) => fields.watermark)),
-        counts: {
-          recordsIn: sum('recordsIn'),
-          recordsOut: sum('recordsOut'),
-          results: sum('results'),
-          deadLetters: sum('deadLetters'),
-          late: sum('late'),
-        },
-      }
+      const names = Array.from({ length: subtasks }, (_, i) => `${meta.run}/${stage.id}/${i}`)
+      const heads = await Promise.all(names.map(async name => (await loadHead(log, name, Number.POSITIVE_INFINITY)).head))
+      return { id: stage.id, heads }
     }),
   )
+  // Producers are numbered over all stages.
+  const idle = new Set(loaded.flatMap(({ heads }) => heads.flatMap(({ fields }) => fields.idle)))
+  let producer = 0
+  return loaded.map(({ id, heads }) => {
+    const first = producer
+    producer += heads.length
+    const heard = heads.filter((_, i) => !idle.has(first + i))
+    return stateOf(id, heads, heard.length === 0 ? heads : heard)
+  })
+}
+
+function stateOf(id: string, heads: readonly Head[], heard: readonly Head[]): StageState {
+  const sum = (figure: keyof StageState['counts']) => heads.reduce((total, { fields }) => total + fields.counts[figure], 0)
+  return {
+    id,
+    subtasks: heads.length,
+    versions: heads.reduce((total, { version }) => total + version, 0),
+    watermark: Math.min(...heard.map(({ fields }) => fields.watermark)),
+    counts: {
+      recordsIn: sum('recordsIn'),
+      recordsOut: sum('recordsOut'),
+      results: sum('results'),
+      deadLetters: sum('deadLetters'),
+      late: sum('late'),
+    },
+  }
 }

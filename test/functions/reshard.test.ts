@@ -144,6 +144,9 @@ describe('shards of a source that are merged', () => {
     assert.deepEqual(Object.keys(await positionOf(world, 0)).sort(), [shardId(0), merged.id])
     await finish(opened)
     assert.deepEqual(await positionOf(world, 1), { [shardId(1)]: 'ended' })
+    // What `status` says does not count it either.
+    const [source0] = await stagesOf(world.ports.log, (await readRun(world.ports))!)
+    assert.equal(source0!.watermark, (await headOf(world, 0)).fields.watermark)
   })
 
   test('of which one was far behind the other: nothing of it is late (its own watermark stands until the merged shard has caught up)', async () => {

@@ -156,7 +156,7 @@ describe("a stage's own stream that somebody has split", () => {
     const back = (deadline: () => number | undefined) => ({ ...world.back(deadline), ports: { ...world.ports, streams } })
     const handler = stageHandler(environment(world, source.stage.id, back))
     const event = eventOf(await world.poll('users-own', 0, undefined, 100), shardId(0))
-    await assert.rejects(handler(event, context()), { name: 'ShardMismatchError', message: /nothing is lost/ })
+    await assert.rejects(handler(event, context()), { name: 'ShardMismatchError', message: /Nothing is lost/ })
     await assert.rejects(cutHandler(environment(world, source.stage.id, back))({ shard: 0, checkpoint: 1 }, context()), split)
     assert.equal(await version(world, 0, 0), before)
     await finish(world, mappings)
@@ -216,7 +216,7 @@ describe('batches that are none of the stage', () => {
     await assert.rejects(handler(child, context()), /shardId-000000000007.*does not list/)
     await assert.rejects(stageHandler(environment(world, keyed.stage.id))(child, context()), {
       name: 'StageStreamSplitError',
-      message: /shardId-000000000007.*split or merged.*nothing is lost/,
+      message: /shardId-000000000007.*split or merged.*Nothing is lost/,
     })
     await assert.rejects(
       stageHandler(environment(world, keyed.stage.id))({ Records: [{ ...event.Records[0]!, eventID: 'x:1' }] }, context()),

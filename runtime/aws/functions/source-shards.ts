@@ -30,12 +30,15 @@ export class UnknownShardError extends MillraceError {
   override readonly retryable = true
 }
 
+const ASK_MS = 5_000
+
 export function openSourceShards(environment: Environment, topology: Topology, at: StageTopology): SourceShards {
   const { ports, sourceStreams, settings } = environment
   const { name, watermark } = at.stage.source!.source!
   const { stream } = settings.sources[name] as KinesisSetting
   const splits = topology.splits[name]!
   const owners = openOwners(ports.log, topology.run, name, splits)
+  const askedAt = new Map<string, number>()
   const isReadToEnd = (shard: string, after: string) => sourceStreams.isReadToEnd(stream, shard, after)
 
   async function list(): Promise<readonly OwnedShard[]> {
@@ -55,11 +58,14 @@ export function openSourceShards(environment: Environment, topology: Topology, a
     return followShards(map, { subtask, listed, delivered, now: ports.clock.now(), isReadToEnd })
   }
 
-  /** Whether one that is known to be closed has come to its end by now: then its children are due. */
+  /** Whether one that is known to be closed has come to its end by now: then its children are due. Asked now and then: whoever reads that shard shares its rate with this. */
   async function hasEnded(map: ShardMap, delivered: string): Promise<boolean> {
-    for (const [shard, state] of map)
-      if (shard !== delivered && state !== 'ended' && state.closed && (await isReadToEnd(shard, state.sequenceNumber)))
-        return true
+    const now = ports.clock.now()
+    for (const [shard, state] of map) {
+      if (shard === delivered || state === 'ended' || !state.closed || now - (askedAt.get(shard) ?? 0) < ASK_MS) continue
+      askedAt.set(shard, now)
+      if (await isReadToEnd(shard, state.sequenceNumber)) return true
+    }
     return false
   }
 
