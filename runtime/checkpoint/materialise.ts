@@ -9,7 +9,8 @@ import type { StageTopology, Topology } from '../stage/topology.ts'
 import { mapAddress, type StateSpace, timerSk, timersPk, valueAddress } from '../state/address.ts'
 import { type Change, forEachChange } from '../state/changelog.ts'
 import { pack } from '../state/codec.ts'
-import { readMarker, writeMarker } from './marker.ts'
+import { claimFold } from './claims.ts'
+import { writeMarker } from './marker.ts'
 
 const PAGE = 200
 /** Folded items written at a time; several commits' changes are folded before that, so that a hot key costs one write. */
@@ -27,9 +28,20 @@ export interface Materialised {
 /** Takes folded items, in order of address. */
 type Target = (items: readonly FoldedItem[]) => Promise<void>
 
+export interface MaterialiseOptions {
+  /** Others may have died, but no other fold of this log is alive: one process has the directory, and does one at a time. */
+  readonly exclusive?: boolean
+  readonly snapshot?: { readonly since: number; readonly take: Target }
+}
+
 /**
  * Folds a subtask's log from the materialised marker to `cut` into base items, away from the processing path (protocol.md, E3).
  * Idempotent: items carry their version, and the marker is written last. `snapshot`: what was changed behind `since` goes there as well.
+ *
+ * An entry that was made and deleted again within the fold leaves nothing behind, unless a fold to another cut has begun before,
+ * which may have written it, or may yet: its claim tells (E4).
+ *
+ * @throws SupersededFoldError when a later checkpoint's fold has begun, unless exclusive
  */
 export async function materialise(
   topology: Topology,
@@ -37,10 +49,10 @@ export async function materialise(
   shard: number,
   cut: number,
   ports: Ports,
-  snapshot?: { readonly since: number; readonly take: Target },
+  { exclusive = false, snapshot }: MaterialiseOptions = {},
 ): Promise<Materialised> {
   const log = topology.log(at.stage.index, shard)
-  const from = await readMarker(ports.store, log)
+  const { from, alone } = await claimFold(ports.store, log, cut, exclusive)
   let items = 0
   let bytes = 0
   const tombstones = new Set<string>()
@@ -52,17 +64,18 @@ export async function materialise(
     }
     await ports.store.upsert(folded.map(f => f.item))
   }
-  const fold = (since: number, take: Target) => foldLog(topology, at, shard, since, cut, ports, take)
+  const fold = (since: number, elide: boolean, take: Target) => foldLog(topology, at, shard, { since, cut, elide }, ports, take)
   if (snapshot?.since === from) {
-    await fold(from, async folded => {
+    await fold(from, alone, async folded => {
       await toBase(folded)
       await snapshot.take(folded)
     })
   } else {
     // The base may be ahead of the cut (it was folded to relieve memory), or of the last snapshot (a checkpoint failed): each its own way then,
     // for what the base has seen and swept may not be brought back.
-    await fold(from, toBase)
-    if (snapshot !== undefined) await fold(snapshot.since, snapshot.take)
+    await fold(from, alone, toBase)
+    // Of a segment there is one writer.
+    if (snapshot !== undefined) await fold(snapshot.since, true, snapshot.take)
   }
   if (cut > from) await writeMarker(ports.store, log, cut)
   return { from, to: cut, items, bytes, tombstones }
@@ -72,13 +85,12 @@ async function foldLog(
   topology: Topology,
   at: StageTopology,
   shard: number,
-  since: number,
-  cut: number,
+  { since, cut, elide }: { readonly since: number; readonly cut: number; readonly elide: boolean },
   ports: Ports,
   take: Target,
 ): Promise<void> {
   const log = topology.log(at.stage.index, shard)
-  const fold = new Fold(topology, at, shard)
+  const fold = new Fold(topology, at, shard, elide)
   for (let version = since; version < cut; ) {
     const slots = await ports.log.range(log, version + 1, Math.min(PAGE, cut - version))
     for (const slot of slots) {
@@ -99,16 +111,20 @@ async function foldLog(
 export interface FoldedItem {
   readonly address: string
   readonly item: BaseItem
+  /** There was none before this fold. */
+  readonly created: boolean
 }
 
 /** The last change of each entry. */
 class Fold {
-  private items = new Map<string, BaseItem>()
+  private items = new Map<string, FoldedItem>()
   private readonly nodes
   private readonly spaces: StateSpace[]
   private readonly keyGroups: number
+  private readonly elide: boolean
 
-  constructor(topology: Topology, at: StageTopology, shard: number) {
+  constructor(topology: Topology, at: StageTopology, shard: number, elide: boolean) {
+    this.elide = elide
     this.nodes = keyedNodes(at.stage)
     this.spaces = this.nodes.map(n => ({ run: topology.run, operatorId: n.operatorId, subtask: shard }))
     this.keyGroups = topology.plan.options.keyGroups
@@ -121,13 +137,17 @@ class Fold {
   add(chunk: Uint8Array, v: number): void {
     forEachChange(chunk, change => {
       const item = typeof change.state === 'string' ? this.timer(change, change.state, v) : this.state(change, change.state, v)
-      this.items.set(joinAddress(item.pk, item.sk), item)
+      const address = joinAddress(item.pk, item.sk)
+      const known = this.items.get(address)
+      const created = known === undefined ? change.created : known.created
+      if (this.elide && created && !change.written) this.items.delete(address)
+      else this.items.set(address, { address, item, created })
     })
   }
 
   /** In order of address: an embedded store writes sorted items several times as fast, and segments are sorted. */
   take(): FoldedItem[] {
-    const items = Array.from(this.items, ([address, item]) => ({ address, item }))
+    const items = [...this.items.values()]
     items.sort((a, b) => (a.address < b.address ? -1 : 1))
     this.items = new Map()
     return items

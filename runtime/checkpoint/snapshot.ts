@@ -4,7 +4,7 @@ import type { Topology } from '../stage/topology.ts'
 import { segmentsOf } from './blob-names.ts'
 import type { Part } from './cut.ts'
 import { readManifest } from './manifest.ts'
-import { type Materialised, materialise } from './materialise.ts'
+import { type FoldedItem, type Materialised, materialise } from './materialise.ts'
 import type { CheckpointStart } from './start.ts'
 
 /** A part of a checkpoint, materialised. */
@@ -13,15 +13,17 @@ export interface MaterialisedPart extends Materialised {
   readonly runs: Runs | undefined
 }
 
-/** Folds a part into the base and, if the run keeps snapshots, what changed since the last complete checkpoint into a segment. */
+/** Folds a part into the base and, if the run keeps snapshots, what changed since the last complete checkpoint into a segment. `exclusive`: see MaterialiseOptions. */
 export async function materialisePart(
   topology: Topology,
   start: CheckpointStart,
   part: Part,
   ports: Ports,
+  exclusive = false,
 ): Promise<MaterialisedPart> {
   const at = topology.stages[part.stage]!
-  if (!topology.snapshots) return { ...(await materialise(topology, at, part.shard, part.version, ports)), runs: undefined }
+  if (!topology.snapshots)
+    return { ...(await materialise(topology, at, part.shard, part.version, ports, { exclusive })), runs: undefined }
   const before =
     start.previous === undefined
       ? undefined
@@ -29,9 +31,9 @@ export async function materialisePart(
   const prefix = `${segmentsOf(part.log)}${start.checkpoint}`
   const strip = topology.run.length + 1
   let runs: Runs = before?.runs ?? []
-  const done = await materialise(topology, at, part.shard, part.version, ports, {
+  const snapshot = {
     since: before?.version ?? 0,
-    async take(folded) {
+    async take(folded: readonly FoldedItem[]) {
       const writer = new RunWriter(ports, prefix)
       for (const { address, item } of folded) {
         const { value, expiry } = item
@@ -39,6 +41,7 @@ export async function materialisePart(
       }
       runs = await addRun(ports, prefix, runs, await writer.finish())
     },
-  })
+  }
+  const done = await materialise(topology, at, part.shard, part.version, ports, { exclusive, snapshot })
   return { ...done, runs }
 }

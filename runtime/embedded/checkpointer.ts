@@ -90,7 +90,7 @@ export class Checkpointer {
     }
     const materialised: MaterialisedPart[] = []
     for (const part of parts) {
-      const folded = await this.folding.run(() => materialisePart(this.topology, start, part, this.ports))
+      const folded = await this.folding.run(() => materialisePart(this.topology, start, part, this.ports, true))
       materialised.push(folded)
       this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)
       await breathe()

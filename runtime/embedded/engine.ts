@@ -263,7 +263,7 @@ class Run {
       const version = subtask.current?.head.version
       if (version === undefined) continue
       await this.folding.run(async () => {
-        const done = await materialise(this.topology, subtask.at, subtask.shard, version, ports)
+        const done = await materialise(this.topology, subtask.at, subtask.shard, version, ports, { exclusive: true })
         await sweepTombstones(ports.store, done) // no other fold is under way, so nothing can bring an older value back
         subtask.materialised(version)
       })

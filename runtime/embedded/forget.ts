@@ -6,7 +6,7 @@ import { SEQUENCE_SPAN } from './streams.ts'
 export async function forgetRun(db: Database, blobs: Blobs, run: string): Promise<void> {
   // Behind `x/` and everything that starts with it comes `x0`, behind `x|` comes `x}`.
   const within = { logs: [text(`${run}/`), text(`${run}0`)], base: [text(`${run}|`), text(`${run}}`)] } as const
-  const markers = [text(`marker|${run}/`), text(`marker|${run}0`)] as const
+  const ofLogs = ['marker', 'claims'].map(kind => [text(`${kind}|${run}/`), text(`${kind}|${run}0`)] as const)
   await db.call(db.meter('forget'), () =>
     db.transaction(() => {
       const channels = db.prepare('select id from channels where stream >= ? and stream < ?').all(...within.logs)
@@ -16,7 +16,7 @@ export async function forgetRun(db: Database, blobs: Blobs, run: string): Promis
       db.prepare('delete from floors where log >= ? and log < ?').run(...within.logs)
       const base = db.prepare('delete from base where pk >= ? and pk < ?')
       base.run(...within.base)
-      base.run(...markers)
+      for (const range of ofLogs) base.run(...range)
     }),
   )
   for (const kind of ['chunks', 'channels', 'segments', 'sinks', 'checkpoints']) {

@@ -9,6 +9,8 @@ import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './ent
  * which table (operator and state), the kind whether it was written or deleted, the timestamp when it expires (0: never).
  */
 const WRITTEN = 0
+/** Written, where nothing was: what is deleted again before anybody stores it needs no tombstone. */
+const CREATED = 1
 const DELETED_KIND = 3
 /** Tables of one operator: states 0 to 29, then the two timer domains. */
 const TABLES = 32
@@ -28,6 +30,8 @@ export interface Change {
   key: KeyPart
   /** False: deleted. */
   written: boolean
+  /** Written where nothing was as of the commit before, for certain. */
+  created: boolean
   /** Value states: the value. Map states: `{ k: subkey, v: value }`. Timers: the tag. */
   value: any
   /** Expiry (0: never), or the timer's time. */
@@ -53,10 +57,11 @@ export function encodeChanges(
         }
       }
     }
+    // All timers are in memory, and one that is set already is not set again: each that is set is new.
     for (const c of operator.eventTimers.changes)
-      chunk.record(base + EVENT_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
+      chunk.record(base + EVENT_TIMERS, c.tag, c.at, c.key, c.set ? CREATED : DELETED_KIND)
     for (const c of operator.processingTimers.changes) {
-      chunk.record(base + PROCESSING_TIMERS, c.tag, c.at, c.key, c.set ? WRITTEN : DELETED_KIND)
+      chunk.record(base + PROCESSING_TIMERS, c.tag, c.at, c.key, c.set ? CREATED : DELETED_KIND)
     }
   })
   return chunk.finish()
@@ -112,18 +117,23 @@ function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntr
   const table = base + index
   const stored = entry.values[index]
   if (declaration.primitive === 'value') {
-    if (stored === undefined) writer.record(table, null, 0, entry.key, DELETED_KIND)
-    else if (expires) writer.record(table, (stored as TtlCell).value, (stored as TtlCell).expiry, entry.key, WRITTEN)
-    else writer.record(table, stored, 0, entry.key, WRITTEN)
+    const created = ((entry.created >> index) & 1) === 1
+    const kind = created ? CREATED : WRITTEN
+    if (stored === undefined) {
+      if (!created) writer.record(table, null, 0, entry.key, DELETED_KIND)
+    } else if (expires) writer.record(table, (stored as TtlCell).value, (stored as TtlCell).expiry, entry.key, kind)
+    else writer.record(table, stored, 0, entry.key, kind)
     return
   }
   const slot = stored as MapSlot
-  for (const subkey of slot.dirty) {
+  for (const [subkey, created] of slot.dirty) {
     const value = slot.entries.get(subkey)
-    if (value === undefined || value === DELETED) writer.record(table, { k: subkey }, 0, entry.key, DELETED_KIND)
-    else if (expires)
-      writer.record(table, { k: subkey, v: (value as TtlCell).value }, (value as TtlCell).expiry, entry.key, WRITTEN)
-    else writer.record(table, { k: subkey, v: value }, 0, entry.key, WRITTEN)
+    const kind = created ? CREATED : WRITTEN
+    if (value === undefined || value === DELETED) {
+      if (!created) writer.record(table, { k: subkey }, 0, entry.key, DELETED_KIND)
+    } else if (expires)
+      writer.record(table, { k: subkey, v: (value as TtlCell).value }, (value as TtlCell).expiry, entry.key, kind)
+    else writer.record(table, { k: subkey, v: value }, 0, entry.key, kind)
   }
 }
 
@@ -141,6 +151,7 @@ export function markCommitted(operators: readonly KeyedOperator[], version: numb
         if (declaration.load === 'all' && slot.complete && slot.entries.size === 0) entry.values[i] = undefined
       }
       entry.dirty = 0
+      entry.created = 0
       entry.version = version
     }
     state.dirty = []
@@ -153,14 +164,14 @@ export function markCommitted(operators: readonly KeyedOperator[], version: numb
 /** Deleted entries of a complete slot need no marker: absence is known. */
 function settle(slot: MapSlot): void {
   if (slot.complete) {
-    for (const subkey of slot.dirty) if (slot.entries.get(subkey) === DELETED) slot.entries.delete(subkey)
+    for (const subkey of slot.dirty.keys()) if (slot.entries.get(subkey) === DELETED) slot.entries.delete(subkey)
   }
   slot.dirty.clear()
 }
 
 /** The changes of a chunk, in the order of writing. */
 export function forEachChange(chunk: Uint8Array, visit: (change: Change) => void): void {
-  const change: Change = { operator: 0, state: 0, key: '', written: true, value: undefined, timestamp: 0 }
+  const change: Change = { operator: 0, state: 0, key: '', written: true, created: false, value: undefined, timestamp: 0 }
   const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength)
   for (let at = 0; at < chunk.length; ) {
     const behind = at + FRAME_LENGTH_AT + 4
@@ -178,7 +189,8 @@ function visitFrame(frame: Uint8Array, change: Change, visit: (change: Change) =
     change.operator = (cursor.edge - table) / TABLES
     change.state = table === EVENT_TIMERS ? 'event' : table === PROCESSING_TIMERS ? 'processing' : table
     change.key = cursor.key as KeyPart
-    change.written = cursor.kind === WRITTEN
+    change.written = cursor.kind !== DELETED_KIND
+    change.created = cursor.kind === CREATED
     change.value = cursor.value
     change.timestamp = cursor.timestamp
     visit(change)

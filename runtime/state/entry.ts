@@ -15,8 +15,8 @@ export interface MapSlot {
   readonly entries: Map<KeyPart, unknown>
   /** Every entry that exists is in memory. */
   complete: boolean
-  /** Written since the last commit. */
-  readonly dirty: Set<KeyPart>
+  /** Written since the last commit; true: there was none as of that commit, for certain. */
+  readonly dirty: Map<KeyPart, boolean>
 }
 
 /** All the state that one operator keeps for one key. */
@@ -28,6 +28,8 @@ export class KeyEntry {
   known: number
   /** Bit i: state i was written since the last commit. */
   dirty = 0
+  /** Bit i, of the dirty ones: as of the last commit value state i had no value, for certain. */
+  created = 0
   /** Version of the last commit that wrote something here; the base has it once the materialised marker is past it. */
   version = 0
   /** Epoch of the last use, for eviction. */
@@ -41,5 +43,5 @@ export class KeyEntry {
 }
 
 export function newMapSlot(complete: boolean): MapSlot {
-  return { entries: new Map(), complete, dirty: new Set() }
+  return { entries: new Map(), complete, dirty: new Map() }
 }

@@ -97,6 +97,7 @@ export class KeyedState {
   /** Sets the value (undefined: clears it). Also to be called after changing a value in place. */
   setValue(entry: KeyEntry, index: number, value: unknown, now: number): void {
     const ttl = this.declarations[index]!.ttl
+    if (entry.values[index] === undefined && ((entry.dirty >> index) & 1) === 0) entry.created |= 1 << index
     entry.values[index] = ttl === undefined || value === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell)
     this.mark(entry, index)
   }
@@ -132,8 +133,8 @@ export class KeyedState {
   mapSet(entry: KeyEntry, index: number, subkey: KeyPart, value: unknown, now: number): void {
     const ttl = this.declarations[index]!.ttl
     const slot = this.slot(entry, index)
+    touch(slot, subkey)
     slot.entries.set(subkey, ttl === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell))
-    slot.dirty.add(subkey)
     this.mark(entry, index)
   }
 
@@ -141,8 +142,8 @@ export class KeyedState {
   mapDelete(entry: KeyEntry, index: number, subkey: KeyPart): void {
     const slot = this.slot(entry, index)
     if (slot.complete && !slot.entries.has(subkey)) return
+    touch(slot, subkey)
     slot.entries.set(subkey, DELETED)
-    slot.dirty.add(subkey)
     this.mark(entry, index)
   }
 
@@ -168,4 +169,11 @@ export class KeyedState {
     }
     entry.known = this.allKnown
   }
+}
+
+/** Before the first write of a map entry since the last commit. */
+function touch(slot: MapSlot, subkey: KeyPart): void {
+  if (slot.dirty.has(subkey)) return
+  const stored = slot.entries.get(subkey)
+  slot.dirty.set(subkey, stored === DELETED || (stored === undefined && slot.complete))
 }

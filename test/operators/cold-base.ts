@@ -78,10 +78,11 @@ export class ColdBase implements StateLoader {
       }
     }
     entry.dirty = 0
+    entry.created = 0
   }
 
   private writeMap(slot: MapSlot, stored: Map<KeyPart, unknown>): void {
-    for (const subkey of slot.dirty) {
+    for (const subkey of slot.dirty.keys()) {
       const value = slot.entries.get(subkey)
       assert.notEqual(value, undefined, `entry ${subkey} was written but is not known`)
       if (value === DELETED) {
