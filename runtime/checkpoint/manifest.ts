@@ -56,7 +56,7 @@ export async function listManifests(blobs: Pick<Blobs, 'list'>, run: string): Pr
 }
 
 /** @throws SnapshotError when it is not there, is damaged, or of another format */
-export async function readManifest(blobs: Blobs, run: string, checkpoint: number): Promise<Manifest> {
+export async function readManifest(blobs: Pick<Blobs, 'get'>, run: string, checkpoint: number): Promise<Manifest> {
   const key = manifestKey(run, checkpoint)
   const bytes = await blobs.get(key)
   if (bytes === undefined) throw new SnapshotError(`there is no manifest ${key}`)
@@ -76,7 +76,8 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return Buffer.concat([header, body])
 }
 
-function decodeManifest(manifest: Uint8Array, key: string): Manifest {
+/** @throws SnapshotError when it is damaged, or of another format; `key` says which it is */
+export function decodeManifest(manifest: Uint8Array, key: string): Manifest {
   const bytes = Buffer.from(manifest.buffer, manifest.byteOffset, manifest.byteLength)
   if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) throw new SnapshotError(`${key} is no manifest`)
   const version = bytes.readUInt32LE(4)

@@ -17,7 +17,7 @@ const RESTORED = 'restored'
 const UPSERT_ITEMS = 1000
 
 /** The checkpoints that a run can be started from, oldest first. A manifest alone is none: its checkpoint may have been decided otherwise (protocol.md, D6). */
-export async function completeCheckpoints(ports: Pick<Ports, 'blobs' | 'log'>, run: string): Promise<number[]> {
+export async function completeCheckpoints(ports: { blobs: Pick<Blobs, 'list'>; log: CommitLog }, run: string): Promise<number[]> {
   const manifests = new Set(await listManifests(ports.blobs, run))
   return (await decisions(ports.log, run))
     .filter(d => d.decision.outcome === 'complete' && manifests.has(d.checkpoint))

@@ -3,10 +3,11 @@ import type { Topology } from '../stage/topology.ts'
 import { channelsOf, chunksOf, segmentsOf } from './blob-names.ts'
 import type { Part } from './cut.ts'
 import { decisionOf, trimDecisions } from './decision.ts'
+import { oldestHeld } from './hold.ts'
 import { listManifests, manifestKey, readManifest } from './manifest.ts'
 import { readMarker } from './marker.ts'
 
-/** Complete checkpoints that stay. */
+/** Complete checkpoints that stay, beside those that somebody holds. */
 const KEPT = 3
 const PAGE = 200
 
@@ -29,7 +30,7 @@ export async function retain(topology: Topology, checkpoint: number, parts: read
 }
 
 /**
- * Deletes all manifests up to n but the newest complete ones. Gives the blobs that those name, and newer manifests: this may run late, when later checkpoints
+ * Deletes all manifests up to n but the newest complete ones, and those that are held. Gives the blobs that those name, and newer manifests: this may run late, when later checkpoints
  * have gone on with segments of this one.
  */
 async function retainManifests(
@@ -40,9 +41,10 @@ async function retainManifests(
   const named = new Set<string>()
   let oldest = checkpoint
   let kept = 0
+  const held = await oldestHeld(ports.blobs, topology.run, ports.clock.now())
   for (const n of (await listManifests(ports.blobs, topology.run)).reverse()) {
     if (n <= checkpoint) {
-      const stays = kept < KEPT && (await decisionOf(ports.log, topology.run, n))?.outcome === 'complete'
+      const stays = (kept < KEPT || n >= held) && (await decisionOf(ports.log, topology.run, n))?.outcome === 'complete'
       if (!stays) {
         await ports.blobs.delete(manifestKey(topology.run, n))
         continue

@@ -7,13 +7,18 @@ import { commandHelp, overview } from './help.ts'
 import { parseArguments } from './parse.ts'
 import { plan } from './plan.ts'
 import { run } from './run.ts'
+import { savepointCreate } from './savepoint/create.ts'
+import { savepointDelete } from './savepoint/delete.ts'
+import { savepointList } from './savepoint/list.ts'
+import { savepointVerify } from './savepoint/verify.ts'
 import { start } from './start.ts'
 import { stateGet } from './state-get.ts'
 import { status } from './status.ts'
 import { stop } from './stop.ts'
 import { suggest } from './suggest.ts'
 
-const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints, status, checkpoint, stop, start]
+const SAVEPOINTS = [savepointCreate, savepointList, savepointVerify, savepointDelete]
+const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints, ...SAVEPOINTS, status, checkpoint, stop, start]
 
 /** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file, pipeline or state directory). */
 export async function main(words: readonly string[]): Promise<number> {

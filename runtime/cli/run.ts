@@ -13,6 +13,7 @@ import { loadGraph } from './load.ts'
 import { positiveInteger } from './parse.ts'
 import { makePlan } from './plan.ts'
 import { progressView } from './progress.ts'
+import { isSavepoint, savepointPlace } from './savepoint/place.ts'
 import { stopSignal } from './signals.ts'
 import { checkStateDirectory } from './state-directory.ts'
 import { summaryJson, summaryText } from './summary.ts'
@@ -29,6 +30,7 @@ has ended for that run: what is added to it later is not read, and the summary s
 With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input. The one it comes from stays as it is, unless --state
 names the same directory, which then goes back to it, each time. The same command again goes on with the run in --state that began there. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
 From stack:NAME, a stack on AWS, only the state is taken: it runs on, and the sources read the files that are given, as many as the stream has shards.
+So it is from a savepoint of a stack. From one of a state directory the sources go on where they were; the sinks begin new files either way.
 With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
 that have changed since (all, if nothingToRead). The fields are those of the type RunSummary, which millrace exports.
@@ -49,7 +51,7 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     state: { value: 'DIR', help: 'Keep state, logs and checkpoints in DIR and go on from there (default: in memory)' },
     'from-snapshot': {
       value: 'DIR[@N]',
-      help: 'Start a new run from checkpoint N (default: the newest) of the state directory DIR; with --state DIR itself, go back to it. stack:NAME[@N]: of a stack on AWS',
+      help: 'Start a new run from checkpoint N (default: the newest) of the state directory DIR; with --state DIR itself, go back to it. stack:NAME[@N]: of a stack on AWS. A directory or s3:// path of a savepoint: from that',
     },
     'new-input': {
       help: 'With --from-snapshot: the sources read other files than those that the snapshot was made by, from their beginning',
@@ -121,6 +123,9 @@ async function snapshotOrigin(text: string | undefined, newInput: boolean): Prom
   }
   const [, place, checkpoint] = /^(.*?)(?:@(\d+))?$/s.exec(text)!
   const at = checkpoint === undefined ? {} : { checkpoint: Number(checkpoint) }
+  if (isSavepoint(text)) return { savepoint: await savepointPlace(text), newInput }
+  if (isSavepoint(place!))
+    throw new UsageError(`--from-snapshot ${text}: a savepoint is of one checkpoint: leave @${checkpoint} out`)
   if (!place!.startsWith(STACK)) return { directory: checkStateDirectory(place!), newInput, ...at }
   const { stackSnapshots } = await import('./stack/snapshots.ts')
   return { store: await stackSnapshots(place!.slice(STACK.length)), ...at }

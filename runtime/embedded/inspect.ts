@@ -1,11 +1,19 @@
+import { type Manifest, readManifest } from '../checkpoint/manifest.ts'
+import { completeCheckpoints } from '../checkpoint/restore.ts'
 import { type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import { MillraceError } from '../errors.ts'
 import { type Checkpoint, checkpointsOf, type Readable } from '../inspect/checkpoints.ts'
 import { type FoundState, type StateQuery, stateOf } from '../inspect/state.ts'
-import { listBlobs } from './blobs.ts'
+import type { Blobs } from '../ports.ts'
 import { readDatabase } from './database.ts'
+import { SnapshotOriginError } from './errors.ts'
 import { embeddedLog } from './log.ts'
+import { readBlobs } from './read-blobs.ts'
 import { embeddedStore } from './store.ts'
+
+interface ReadablePorts extends Readable {
+  readonly blobs: Pick<Blobs, 'get' | 'list'>
+}
 
 /**
  * The checkpoints of a state directory, oldest first.
@@ -23,12 +31,32 @@ export async function getState(directory: string, query: StateQuery): Promise<Fo
   return withRun(directory, (ports, meta) => stateOf(ports, meta, query))
 }
 
+/**
+ * Has a checkpoint's manifest, and the blobs that it names, read. A process that has the directory open takes none away that this has seen in the database, but may those that lie in files of
+ * their own.
+ * @throws SnapshotOriginError when there is no such checkpoint
+ */
+export async function withCheckpoint<T>(
+  directory: string,
+  checkpoint: number | undefined,
+  work: (manifest: Manifest, blobs: Pick<Blobs, 'get'>) => Promise<T>,
+): Promise<T> {
+  return withRun(directory, async (ports, { run, snapshots }) => {
+    const complete = snapshots ? await completeCheckpoints(ports, run) : []
+    const n = checkpoint ?? complete.at(-1)
+    if (n === undefined) throw new SnapshotOriginError(`${directory} has no complete checkpoint yet`)
+    if (!complete.includes(n))
+      throw new SnapshotOriginError(`${directory} has no checkpoint ${n}: it has kept ${complete.join(', ') || 'none'}`)
+    return work(await readManifest(ports.blobs, run, n), ports.blobs)
+  })
+}
+
 /** Also beside a process that has the directory open. */
-async function withRun<T>(directory: string, work: (ports: Readable, meta: RunMeta) => Promise<T>): Promise<T> {
+async function withRun<T>(directory: string, work: (ports: ReadablePorts, meta: RunMeta) => Promise<T>): Promise<T> {
   const db = readDatabase(directory)
   if (db === undefined) throw new MillraceError(`${directory} holds no run`)
   try {
-    const ports = { log: embeddedLog(db), store: embeddedStore(db), blobs: { list: listBlobs(db) } }
+    const ports = { log: embeddedLog(db), store: embeddedStore(db), blobs: readBlobs(db) }
     const meta = await readRun(ports)
     if (meta === undefined) throw new MillraceError(`${directory} holds no run`)
     return await work(ports, meta)

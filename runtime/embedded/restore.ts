@@ -7,10 +7,14 @@ import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
 import { type EmbeddedPorts, openEmbedded } from './ports.ts'
+import { restoreSavepoint } from './restore-savepoint.ts'
 import type { SnapshotOrigin } from './run-options.ts'
 
+/** A checkpoint of a run that has its log: all but a savepoint. */
+type CheckpointOrigin = Exclude<SnapshotOrigin, { readonly savepoint: unknown }>
+
 /**
- * A new run that starts from a checkpoint of another state directory or of a stack, or from an earlier one of its own, in which case the run that was there has ended.
+ * A new run that starts from a checkpoint of another state directory or of a stack, from a savepoint, or from an earlier one of its own, in which case the run that was there has ended.
  *
  * @throws SnapshotOriginError when there is no such checkpoint, or the directory has a run that is not the one to go back in
  */
@@ -20,6 +24,7 @@ export async function restoreRun(
   wanted: RunKind,
   topologyOf: (run: string) => Topology,
 ): Promise<RunMeta> {
+  if ('savepoint' in origin) return restoreSavepoint(ports, origin.savepoint, wanted, topologyOf, origin)
   const inPlace = 'directory' in origin && ports.directory === resolve(origin.directory)
   if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, true)
   const there = await readRun(ports)
@@ -38,14 +43,14 @@ export async function restoreRun(
   }
 }
 
-async function isOrigin(from: Pick<Ports, 'log'>, wanted: SnapshotOrigin, { run, checkpoint }: Origin): Promise<boolean> {
+async function isOrigin(from: Pick<Ports, 'log'>, wanted: CheckpointOrigin, { run, checkpoint }: Origin): Promise<boolean> {
   return (await readRun(from))?.run === run && (wanted.checkpoint ?? checkpoint) === checkpoint
 }
 
 async function restoreFrom(
   ports: Ports,
   from: Pick<Ports, 'log' | 'blobs'>,
-  origin: SnapshotOrigin,
+  origin: CheckpointOrigin,
   wanted: RunKind,
   topologyOf: (run: string) => Topology,
   inPlace: boolean,

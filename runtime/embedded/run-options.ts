@@ -1,7 +1,7 @@
 import type { DeadLetter } from '../api/source.ts'
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
-import type { Ports } from '../ports.ts'
+import type { Blobs, Ports } from '../ports.ts'
 
 /** How the embedded engine runs a pipeline. */
 export interface RunOptions {
@@ -45,6 +45,10 @@ export type SnapshotOrigin = (
        */
       readonly store: SnapshotStore
     }
+  | {
+      /** A savepoint: it is of one checkpoint. Sinks begin anew; sources go on where they were, but those of a stack read their new input from the beginning (`newInput`). */
+      readonly savepoint: SavepointPlace
+    }
 ) & {
   /** Its number. Default: the newest complete one. */
   readonly checkpoint?: number
@@ -59,6 +63,13 @@ export interface SnapshotStore {
   /** For people: "the stack Shop". */
   readonly name: string
   open(): Promise<Pick<Ports, 'log' | 'blobs'> & { close(): Promise<void> }>
+}
+
+/** Where a savepoint lies. */
+export interface SavepointPlace {
+  /** For people: a path. */
+  readonly name: string
+  open(): Promise<{ readonly blobs: Blobs; close(): Promise<void> }>
 }
 
 /** How far a run has come. */

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler'
@@ -41,7 +44,8 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     stream = outputs.SourceStream!
     scheduleName = outputs.ShopSchedule!
   })
-  after(() => destroy(source))
+  let destroyed = false
+  after(() => (destroyed ? undefined : destroy(source)))
 
   async function feed(): Promise<void> {
     const { kinesis, close } = openClients(clientOptions)
@@ -122,6 +126,38 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     assert.match(last.out, /with checkpoint \d+/, last.err)
   })
 
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-savepoint-'))
+  /** An embedded run from a savepoint, on records that come later, takes all of these. */
+  async function openEmbedded(path: string): Promise<void> {
+    const later = join(directory, 'later.ndjson')
+    const records = generate(RECORDS, 1, rounds)[0]!
+    writeFileSync(later, records.map(record => `${record}\n`).join(''))
+    const words = ['run', 'test/localstack/stacks/visits.ts', '--source', `visits=${later}`, '--out', join(directory, 'out')]
+    const { code, out, err } = await millrace(...words, '--from-snapshot', path, '--json')
+    assert.equal(code, 0, err)
+    assert.equal(JSON.parse(out).events, records.length)
+  }
+
+  test('a savepoint is taken into the bucket, listed, verified, opened and deleted', async () => {
+    await operate('start')
+    await feed()
+    await until('the records', taken(rounds * RECORDS))
+    const { code, out, err } = await operate('savepoint', 'create', '--json')
+    assert.equal(code, 0, err)
+    const { path, pipeline, files } = JSON.parse(out)
+    assert.match(path, /^s3:\/\/[^/]+\/savepoints\/visits-\d+-\d{8}T\d{6}Z$/)
+    assert.deepEqual([pipeline, files > 0], ['visits', true])
+    const listed = (await operate('savepoint', 'list', '--json')).json()
+    assert.deepEqual(
+      listed.map((at: { path: string }) => at.path),
+      [path],
+    )
+    assert.match((await millrace('savepoint', 'verify', path)).out, /^s3:.* is whole: checkpoint \d+ of visits, /)
+    await openEmbedded(path)
+    assert.match((await millrace('savepoint', 'delete', path)).out, /is deleted/)
+    assert.deepEqual((await operate('savepoint', 'list', '--json')).json(), [])
+  })
+
   test('what is not there is said in one sentence', async () => {
     const none = await millrace('status', '--stack', 'None')
     assert.deepEqual(
@@ -131,5 +167,18 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     const bootstrap = await millrace('status', '--stack', 'CDKToolkit')
     assert.match(bootstrap.err, /the stack CDKToolkit has no pipeline of Millrace among its outputs/)
     assert.match((await operate('status', '--pipeline', 'visit')).err, /has no pipeline visit: did you mean visits\?/)
+    const none2 = await millrace('savepoint', 'verify', 's3://no-such-bucket/x')
+    assert.deepEqual([none2.code, /bucket no-such-bucket is not there/.test(none2.err)], [2, true], none2.err)
+  })
+
+  test('a savepoint in a directory opens when the stack and its bucket are gone', async () => {
+    const path = join(directory, 'savepoint')
+    const { code, out, err } = await operate('savepoint', 'create', '--to', path)
+    assert.equal(code, 0, err)
+    assert.match(out, /^savepoint of checkpoint \d+ of visits: /)
+    await destroy(source)
+    destroyed = true
+    assert.match((await millrace('savepoint', 'verify', path)).out, /is whole/)
+    await openEmbedded(path)
   })
 })

@@ -1,0 +1,68 @@
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { SavepointPlace } from '../../embedded/run-options.ts'
+import { METADATA } from '../../savepoint/names.ts'
+import { UsageError } from '../error.ts'
+
+const S3 = /^s3:\/\/([^/]+)\/*(.*?)\/*$/
+
+/** A path that can only be meant as that of a savepoint, or has one. */
+export function isSavepoint(path: string): boolean {
+  return path.startsWith('s3://') || existsSync(join(path, METADATA))
+}
+
+/** Where a savepoint lies, or is to lie: a directory, or `s3://BUCKET/KEY`. @throws UsageError for any other URL */
+export async function savepointPlace(path: string): Promise<SavepointPlace> {
+  if (path.startsWith('s3://')) {
+    const [bucket, key] = bucketOf(path)
+    return { name: path, open: () => openBucket(bucket, `${key}/`) }
+  }
+  if (/^\w+:\/\//.test(path)) throw new UsageError(`${path}: a savepoint lies in a directory, or in S3 as s3://BUCKET/KEY`)
+  if (statSync(path, { throwIfNoEntry: false })?.isFile())
+    throw new UsageError(`${path} is a file, and a directory is needed there`)
+  const { directoryBlobs } = await import('../../savepoint/directory.ts')
+  return { name: path, open: async () => ({ blobs: directoryBlobs(resolve(path)), close: async () => {} }) }
+}
+
+/** Paths of the savepoints that lie right below a path. */
+export async function savepointsBelow(path: string): Promise<string[]> {
+  if (!path.startsWith('s3://')) {
+    if (!existsSync(path)) throw new UsageError(`there is no directory ${path}`)
+    return readdirSync(path)
+      .map(name => join(path, name))
+      .filter(at => existsSync(join(at, METADATA)))
+      .sort()
+  }
+  const [bucket, key] = bucketOf(path, false)
+  const { blobs, close } = await openBucket(bucket, key === '' ? '' : `${key}/`)
+  try {
+    const names = (await blobs.list('')).flatMap(name => /^([^/]+)\/_metadata$/.exec(name)?.[1] ?? [])
+    return names.map(name => `s3://${bucket}/${key === '' ? '' : `${key}/`}${name}`)
+  } finally {
+    await close()
+  }
+}
+
+function bucketOf(path: string, withKey = true): [bucket: string, key: string] {
+  const [, bucket, key] = S3.exec(path) ?? []
+  if (bucket === undefined || (withKey && key === ''))
+    throw new UsageError(`${path}: a bucket and a key are needed: s3://BUCKET/KEY`)
+  return [bucket, key!]
+}
+
+async function openBucket(bucket: string, prefix: string): ReturnType<SavepointPlace['open']> {
+  const [{ openS3 }, { s3Blobs }, { caller }, { meters }, { systemClock: clock, systemRandom: random }, { withRegion }] =
+    await Promise.all([
+      import('../../aws/clients.ts'),
+      import('../../aws/blobs.ts'),
+      import('../../aws/call.ts'),
+      import('../../aws/meter.ts'),
+      import('../../embedded/clock.ts'),
+      import('../stack/sdk.ts'),
+    ])
+  const client = openS3({})
+  // Before anything else is asked of it: the region may not be said.
+  await withRegion(() => client.config.region())
+  const blobs = s3Blobs(client, bucket, prefix, caller({ clock, random, meters: meters() }), random)
+  return { blobs, close: async () => client.destroy() }
+}

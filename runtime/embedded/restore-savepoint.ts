@@ -1,0 +1,51 @@
+import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
+import { restore } from '../checkpoint/restore.ts'
+import { checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import { checkedFiles, readSavepoint } from '../savepoint/format.ts'
+import type { Topology } from '../stage/topology.ts'
+import { SnapshotOriginError } from './errors.ts'
+import type { EmbeddedPorts } from './ports.ts'
+import type { SavepointPlace } from './run-options.ts'
+
+const REMEDY = 'run what it was made by'
+
+/**
+ * A new run that starts from a savepoint, or the one that began with it, which goes on. Sinks begin anew: what they had written stays with the run that the savepoint was taken of.
+ *
+ * @throws SnapshotOriginError when the directory has a run that did not begin with it
+ * @throws SnapshotError when there is no savepoint, or a part of it is missing or damaged
+ */
+export async function restoreSavepoint(
+  ports: EmbeddedPorts,
+  place: SavepointPlace,
+  wanted: RunKind,
+  topologyOf: (run: string) => Topology,
+  given: { readonly newInput?: boolean },
+): Promise<RunMeta> {
+  const there = await readRun(ports)
+  const { blobs, close } = await place.open()
+  try {
+    const savepoint = await readSavepoint(blobs, place.name)
+    const { run: of, checkpoint, takenFrom } = savepoint
+    if (there !== undefined) {
+      if (there.origin?.run !== of || there.origin.checkpoint !== checkpoint)
+        throw new SnapshotOriginError(
+          `${ports.directory} holds a run already, which did not begin with ${place.name}: leave the savepoint out to go on with it, or start from it in an empty state directory`,
+        )
+      checkKind(there, wanted, 'the state directory', `start from the savepoint in an empty one, or ${REMEDY}`)
+      return there
+    }
+    // Streams and their shards are not there to be read on from here.
+    const newInput = takenFrom.kind === 'stack' || (given.newInput ?? false)
+    if (newInput) checkNewInput(savepoint, wanted, place.name, REMEDY)
+    else checkKind(savepoint, wanted, place.name, `${REMEDY}, or read another input from its beginning (--new-input)`)
+    return await openRestored(ports, wanted, checkpoint, async run => {
+      const topology = topologyOf(run)
+      const begun = newInput ? withNewInput(savepoint, topology) : savepoint
+      await restore(topology, begun, checkedFiles(blobs, savepoint, place.name), ports, { newSinks: true })
+      return { run: of, checkpoint }
+    })
+  } finally {
+    await close()
+  }
+}

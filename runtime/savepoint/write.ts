@@ -1,0 +1,58 @@
+import type { Manifest, SubtaskSnapshot } from '../checkpoint/manifest.ts'
+import type { Blobs, Ports } from '../ports.ts'
+import { SnapshotError } from '../snapshot/error.ts'
+import { merge } from '../snapshot/runs.ts'
+import { encodeSavepoint, fileOf, type SavepointFile, type SavepointManifest, type SavepointOrigin } from './format.ts'
+import { METADATA } from './names.ts'
+
+/**
+ * Writes a checkpoint out as a savepoint, which needs nothing but itself: each subtask's keyed state folded into one sorted run, channel state copied, and the manifest last. `from` has
+ * the checkpoint's blobs, which have to stay meanwhile (checkpoint/hold.ts). What was written of one that fails is taken away.
+ *
+ * @throws SnapshotError a part of the checkpoint is gone or damaged, or `to` is not empty
+ */
+export async function writeSavepoint(
+  checkpoint: Manifest,
+  from: Pick<Blobs, 'get'>,
+  to: Blobs,
+  takenFrom: SavepointOrigin,
+  { clock, random }: Pick<Ports, 'clock' | 'random'>,
+): Promise<SavepointManifest> {
+  const [something] = await to.list('')
+  if (something !== undefined) throw new SnapshotError(`a savepoint needs a place of its own: ${something} is there already`)
+  const files: SavepointFile[] = []
+  const blobs: Blobs = {
+    ...to,
+    get: name => from.get(name),
+    async put(name, data) {
+      files.push(fileOf(name, data))
+      await to.put(name, data)
+    },
+  }
+  try {
+    const subtasks: SubtaskSnapshot[] = []
+    for (const s of checkpoint.subtasks) subtasks.push(await writeSubtask(s, { blobs, random }))
+    const manifest: SavepointManifest = { ...checkpoint, subtasks, takenAt: clock.now(), takenFrom, files }
+    if (await to.putIfAbsent(METADATA, encodeSavepoint(manifest))) return manifest
+    throw new SnapshotError('another savepoint was written to the same place meanwhile')
+  } catch (error) {
+    for (const { name } of files) await to.delete(name)
+    throw error
+  }
+}
+
+/** `blobs`: read from the checkpoint, written to the savepoint. */
+async function writeSubtask(s: SubtaskSnapshot, ports: Pick<Ports, 'blobs' | 'random'>): Promise<SubtaskSnapshot> {
+  const { stage, shard, log, runs } = s
+  if (runs === undefined) throw new SnapshotError(`the checkpoint holds no state of ${log}: its run kept no snapshots`)
+  const run = await merge(ports, `segments/${stage}-${shard}`, runs, true)
+  const channelState: string[] = []
+  for (const [i, blob] of s.channelState.entries()) {
+    const data = await ports.blobs.get(blob)
+    if (data === undefined) throw new SnapshotError(`channel state ${blob} is gone, though the checkpoint names it`)
+    const name = `channels/${stage}-${shard}-${ports.random.id()}-${i}`
+    await ports.blobs.put(name, data)
+    channelState.push(name)
+  }
+  return { ...s, runs: run.length === 0 ? [] : [run], channelState }
+}
