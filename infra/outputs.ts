@@ -3,6 +3,7 @@ import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { CfnEventSourceMapping, IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { Construct } from 'constructs'
+import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
 import { failureArn } from './failures.ts'
 import type { Storage } from './storage.ts'
 
@@ -21,6 +22,7 @@ export interface Named {
       {
         readonly handler: IFunction
         readonly cut?: IFunction
+        readonly reads: SourceSetting['kind']
         readonly stream: IStream | undefined
         readonly queue?: IQueue
         readonly mapping: CfnEventSourceMapping
@@ -34,11 +36,12 @@ export function makeOutputs(scope: Construct, named: Named): void {
   const stack = Stack.of(scope)
   const path = scope.node.path.slice(stack.node.path.length).replace(/[^A-Za-z0-9]/g, '')
   const { log, state, bucket, deadLetters } = named.storage
-  const stages = Object.entries(named.stages).map(([id, { handler, cut, stream, queue, mapping }]) => [
+  const stages = Object.entries(named.stages).map(([id, { handler, cut, reads, stream, queue, mapping }]) => [
     id,
     {
       function: handler.functionName,
       cut: cut?.functionName,
+      reads,
       stream: stream?.streamName,
       queue: queue?.queueUrl,
       mapping: mapping.ref,

@@ -51,10 +51,10 @@ function describe(issue: { readonly message: string; readonly path?: readonly un
   return path === '' ? issue.message : `${path}: ${issue.message}`
 }
 
-/** Where a record lies, for people: the split, and what its connector knows of the place. */
-export function describePosition(split: string, after: SourcePosition): string {
-  const place = Object.entries(after).map(([field, value]) => `${field} ${value}`)
-  return `${split}, up to ${place.join(', ')}`
+/** Where a record lies, for people: the split, and what its connector knows of the place, or else the position behind it. */
+export function describePosition(split: string, place: SourcePosition | undefined, after: SourcePosition): string {
+  const fields = Object.entries(place ?? after).map(([field, value]) => `${field} ${value}`)
+  return `${split}, ${place === undefined ? 'up to ' : ''}${fields.join(', ')}`
 }
 
 export function rawBytes(raw: string | Uint8Array): Uint8Array {

@@ -169,7 +169,7 @@ export class Subtask {
           working.counts.deadLetters++
           const note = {
             source: source.name,
-            position: describePosition(split, batch.place?.(i) ?? batch.after(i)),
+            position: describePosition(split, batch.place?.(i), batch.after(i)),
             reason: decoded.reason,
           }
           this.firstDeadLetter ??= { ...note, reason: decoded.reason + placeOf(decoded.thrown) }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Control, Execution } from '../../runtime/cli/stack/control.ts'
+import { lagMetric } from '../../runtime/cli/stack/lag.ts'
 import { setMappings } from '../../runtime/cli/stack/mappings.ts'
-import { findStack, type Stack } from '../../runtime/cli/stack/stack.ts'
+import { findStack, type Stack, type StackStage } from '../../runtime/cli/stack/stack.ts'
 import { statusText } from '../../runtime/cli/stack/status-text.ts'
 import { startStack, stopStack } from '../../runtime/cli/stack/stop-stack.ts'
 import { takeCheckpoint } from '../../runtime/cli/stack/take-checkpoint.ts'
@@ -23,8 +24,8 @@ function handClock() {
 
 function outputsOf(path: string, pipeline: string): Record<string, string> {
   const stages = {
-    'source-clicks': { function: 'f1', cut: 'c1', stream: 'clicks', mapping: 'm1' },
-    pages: { function: 'f2', stream: 'p.pages', mapping: 'm2' },
+    'source-clicks': { function: 'f1', cut: 'c1', reads: 'kinesis', stream: 'clicks', mapping: 'm1' },
+    pages: { function: 'f2', reads: 'kinesis', stream: 'p.pages', mapping: 'm2' },
   }
   const parts = {
     Pipeline: pipeline,
@@ -173,7 +174,7 @@ test('a mapping that does not change is named', async () => {
 const quiet = { checkpoint: true, onWait: () => {} }
 type World = ReturnType<typeof executions> &
   ReturnType<typeof mappings> &
-  Omit<Control, 'outputs' | 'iteratorAges'> & { running: string[][] }
+  Omit<Control, 'outputs' | 'lags'> & { running: string[][] }
 /** `running`: what runs at each look, by ARN, when the schedule has been switched off; the last one stays. */
 function world(...seen: Execution[][]) {
   const made = executions(...seen)
@@ -238,7 +239,16 @@ test('a stop whose checkpoint fails changes nothing; one without a checkpoint st
 
 test('the status for people', () => {
   const counts = { recordsIn: 12_345, recordsOut: 9, results: 3, deadLetters: 1, late: 0 }
-  const stage = { id: 'pages', subtasks: 4, versions: 1_200, counts, state: 'Enabled', recordsPerSecond: 41.6, behindMs: 350 }
+  const stage = {
+    id: 'pages',
+    subtasks: 4,
+    versions: 1_200,
+    counts,
+    state: 'Enabled',
+    recordsPerSecond: 41.6,
+    behindMs: 350,
+    behindRecords: null,
+  }
   const text = statusText(
     {
       pipeline: 'shop',
@@ -246,6 +256,7 @@ test('the status for people', () => {
       stages: [
         { ...stage, watermark: NOW - 5_000 },
         { ...stage, id: 'buyers', watermark: null, behindMs: null, state: 'Disabled', recordsPerSecond: 0 },
+        { ...stage, id: 'topic', watermark: null, behindMs: null, behindRecords: 12_000 },
       ],
       lastCheckpoint: { n: 7, status: 'complete', kept: true, startedAt: NOW - 12_000, completedAt: NOW - 8_000, bytes: 1_500 },
     },
@@ -255,12 +266,13 @@ test('the status for people', () => {
     text,
     `shop, run r1
 
-stage   state     subtasks  records  a second  behind  watermark                 lag    commits
-pages   enabled   4         12,345   42        350 ms  2023-11-14T22:13:15.000Z  5.0 s  1,200
-buyers  disabled  4         12,345   0         -       -                         -      1,200
+stage   state     subtasks  records  a second  behind          watermark                 lag    commits
+pages   enabled   4         12,345   42        350 ms          2023-11-14T22:13:15.000Z  5.0 s  1,200
+buyers  disabled  4         12,345   0         -               -                         -      1,200
+topic   enabled   4         12,345   42        12,000 records  -                         -      1,200
 
 checkpoint 7: complete 8.0 s ago, took 4.0 s, 1.5 kB
-2 dead letters
+3 dead letters
 `,
   )
   const nothing = statusText(
@@ -268,6 +280,24 @@ checkpoint 7: complete 8.0 s ago, took 4.0 s, 1.5 kB
     NOW,
   )
   assert.equal(nothing, 'shop: none of its sources has had a record yet\n\nstage  state\npages  enabled\n')
+})
+
+test('how far a stage is behind is asked of what measures it', () => {
+  const lagOf = (stage: Partial<StackStage>, value: number) => {
+    const { namespace, name, dimension, lag } = lagMetric({ function: 'f', mapping: 'm', reads: 'kinesis', ...stage })
+    return [namespace, name, ...dimension, lag(value)]
+  }
+  assert.deepEqual(lagOf({}, 350), ['AWS/Lambda', 'IteratorAge', 'FunctionName', 'f', { ms: 350 }])
+  assert.deepEqual(lagOf({ reads: 'dynamodb' }, 350), ['AWS/Lambda', 'IteratorAge', 'FunctionName', 'f', { ms: 350 }])
+  assert.deepEqual(lagOf({ reads: 'kafka' }, 12), ['AWS/Lambda', 'OffsetLag', 'FunctionName', 'f', { records: 12 }])
+  const queue = 'https://sqs.eu-west-1.amazonaws.com/111122223333/Shop-Objects'
+  assert.deepEqual(lagOf({ reads: 's3', queue }, 3), [
+    'AWS/SQS',
+    'ApproximateAgeOfOldestMessage',
+    'QueueName',
+    'Shop-Objects',
+    { ms: 3000 },
+  ])
 })
 
 test('waiting is told in one line on a terminal, and now and then elsewhere', () => {

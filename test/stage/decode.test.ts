@@ -3,7 +3,7 @@ import test from 'node:test'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import * as z from 'zod'
 import type { SourceSpec } from '../../runtime/graph/graph.ts'
-import { decode } from '../../runtime/stage/decode.ts'
+import { decode, describePosition } from '../../runtime/stage/decode.ts'
 import { monotonous } from '../../runtime/time/watermarks.ts'
 
 const Event = z.object({ at: z.number(), tags: z.array(z.string()).optional() })
@@ -59,5 +59,14 @@ test('an asynchronous schema is refused by name', () => {
   assert.throws(
     () => decode('{}', source(validator(async () => ({ value: {} })))),
     /schema of source events validates asynchronously/,
+  )
+})
+
+test('where a dead letter lies: at its place, or, where only positions are known, before the one behind it', () => {
+  assert.equal(describePosition('a.ndjson', undefined, { line: 3, byte: 120 }), 'a.ndjson, up to line 3, byte 120')
+  const behind = { 'shard-1': '5@1700000000000', 'shard-2': '9@1700000000000' }
+  assert.equal(
+    describePosition('changes-0', { shard: 'shard-1', sequenceNumber: '5' }, behind),
+    'changes-0, shard shard-1, sequenceNumber 5',
   )
 })

@@ -1,4 +1,5 @@
 import { MillraceError } from '../../errors.ts'
+import type { PlanOptions } from '../../graph/planner.ts'
 
 /** What the stack tells its functions, by their environment variables. */
 export interface Settings {
@@ -7,7 +8,7 @@ export interface Settings {
   readonly tables: { readonly log: string; readonly state: string }
   readonly bucket: string
   /** As the plan was made with. */
-  readonly options: { readonly parallelism?: number }
+  readonly options: PlanOptions
   readonly sources: Readonly<Record<string, SourceSetting>>
   readonly sinks: Readonly<Record<string, SinkSetting>>
   /** Of functions that belong to one stage: its id. */

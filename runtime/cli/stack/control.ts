@@ -3,7 +3,9 @@ import { caller } from '../../aws/call.ts'
 import { isNamed } from '../../aws/classify.ts'
 import { meters } from '../../aws/meter.ts'
 import { systemClock, systemRandom } from '../../embedded/clock.ts'
+import { type Lag, lagMetric } from './lag.ts'
 import { installed, once, withRegion } from './sdk.ts'
+import type { StackStage } from './stack.ts'
 
 export interface Execution {
   readonly status: 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE'
@@ -37,11 +39,11 @@ export interface Control {
   mappingState(uuid: string): Promise<string>
   /** False: it is being changed, so that one has to come again. */
   setMapping(uuid: string, enabled: boolean): Promise<boolean>
-  /** How far each function is behind its stream, ms: the most in the last minutes, where CloudWatch knows. */
-  iteratorAges(functions: readonly string[]): Promise<readonly (number | undefined)[]>
+  /** How far each stage is behind what it reads: the most in the last minutes, where CloudWatch knows. */
+  lags(stages: readonly StackStage[]): Promise<readonly (Lag | undefined)[]>
 }
 
-const AGE_WINDOW_MS = 5 * 60_000
+const LAG_WINDOW_MS = 5 * 60_000
 const LISTED_MAX = 20
 const IN_USE = ['ResourceInUseException', 'ResourceConflictException']
 
@@ -153,22 +155,26 @@ export function awsControl(): Control {
         throw error
       }
     },
-    async iteratorAges(functions) {
+    async lags(stages) {
       const { sdk, client } = await cloudwatch()
+      const metrics = stages.map(lagMetric)
       const command = new sdk.GetMetricDataCommand({
-        StartTime: new Date(Date.now() - AGE_WINDOW_MS),
+        StartTime: new Date(Date.now() - LAG_WINDOW_MS),
         EndTime: new Date(),
-        MetricDataQueries: functions.map((name, i) => ({
-          Id: `age${i}`,
+        MetricDataQueries: metrics.map(({ namespace, name, dimension: [Name, Value] }, i) => ({
+          Id: `lag${i}`,
           MetricStat: {
-            Metric: { Namespace: 'AWS/Lambda', MetricName: 'IteratorAge', Dimensions: [{ Name: 'FunctionName', Value: name }] },
+            Metric: { Namespace: namespace, MetricName: name, Dimensions: [{ Name, Value }] },
             Period: 60,
             Stat: 'Maximum',
           },
         })),
       })
       const { MetricDataResults = [] } = await ask('cloudwatch.GetMetricData', 'metrics', o => client.send(command, o))
-      return functions.map((_, i) => MetricDataResults.find(({ Id }) => Id === `age${i}`)?.Values?.[0])
+      return metrics.map(({ lag }, i) => {
+        const value = MetricDataResults.find(({ Id }) => Id === `lag${i}`)?.Values?.[0]
+        return value === undefined ? undefined : lag(value)
+      })
     },
   }
 }

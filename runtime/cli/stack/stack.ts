@@ -1,3 +1,4 @@
+import type { SourceSetting } from '../../aws/functions/settings.ts'
 import type { Arguments, Flag } from '../command.ts'
 import { UsageError } from '../error.ts'
 import { list, suggest } from '../suggest.ts'
@@ -19,7 +20,11 @@ export interface Stack {
 
 export interface StackStage {
   readonly function: string
-  readonly stream: string
+  readonly reads: SourceSetting['kind']
+  /** Of Kinesis: what it reads. */
+  readonly stream?: string
+  /** Of objects: the URL of the queue that announces them. */
+  readonly queue?: string
   /** UUID of the event source mapping. */
   readonly mapping: string
   /** Of a source stage: the function that cuts it. */

@@ -16,7 +16,7 @@ export function statusText({ pipeline, run, stages, lastCheckpoint }: Status, no
 }
 
 function row(
-  { id, state, subtasks, counts, recordsPerSecond, behindMs, watermark: at, versions }: StageStatus,
+  { id, state, subtasks, counts, recordsPerSecond, behindMs, behindRecords, watermark: at, versions }: StageStatus,
   now: number,
 ): string[] {
   const lag = at === null ? undefined : Math.max(0, now - at)
@@ -26,7 +26,7 @@ function row(
     count(subtasks),
     count(counts.recordsIn),
     rate(recordsPerSecond),
-    behindMs === null ? '-' : duration(behindMs),
+    behindMs !== null ? duration(behindMs) : behindRecords !== null ? counted(behindRecords, 'record') : '-',
     at === null ? '-' : watermark(at),
     lag === undefined || lag > LAG_MS_MAX ? '-' : duration(lag),
     count(versions),

@@ -22,17 +22,14 @@ export interface StageStatus extends Omit<StageState, 'watermark'> {
   /** Epoch ms; null: none yet, or at the end of the input. */
   readonly watermark: number | null
   readonly recordsPerSecond: number
-  /** Behind its stream, ms; null: CloudWatch does not know. */
+  /** Behind what it reads, ms, or of Kafka records; null: CloudWatch does not know. */
   readonly behindMs: number | null
+  readonly behindRecords: number | null
 }
 
-export async function readStatus(
-  control: Pick<Control, 'mappingState' | 'iteratorAges'>,
-  stack: Stack,
-  clock: Clock,
-): Promise<Status> {
+export async function readStatus(control: Pick<Control, 'mappingState' | 'lags'>, stack: Stack, clock: Clock): Promise<Status> {
   const ids = Object.keys(stack.stages)
-  const [looked, states, ages] = await Promise.all([
+  const [looked, states, lags] = await Promise.all([
     withRunIfAny(stack, async (ports, meta) => {
       const [before, began] = [await stagesOf(ports.log, meta), clock.now()]
       await clock.sleep(LOOKS_MS)
@@ -41,20 +38,22 @@ export async function readStatus(
     }),
     Promise.all(ids.map(id => control.mappingState(stack.stages[id]!.mapping))),
     // Metrics are a courtesy: who may not read them sees the rest.
-    control.iteratorAges(ids.map(id => stack.stages[id]!.function)).catch(() => ids.map(() => undefined)),
+    control.lags(ids.map(id => stack.stages[id]!)).catch(() => ids.map(() => undefined)),
   ])
   const found = looked?.result
   const stages = ids.map((id, i) => {
     const none: StageState = { id, subtasks: 0, versions: 0, watermark: Number.NEGATIVE_INFINITY, counts: NO_COUNTS }
     const now = found?.after.find(stage => stage.id === id) ?? none
     const before = found?.before.find(stage => stage.id === id) ?? none
+    const lag = lags[i]
     const records = now.counts.recordsIn - before.counts.recordsIn
     return {
       ...now,
       state: states[i]!,
       watermark: Number.isFinite(now.watermark) ? now.watermark : null,
       recordsPerSecond: found === undefined ? 0 : (records * 1000) / found.elapsedMs,
-      behindMs: ages[i] ?? null,
+      behindMs: lag !== undefined && 'ms' in lag ? lag.ms : null,
+      behindRecords: lag !== undefined && 'records' in lag ? lag.records : null,
     }
   })
   return { pipeline: stack.pipeline, run: found?.run, stages, lastCheckpoint: found?.checkpoints.at(-1) }

@@ -10,7 +10,7 @@ import { type Taken, takeCheckpoint } from './take-checkpoint.ts'
  * of its own. What the checkpoint says, unless none was wanted; when it failed, all is as it was.
  */
 export async function stopStack(
-  control: Omit<Control, 'outputs' | 'iteratorAges'>,
+  control: Omit<Control, 'outputs' | 'lags'>,
   stack: Stack,
   clock: Clock,
   { checkpoint, onWait }: { checkpoint: boolean; onWait: (elapsedMs: number, what: string) => void },
