@@ -30,6 +30,8 @@ export async function partOf(
   const alignment = head.fields.alignment
   if (alignment === undefined || alignment.checkpoint !== checkpoint || alignment.pending.length > 0) return undefined
   const bytes = await log.get(name, alignment.version)
+  // A later checkpoint came between the two reads: whoever asks is late, and this one is decided.
+  if (bytes === undefined && (await log.floor(name)) > alignment.version) return undefined
   const item = bytes === undefined ? undefined : decodeItem(bytes)
   if (item?.kind !== 'commit') throw new Error(`${name} names slot ${alignment.version} as cut ${checkpoint}, which is no commit`)
   return { stage, shard, log: name, version: alignment.version, item, channelState: alignment.channelState }

@@ -223,3 +223,21 @@ test('old decisions go, and what a checkpoint starts from stays', async () => {
   await trimDecisions(h.ports.log, 'run', 1000, oldest)
   assert.equal((await decisions(h.ports.log, 'run'))[0]!.checkpoint, oldest)
 })
+
+test('D5: a controller that asks for parts late, when a later checkpoint has expired the cut, misses them and finds no fault in the log', async () => {
+  const { h, p0 } = await aligning()
+  const { log } = h.ports
+  const { alignment } = (await head(p0)).fields
+  const expiring: typeof log = {
+    ...log,
+    async get(name, version) {
+      if (name === p0.log && version === alignment!.version) {
+        await log.raiseFloor(name, version + 1)
+        await log.expire(name, 1, version + 1)
+      }
+      return log.get(name, version)
+    },
+  }
+  const { missing } = await collectParts(h.topology, 1, { ...h.ports, log: expiring })
+  assert.ok(missing.includes(p0.log))
+})
