@@ -33,7 +33,7 @@ export async function runQuery({
   parallelism,
   checkpointMs,
 }: Query): Promise<RunSummary & { rows: number }> {
-  const graph = (await load(query, boundMs)).graph()
+  const graph = (await loadQuery(query, boundMs)).graph()
   const sources = { events: fileSource([events]), ...(side !== undefined && { side: fileSource([side]) }) }
   const changelog = graph.nodes.some(node => node.sink?.changelog)
   const written = changelog ? `${out}.changes` : out
@@ -48,8 +48,8 @@ export function fileOf(query: string): string | undefined {
   return /^[qe]\d+$/.test(query) && existsSync(file) ? file : undefined
 }
 
-/** The bound is a parameter of the pipeline file, so each bound is an import of its own. */
-async function load(query: string, boundMs: number): Promise<Pipeline> {
+/** The pipeline of a query that has a file. (The bound is a parameter of the file, so each bound is an import of its own.) */
+export async function loadQuery(query: string, boundMs: number): Promise<Pipeline> {
   process.env.BOUND_MS = String(boundMs)
   const module = await import(`${fileOf(query)}?bound=${boundMs}`)
   return module.default

@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Measured } from './measured.ts'
+import { outputOf } from './ours.ts'
+
+export type FlinkApi = 'ds' | 'sql'
+
+export interface FlinkSettings {
+  /** Where `bench.sh` is, built, with its large data. */
+  readonly directory: string
+  readonly query: string
+  readonly api: FlinkApi
+  readonly parallelism: number
+  readonly exactlyOnce: boolean
+}
+
+/** What its bench has. */
+const HAS: Readonly<Record<FlinkApi, readonly string[]>> = {
+  ds: ['q0', 'q1', 'q2', 'q3', 'q5', 'q6', 'q7', 'q8', 'q11', 'e1', 'e2', 'e3', 'e4', 'e5', 'e6'],
+  sql: ['q0', 'q1', 'q2', 'q3', 'q4', 'q5', 'q7', 'q8', 'q9', 'q11', 'e1', 'e2', 'e3'],
+}
+
+export function flinkHas(query: string, api: FlinkApi): boolean {
+  return HAS[api].includes(query)
+}
+
+/** GNU time tells the largest process that it waited for. */
+const TIME = '/usr/bin/time'
+
+/** Runs Flink's `bench.sh` once. @throws Error when it fails */
+export async function runFlink({ directory, query, api, parallelism, exactlyOnce }: FlinkSettings): Promise<Measured> {
+  const script = [join(directory, 'bench.sh'), query, 'large', api]
+  const env = { RUNS: '1', PARS: String(parallelism), CKPTS: exactlyOnce ? 'ckpt' : 'nockpt' }
+  const timed = existsSync(TIME)
+  const output = timed ? await outputOf(TIME, ['-f', 'peak_kb=%M', ...script], env) : await outputOf('bash', script, env)
+  const field = (name: string) => {
+    const found = new RegExp(`\\b${name}=([\\d.]+)`).exec(output)
+    return found === null ? undefined : Number(found[1])
+  }
+  const [events, seconds, cpuSeconds] = [field('events'), field('job_s'), field('cpu_s')]
+  if (events === undefined || seconds === undefined || cpuSeconds === undefined) {
+    throw new Error(`${script.join(' ')} printed no result:\n${output}`)
+  }
+  const peakKb = field('peak_kb')
+  return {
+    events,
+    seconds,
+    cpuSeconds,
+    peakMb: peakKb === undefined ? undefined : peakKb / 1024,
+    checkpoints: field('last_ckpt') ?? 0,
+  }
+}

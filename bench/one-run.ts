@@ -1,0 +1,64 @@
+/**
+ * One query, run once in a process of its own: started by `main.ts`, which reads the line of JSON that it prints.
+ *
+ *   node bench/one-run.ts '{"query":"q5","events":["events.ndjson"],"boundMs":0,"parallelism":1,"exactlyOnce":true}'
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PerformanceObserver, performance } from 'node:perf_hooks'
+import { fileSource, MillraceError } from 'millrace'
+import { runEmbedded } from '../runtime/embedded/engine.ts'
+import { discardingSink } from './discarding-sink.ts'
+import type { RunSettings } from './measured.ts'
+import { loadQuery } from './reference/run.ts'
+
+/** Between the starts of two checkpoints, exactly-once on: as often as Flink takes them in its bench. */
+const CHECKPOINT_MS = 1000
+/** Off: none while it runs. */
+const NEVER_MS = 2 ** 31
+
+let gcMs = 0
+new PerformanceObserver(list => {
+  for (const pause of list.getEntries()) gcMs += pause.duration
+}).observe({ entryTypes: ['gc'] })
+
+async function run({ query, events, boundMs, parallelism, exactlyOnce }: RunSettings): Promise<void> {
+  const graph = (await loadQuery(query, boundMs)).graph()
+  const state = exactlyOnce ? mkdtempSync(join(tmpdir(), 'millrace-bench-')) : undefined
+  const startedAt = performance.now()
+  try {
+    const summary = await runEmbedded(graph, {
+      sources: { events: fileSource(events) },
+      sinks: { results: discardingSink() },
+      parallelism,
+      state,
+      checkpointMs: exactlyOnce ? CHECKPOINT_MS : NEVER_MS,
+    })
+    const seconds = (performance.now() - startedAt) / 1000
+    // Of the whole process with all its threads, from its start: compiling the sources is in it.
+    const { user, system } = process.cpuUsage()
+    await new Promise(resolve => setImmediate(resolve)) // pauses are told late
+    console.log(
+      JSON.stringify({
+        events: summary.events,
+        results: summary.results,
+        late: summary.late,
+        seconds,
+        cpuSeconds: (user + system) / 1e6,
+        peakMb: process.resourceUsage().maxRSS / 1024,
+        gcShare: gcMs / 1000 / seconds,
+        checkpoints: summary.checkpoints.completed,
+      }),
+    )
+  } finally {
+    if (state !== undefined) rmSync(state, { recursive: true, force: true })
+  }
+}
+
+try {
+  await run(JSON.parse(process.argv[2]!))
+} catch (error) {
+  console.error(error instanceof MillraceError ? error.message : error)
+  process.exitCode = 1
+}

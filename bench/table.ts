@@ -1,0 +1,49 @@
+import { type Measured, type OwnMeasured, perCpuSecond, perSecond } from './measured.ts'
+
+/** One query: ours, and Flink's where it was run; undefined: that API has no such query. */
+export interface Row {
+  readonly query: string
+  readonly ours: OwnMeasured
+  readonly flink?: { readonly ds: Measured | undefined; readonly sql: Measured | undefined }
+}
+
+/** Ours by the better of Flink's, in events a CPU-second. */
+export function ratio({ ours, flink }: Row): number | undefined {
+  const theirs = [flink?.ds, flink?.sql].flatMap(m => (m === undefined ? [] : [perCpuSecond(m)]))
+  return theirs.length === 0 ? undefined : perCpuSecond(ours) / Math.max(...theirs)
+}
+
+/** As Markdown. */
+export function table(rows: readonly Row[]): string {
+  const versus = rows.some(r => r.flink !== undefined)
+  const head = ['query', 'events/s', 'events/CPU-s', 'peak MB', 'GC', 'checkpoints']
+  const flinkHead = ['Flink DS events/CPU-s', 'SQL events/CPU-s', 'ratio', 'Flink peak MB']
+  const lines = rows.map(row => [...own(row), ...(versus ? theirs(row) : [])])
+  const all = [versus ? [...head, ...flinkHead] : head, ...lines]
+  const widths = all[0]!.map((_, i) => Math.max(...all.map(line => line[i]!.length)))
+  const text = all.map(
+    line => `| ${line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`,
+  )
+  text.splice(1, 0, `|${widths.map((w, i) => (i === 0 ? '-'.repeat(w + 2) : `${'-'.repeat(w + 1)}:`)).join('|')}|`)
+  return text.join('\n')
+}
+
+function own({ query, ours }: Row): string[] {
+  const gc = `${Math.round(ours.gcShare * 100)} %`
+  return [query, thousands(perSecond(ours)), thousands(perCpuSecond(ours)), megabytes(ours.peakMb), gc, String(ours.checkpoints)]
+}
+
+function theirs(row: Row): string[] {
+  const { ds, sql } = row.flink!
+  const times = ratio(row)
+  const peaks = [ds, sql].flatMap(m => m?.peakMb ?? [])
+  return [
+    ds === undefined ? '–' : thousands(perCpuSecond(ds)),
+    sql === undefined ? '–' : thousands(perCpuSecond(sql)),
+    times === undefined ? '–' : times.toFixed(2),
+    peaks.length === 0 ? '?' : megabytes(Math.min(...peaks)),
+  ]
+}
+
+const thousands = (n: number) => `${Math.round(n / 1000)} k`
+const megabytes = (n: number | undefined) => (n === undefined ? '?' : String(Math.round(n)))
