@@ -16,7 +16,7 @@ export interface Part {
 }
 
 /**
- * Whether a subtask is through with checkpoint n: acks are hints, the logs decide (protocol.md, D5). Undefined: not yet.
+ * Whether a subtask is through with checkpoint n: acks are hints, the logs decide (protocol.md, D5). Undefined: not yet. `known`: see `loadHead`.
  */
 export async function partOf(
   log: CommitLog,
@@ -24,9 +24,10 @@ export async function partOf(
   stage: number,
   shard: number,
   checkpoint: number,
+  known?: number,
 ): Promise<Part | undefined> {
   const name = topology.log(stage, shard)
-  const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY)
+  const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY, known)
   const alignment = head.fields.alignment
   if (alignment === undefined || alignment.checkpoint !== checkpoint || alignment.pending.length > 0) return undefined
   const bytes = await log.get(name, alignment.version)
@@ -42,6 +43,7 @@ export async function partsOf(
   log: CommitLog,
   topology: Topology,
   checkpoint: number,
+  known?: (log: string) => number | undefined,
 ): Promise<{ name: string; part: Part | undefined }[]> {
   const all = topology.stages.flatMap(at =>
     Array.from({ length: at.parallelism }, (_, shard) => ({ stage: at.stage.index, shard })),
@@ -49,7 +51,7 @@ export async function partsOf(
   return Promise.all(
     all.map(async ({ stage, shard }) => ({
       name: topology.log(stage, shard),
-      part: await partOf(log, topology, stage, shard, checkpoint),
+      part: await partOf(log, topology, stage, shard, checkpoint, known?.(topology.log(stage, shard))),
     })),
   )
 }

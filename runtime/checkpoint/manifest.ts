@@ -4,6 +4,7 @@ import type { HeadFields } from '../protocol/item.ts'
 import { SnapshotError } from '../snapshot/error.ts'
 import type { Runs } from '../snapshot/runs.ts'
 import { pack, unpack } from '../state/codec.ts'
+import type { ChangesRef } from './changes.ts'
 
 const MANIFEST_VERSION = 1
 
@@ -21,6 +22,12 @@ export interface SubtaskSnapshot {
   readonly channelState: readonly string[]
   /** Its keyed state; undefined: the run kept no snapshots. */
   readonly runs: Runs | undefined
+  /** The version up to which `runs` holds it; absent: the cut. */
+  readonly folded?: number
+  /** What was changed behind that, up to the cut, in order. */
+  readonly changes?: readonly ChangesRef[]
+  /** Ids of the operators with keyed state, as the changes number them. */
+  readonly keyed?: readonly string[]
 }
 
 /** What a checkpoint consists of: written once, after all its parts are durable and before it is decided. With the blobs that it names it is enough to start again. */

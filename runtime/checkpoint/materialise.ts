@@ -1,20 +1,13 @@
-import { keyGroup } from '../graph/key.ts'
-import type { BaseItem, KeyedStore, Ports } from '../ports.ts'
+import type { KeyedStore, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
 import { decodeItem } from '../protocol/item.ts'
-import { joinAddress } from '../snapshot/item.ts'
-import { keyedNodes } from '../stage/keyed-nodes.ts'
 import { readChunk } from '../stage/live.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
-import { mapAddress, type StateSpace, timerSk, timersPk, valueAddress } from '../state/address.ts'
-import { type Change, forEachChange } from '../state/changelog.ts'
-import { pack } from '../state/codec.ts'
 import { claimFold } from './claims.ts'
+import { fold, type LoggedChunk, spaceOf, type Target } from './fold.ts'
 import { writeMarker } from './marker.ts'
 
 const PAGE = 200
-/** Folded items written at a time; several commits' changes are folded before that, so that a hot key costs one write. */
-const FOLD_ITEMS = 20_000
 
 export interface Materialised {
   readonly from: number
@@ -25,18 +18,23 @@ export interface Materialised {
   readonly tombstones: ReadonlySet<string>
 }
 
-/** Takes folded items, in order of address. */
-type Target = (items: readonly FoldedItem[]) => Promise<void>
+/** What a fold is also to give besides base items: the changes behind `since`, a version. */
+export interface SnapshotFold {
+  readonly since: number
+  /** Those changes, if the log may not have all of them any more. */
+  readonly changes: () => AsyncIterable<LoggedChunk>
+  readonly take: Target
+}
 
 export interface MaterialiseOptions {
   /** Others may have died, but no other fold of this log is alive: one process has the directory, and does one at a time. */
   readonly exclusive?: boolean
-  readonly snapshot?: { readonly since: number; readonly take: Target }
+  readonly snapshot?: SnapshotFold
 }
 
 /**
  * Folds a subtask's log from the materialised marker to `cut` into base items, away from the processing path (protocol.md, E3).
- * Idempotent: items carry their version, and the marker is written last. `snapshot`: what was changed behind `since` goes there as well.
+ * Idempotent: items carry their version, and the marker is written last. `snapshot`: what was changed behind its `since` goes there as well.
  *
  * An entry that was made and deleted again within the fold leaves nothing behind, unless a fold to another cut has begun before,
  * which may have written it, or may yet: its claim tells (E4).
@@ -64,33 +62,28 @@ export async function materialise(
     }
     await ports.store.upsert(folded.map(f => f.item))
   }
-  const fold = (since: number, elide: boolean, take: Target) => foldLog(topology, at, shard, { since, cut, elide }, ports, take)
+  const space = spaceOf(topology, at.stage, shard)
+  const toFold = space.operators.length === 0 ? none() : loggedChunks(ports, log, from, cut)
   if (snapshot?.since === from) {
-    await fold(from, alone, async folded => {
+    await fold(space, alone, toFold, async folded => {
       await toBase(folded)
       await snapshot.take(folded)
     })
   } else {
     // The base may be ahead of the cut (it was folded to relieve memory), or of the last snapshot (a checkpoint failed): each its own way then,
     // for what the base has seen and swept may not be brought back.
-    await fold(from, alone, toBase)
+    await fold(space, alone, toFold, toBase)
     // Of a segment there is one writer.
-    if (snapshot !== undefined) await fold(snapshot.since, true, snapshot.take)
+    if (snapshot !== undefined) await fold(space, true, snapshot.changes(), snapshot.take)
   }
   if (cut > from) await writeMarker(ports.store, log, cut)
   return { from, to: cut, items, bytes, tombstones }
 }
 
-async function foldLog(
-  topology: Topology,
-  at: StageTopology,
-  shard: number,
-  { since, cut, elide }: { readonly since: number; readonly cut: number; readonly elide: boolean },
-  ports: Ports,
-  take: Target,
-): Promise<void> {
-  const log = topology.log(at.stage.index, shard)
-  const fold = new Fold(topology, at, shard, elide)
+async function* none(): AsyncGenerator<never> {}
+
+/** The state changes of a log's commits with since < version <= cut, in order. */
+export async function* loggedChunks(ports: Ports, log: string, since: number, cut: number): AsyncGenerator<LoggedChunk> {
   for (let version = since; version < cut; ) {
     const slots = await ports.log.range(log, version + 1, Math.min(PAGE, cut - version))
     for (const slot of slots) {
@@ -99,74 +92,9 @@ async function foldLog(
       version = slot.version
       const item = decodeItem(slot.item)
       const chunk = item.kind === 'commit' ? await readChunk(ports, item) : undefined
-      if (chunk !== undefined) fold.add(chunk, version)
-      if (fold.size >= FOLD_ITEMS) await take(fold.take())
+      if (chunk !== undefined) yield { version, chunk }
     }
     if (slots.length === 0) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though the cut lies behind it`)
-  }
-  if (fold.size > 0) await take(fold.take())
-}
-
-/** A base item with its address as one string (snapshot/item.ts). */
-export interface FoldedItem {
-  readonly address: string
-  readonly item: BaseItem
-  /** There was none before this fold. */
-  readonly created: boolean
-}
-
-/** The last change of each entry. */
-class Fold {
-  private items = new Map<string, FoldedItem>()
-  private readonly nodes
-  private readonly spaces: StateSpace[]
-  private readonly keyGroups: number
-  private readonly elide: boolean
-
-  constructor(topology: Topology, at: StageTopology, shard: number, elide: boolean) {
-    this.elide = elide
-    this.nodes = keyedNodes(at.stage)
-    this.spaces = this.nodes.map(n => ({ run: topology.run, operatorId: n.operatorId, subtask: shard }))
-    this.keyGroups = topology.plan.options.keyGroups
-  }
-
-  get size(): number {
-    return this.items.size
-  }
-
-  add(chunk: Uint8Array, v: number): void {
-    forEachChange(chunk, change => {
-      const item = typeof change.state === 'string' ? this.timer(change, change.state, v) : this.state(change, change.state, v)
-      const address = joinAddress(item.pk, item.sk)
-      const known = this.items.get(address)
-      const created = known === undefined ? change.created : known.created
-      if (this.elide && created && !change.written) this.items.delete(address)
-      else this.items.set(address, { address, item, created })
-    })
-  }
-
-  /** In order of address: an embedded store writes sorted items several times as fast, and segments are sorted. */
-  take(): FoldedItem[] {
-    const items = [...this.items.values()]
-    items.sort((a, b) => (a.address < b.address ? -1 : 1))
-    this.items = new Map()
-    return items
-  }
-
-  private timer(c: Change, domain: 'event' | 'processing', v: number): BaseItem {
-    const space = this.spaces[c.operator]!
-    const pk = timersPk(space, keyGroup(c.key, this.keyGroups))
-    const sk = timerSk(domain, c.timestamp, c.key, c.value)
-    return { pk, sk, v, value: c.written ? pack([c.timestamp, c.key, c.value]) : undefined }
-  }
-
-  private state(c: Change, index: number, v: number): BaseItem {
-    const space = this.spaces[c.operator]!
-    const declaration = this.nodes[c.operator]!.node.states[index]!
-    const isMap = declaration.primitive === 'map'
-    const address = isMap ? mapAddress(space, c.key, declaration, c.value.k) : valueAddress(space, c.key, declaration)
-    const value = c.written ? pack(isMap ? c.value.v : c.value) : undefined
-    return declaration.ttl === undefined ? { ...address, v, value } : { ...address, v, value, expiry: c.timestamp }
   }
 }
 

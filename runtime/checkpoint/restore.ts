@@ -8,9 +8,11 @@ import { mergeRuns, RunWriter } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
 import { channelsOf, segmentsOf } from './blob-names.ts'
 import { decide, decisions } from './decision.ts'
+import { spaceOf } from './fold.ts'
 import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { writeMarker } from './marker.ts'
 import { sinkCommitContext } from './sink-context.ts'
+import { unfoldedRuns } from './unfolded.ts'
 
 /** What a restored subtask's log begins with, in the place of an attempt's id. */
 const RESTORED = 'restored'
@@ -99,7 +101,7 @@ async function restoreSubtask(
   if (!(await putSlot(ports.log, log, version, item))) throw new BrokenLogError(`slot ${version} of ${log}, a new log, is taken`)
   // From here on the log is read from its first slot, whose number is that of the cut.
   await ports.log.raiseFloor(log, version)
-  return { stage, shard, log, version, attempt: RESTORED, head, channelState, runs }
+  return { stage, shard, log, version, attempt: RESTORED, head, channelState, runs, folded: version, changes: [] }
 }
 
 /** The cut's own head, on streams where nothing has been sent or accepted yet. */
@@ -116,18 +118,17 @@ function restoredHead(cut: HeadFields, checkpoint: number, version: number, chan
 }
 
 /** Base items, and the same as the first segments of the new run's own snapshots. */
-async function restoreState(
-  topology: Topology,
-  checkpoint: number,
-  { stage, shard, version, runs, log: origin }: SubtaskSnapshot,
-  from: Blobs,
-  ports: Ports,
-) {
+async function restoreState(topology: Topology, checkpoint: number, snapshot: SubtaskSnapshot, from: Blobs, ports: Ports) {
+  const { stage, shard, version, runs, log: origin } = snapshot
   if (runs === undefined)
     throw new SnapshotError(`checkpoint ${checkpoint} holds no state of ${origin}: its run kept no snapshots`)
-  const writer = new RunWriter(ports, `${segmentsOf(topology.log(stage, shard))}${checkpoint}`)
+  const prefix = `${segmentsOf(topology.log(stage, shard))}${checkpoint}`
+  const space = spaceOf(topology, topology.stages[stage]!.stage, shard)
+  const unfolded = await unfoldedRuns(topology.run, space, snapshot, `${prefix}-unfolded`, from, ports)
+  const writer = new RunWriter(ports, prefix)
   let items: { pk: string; sk: string; v: number; value: Uint8Array; expiry?: number }[] = []
-  for await (const item of mergeRuns(from, runs)) {
+  const both = { get: async (key: string) => (await from.get(key)) ?? ports.blobs.get(key) }
+  for await (const item of mergeRuns(both, [...runs, ...unfolded])) {
     const { address, value, expiry } = item
     if (value === undefined) continue
     const { pk, sk } = splitAddress(address)
@@ -138,6 +139,7 @@ async function restoreState(
     items = []
   }
   if (items.length > 0) await ports.store.upsert(items)
+  for (const { blob } of unfolded.flat()) await ports.blobs.delete(blob)
   return writer.finish()
 }
 

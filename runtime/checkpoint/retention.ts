@@ -54,7 +54,7 @@ async function retainManifests(
     }
     for (const s of (await readManifest(ports.blobs, topology.run, n)).subtasks) {
       for (const blob of s.channelState) named.add(blob)
-      for (const { blob } of s.runs?.flat() ?? []) named.add(blob)
+      for (const { blob } of [...(s.runs?.flat() ?? []), ...(s.changes ?? [])]) named.add(blob)
     }
   }
   return { named, oldest }

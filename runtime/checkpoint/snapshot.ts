@@ -1,47 +1,104 @@
 import type { Ports } from '../ports.ts'
-import { addRun, type Runs, RunWriter } from '../snapshot/runs.ts'
+import { addRun, type Runs } from '../snapshot/runs.ts'
+import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import { segmentsOf } from './blob-names.ts'
+import { type ChangesRef, gatherChanges, readChanges } from './changes.ts'
 import type { Part } from './cut.ts'
-import { readManifest } from './manifest.ts'
-import { type FoldedItem, type Materialised, materialise } from './materialise.ts'
+import type { LoggedChunk } from './fold.ts'
+import { readManifest, type SubtaskSnapshot } from './manifest.ts'
+import { readMarker } from './marker.ts'
+import { loggedChunks, type Materialised, type MaterialiseOptions, materialise, type SnapshotFold } from './materialise.ts'
 import type { CheckpointStart } from './start.ts'
+import { writeRun } from './unfolded.ts'
 
-/** A part of a checkpoint, materialised. */
-export interface MaterialisedPart extends Materialised {
-  /** Its keyed state as of the cut; undefined: this run keeps no snapshots. */
-  readonly runs: Runs | undefined
+/** A part of a checkpoint, durable by itself: see SubtaskSnapshot. */
+export interface MaterialisedPart extends Materialised, Pick<SubtaskSnapshot, 'runs' | 'folded' | 'changes'> {}
+
+/** How much may be logged before it is folded. */
+export interface FoldLimits {
+  readonly bytesMax: number
+  /** Checkpoints. */
+  readonly checkpointsMax: number
 }
 
-/** Folds a part into the base and, if the run keeps snapshots, what changed since the last complete checkpoint into a segment. `exclusive`: see MaterialiseOptions. */
+export interface PartOptions extends Pick<MaterialiseOptions, 'exclusive'> {
+  readonly defer?: FoldLimits
+}
+
+/**
+ * Makes a part of a checkpoint durable: what changed since the last complete checkpoint is folded into the base and, if the run keeps snapshots, into a segment.
+ *
+ * `defer`: not each time. Up to these limits the snapshot just keeps the changes as they were logged, and the fold comes later: the longer it waits, the more of what was
+ * written has been overwritten or deleted by then. Until then the log stays behind the marker, and a cold start replays it.
+ */
 export async function materialisePart(
   topology: Topology,
   start: CheckpointStart,
   part: Part,
   ports: Ports,
-  exclusive = false,
+  { exclusive, defer }: PartOptions = {},
 ): Promise<MaterialisedPart> {
   const at = topology.stages[part.stage]!
-  if (!topology.snapshots)
-    return { ...(await materialise(topology, at, part.shard, part.version, ports, { exclusive })), runs: undefined }
-  const before =
-    start.previous === undefined
-      ? undefined
-      : (await readManifest(ports.blobs, topology.run, start.previous)).subtasks.find(s => s.log === part.log)
-  const prefix = `${segmentsOf(part.log)}${start.checkpoint}`
-  const strip = topology.run.length + 1
-  let runs: Runs = before?.runs ?? []
-  const snapshot = {
-    since: before?.version ?? 0,
-    async take(folded: readonly FoldedItem[]) {
-      const writer = new RunWriter(ports, prefix)
-      for (const { address, item } of folded) {
-        const { value, expiry } = item
-        await writer.add({ address: address.slice(strip), value, ...(expiry !== undefined && { expiry }) })
-      }
-      runs = await addRun(ports, prefix, runs, await writer.finish())
+  const { log, version } = part
+  if (!topology.snapshots || keyedNodes(at.stage).length === 0) {
+    const runs = topology.snapshots ? [] : undefined
+    return { ...(await materialise(topology, at, part.shard, version, ports, { exclusive })), runs, folded: version, changes: [] }
+  }
+  const before = await snapshotBefore(topology, start, log, ports)
+  const prefix = `${segmentsOf(log)}${start.checkpoint}`
+  const deferred = defer && (await deferFold(before, prefix, part, ports, defer))
+  if (deferred !== undefined) return deferred
+  let runs: Runs = before.runs
+  const snapshot: SnapshotFold = {
+    since: before.folded,
+    changes: () => allChanges(before, log, version, ports),
+    async take(folded) {
+      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports))
     },
   }
-  const done = await materialise(topology, at, part.shard, part.version, ports, { exclusive, snapshot })
-  return { ...done, runs }
+  const done = await materialise(topology, at, part.shard, version, ports, { exclusive, snapshot })
+  return { ...done, runs, folded: version, changes: [] }
+}
+
+/** What the last complete checkpoint had of a subtask. */
+interface Before {
+  readonly version: number
+  readonly runs: Runs
+  readonly folded: number
+  readonly changes: readonly ChangesRef[]
+}
+
+async function snapshotBefore(topology: Topology, { previous }: CheckpointStart, log: string, ports: Ports): Promise<Before> {
+  if (previous === undefined) return { version: 0, runs: [], folded: 0, changes: [] }
+  const subtask = (await readManifest(ports.blobs, topology.run, previous)).subtasks.find(s => s.log === log)
+  const { version = 0, runs = [], folded = version, changes = [] } = subtask ?? {}
+  return { version, runs, folded, changes }
+}
+
+/** Undefined: there is so much by now that it is to be folded. */
+async function deferFold(
+  before: Before,
+  prefix: string,
+  { log, version }: Part,
+  ports: Ports,
+  { bytesMax, checkpointsMax }: FoldLimits,
+): Promise<MaterialisedPart | undefined> {
+  if (before.changes.length >= checkpointsMax) return undefined
+  const known = before.changes.reduce((sum, c) => sum + c.bytes, 0)
+  const gathered = await gatherChanges(loggedChunks(ports, log, before.version, version), bytesMax - known)
+  if (gathered === undefined) return undefined
+  const marker = await readMarker(ports.store, log)
+  const unfolded = { from: marker, to: marker, items: 0, bytes: gathered.length, tombstones: new Set<string>() }
+  const { runs, folded, changes } = before
+  if (gathered.length === 0) return { ...unfolded, runs, folded, changes }
+  const blob = `${prefix}-changes-${ports.random.id()}`
+  await ports.blobs.put(blob, gathered)
+  return { ...unfolded, runs, folded, changes: [...changes, { blob, bytes: gathered.length }] }
+}
+
+/** What the runs of the last checkpoint do not hold: as that checkpoint kept it, and as it was logged since. */
+async function* allChanges(before: Before, log: string, cut: number, ports: Ports): AsyncGenerator<LoggedChunk> {
+  for await (const chunk of readChanges(ports.blobs, before.changes)) yield { version: before.version, chunk }
+  yield* loggedChunks(ports, log, before.version, cut)
 }

@@ -1,4 +1,5 @@
 import type { Blobs, Ports } from '../ports.ts'
+import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type Part, partsOf } from './cut.ts'
 import { type Decision, decide, decisions } from './decision.ts'
@@ -13,13 +14,17 @@ import type { CheckpointStart } from './start.ts'
  * Each may run twice, late, or not at all. `startCheckpoint` (start.ts) comes first, `materialisePart` (snapshot.ts) between `collectParts` and `completeCheckpoint`.
  */
 
-/** All parts if every subtask is through, else the names of those that are not. */
+/**
+ * All parts if every subtask is through, else the names of those that are not. `known`: a version of a log that is there for certain, at or below its head; what comes
+ * before it need not be read.
+ */
 export async function collectParts(
   topology: Topology,
   checkpoint: number,
   ports: Ports,
+  known?: (log: string) => number | undefined,
 ): Promise<{ parts: Part[]; missing: string[] }> {
-  const found = await partsOf(ports.log, topology, checkpoint)
+  const found = await partsOf(ports.log, topology, checkpoint, known)
   return { parts: found.flatMap(f => f.part ?? []), missing: found.filter(f => f.part === undefined).map(f => f.name) }
 }
 
@@ -48,6 +53,9 @@ export async function completeCheckpoint(
       head: item.head,
       channelState,
       runs: materialised[i]!.runs,
+      folded: materialised[i]!.folded,
+      changes: materialised[i]!.changes,
+      keyed: keyedNodes(topology.stages[stage]!.stage).map(k => k.operatorId),
     })),
   })
   await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), manifest)

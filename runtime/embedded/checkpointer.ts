@@ -14,6 +14,9 @@ const TIMEOUT_MS = 120_000
 /** The same when the run is to stop: a subtask that fires timers without end, say, does not hold it up. */
 const STOPPING_TIMEOUT_MS = 20_000
 
+/** Bytes as logged: about what a cold start replays in two or three seconds. */
+const FOLD_LIMITS = { bytesMax: 32 * 1024 * 1024, checkpointsMax: 64 }
+
 /** Drives the controller's steps in this process, in the order in which the state machine calls them on AWS. */
 export class Checkpointer {
   completed = 0
@@ -78,8 +81,11 @@ export class Checkpointer {
     }
   }
 
-  /** One checkpoint, from the cuts of the sources to retention. False: it failed, and the one before stands. */
-  async run(): Promise<boolean> {
+  /**
+   * One checkpoint, from the cuts of the sources to retention. `toBase`: it brings all state to the base, so that it may leave memory; else only where it has become
+   * worth it. False: it failed, and the one before stands.
+   */
+  async run(toBase: boolean): Promise<boolean> {
     const before = this.commits
     const start = await startCheckpoint(this.topology, this.ports)
     for (const w of this.workers) w.requestCut(start.checkpoint)
@@ -90,9 +96,10 @@ export class Checkpointer {
     }
     const materialised: MaterialisedPart[] = []
     for (const part of parts) {
-      const folded = await this.folding.run(() => materialisePart(this.topology, start, part, this.ports, true))
-      materialised.push(folded)
-      this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)
+      const options = { exclusive: true, defer: toBase ? undefined : FOLD_LIMITS }
+      const done = await this.folding.run(() => materialisePart(this.topology, start, part, this.ports, options))
+      materialised.push(done)
+      if (done.to === part.version) this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)
       await breathe()
     }
     const decision = await completeCheckpoint(this.topology, start, parts, materialised, this.ports)
@@ -121,7 +128,7 @@ export class Checkpointer {
     const begun = this.ports.clock.now()
     for (;;) {
       if (this.workers.every(w => this.through(w, start.checkpoint))) {
-        const { parts, missing } = await collectParts(this.topology, start.checkpoint, this.ports)
+        const { parts, missing } = await collectParts(this.topology, start.checkpoint, this.ports, log => this.cutOf(log))
         if (missing.length === 0) return parts
       }
       if (this.ended()) return undefined
@@ -132,6 +139,11 @@ export class Checkpointer {
       }
       await this.progress.wait(1000)
     }
+  }
+
+  /** So that the log need not be read from its floor, which stays behind while folds are deferred. */
+  private cutOf(log: string): number | undefined {
+    return this.workers.find(w => w.subtask.log === log)!.subtask.current?.head.fields.alignment?.version
   }
 
   private through(worker: Worker, checkpoint: number): boolean {

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8'
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
 import { formerRuns, openRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
@@ -23,9 +24,12 @@ import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.t
 
 const CHECKPOINT_MS = 10_000
 const BATCH = 1000
-const STATE_MEMORY = 128 * 1024 * 1024
-/** By how much of the memory given to it state may grow until a checkpoint is taken, and until sources wait for that checkpoint. */
+const heapLimit = getHeapStatistics().heap_size_limit
+/** Of the heap that V8 may have: what state may take where nobody says. */
+const STATE_MEMORY_SHARE = 1 / 8
+/** By how much of the memory given to it state may grow until it is brought to the base, if there is more of it than FULL_TOTAL, and until sources wait for that. */
 const FULL = 0.3
+const FULL_TOTAL = 0.5
 const CONGESTED = 0.6
 
 /**
@@ -205,14 +209,14 @@ class Run {
     while (!this.finished && !this.stopping && this.failure === undefined) {
       await this.report.changed.wait(Math.max(1, Math.min(100, next - this.shared.ports.clock.now())))
       const now = this.shared.ports.clock.now()
-      const full = this.unsettled > FULL * this.stateBudget
+      const full = this.unsettled > FULL * this.stateBudget && this.stateMemory > FULL_TOTAL * this.stateBudget
       if (now < next && !full) continue
-      if (!this.checkpointer.somethingNew || (await this.checkpointer.run())) this.settle()
+      if ((!full && !this.checkpointer.somethingNew) || (await this.checkpointer.run(full))) this.settle(full)
       next = this.shared.ports.clock.now() + interval
     }
     if (this.failure !== undefined || !this.checkpointer.somethingNew) return
     const { finished } = this
-    if (!(await this.checkpointer.run()) && finished && this.failure === undefined) {
+    if (!(await this.checkpointer.run(false)) && finished && this.failure === undefined) {
       throw new MillraceError(
         'the last checkpoint failed, so the sinks lack what came since the one before: run again to go on from there',
       )
@@ -268,17 +272,17 @@ class Run {
         subtask.materialised(version)
       })
     }
-    this.settle()
+    this.settle(true)
   }
 
-  /** After a checkpoint: what is in the base leaves memory; with what then remains no checkpoint can help. */
-  private settle(): void {
+  /** After a checkpoint: what is in the base leaves memory. `toBase`: all was brought there, so that no checkpoint can help with what then remains. */
+  private settle(toBase: boolean): void {
     for (const w of this.workers) {
       const live = w.subtask.current
       if (live !== undefined) evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
     }
     this.measureState()
-    this.settled = this.stateMemory
+    if (toBase) this.settled = this.stateMemory
     for (const w of this.workers) w.signal.announce()
   }
 
@@ -288,7 +292,7 @@ class Run {
   }
 
   private get stateBudget(): number {
-    return this.options.stateMemory ?? STATE_MEMORY
+    return this.options.stateMemory ?? heapLimit * STATE_MEMORY_SHARE
   }
 
   private measureState(): void {

@@ -5,7 +5,7 @@ import type { Blobs, Ports } from '../ports.ts'
 
 /** What can be looked at beside a pipeline that runs. */
 export interface Readable extends Pick<Ports, 'log' | 'store'> {
-  readonly blobs: Pick<Blobs, 'list'>
+  readonly blobs: Pick<Blobs, 'list' | 'get'>
 }
 
 export interface Checkpoint {

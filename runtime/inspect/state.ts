@@ -1,3 +1,7 @@
+import { readChanges } from '../checkpoint/changes.ts'
+import { readManifest, type SubtaskSnapshot } from '../checkpoint/manifest.ts'
+import { readMarker } from '../checkpoint/marker.ts'
+import { completeCheckpoints } from '../checkpoint/restore.ts'
 import type { RunMeta } from '../checkpoint/run-meta.ts'
 import { MillraceError } from '../errors.ts'
 import { canonicalKey, type Key, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
@@ -5,6 +9,7 @@ import type { Shape } from '../graph/shape.ts'
 import type { BaseItem, KeyedStore } from '../ports.ts'
 import { BaseLoader } from '../state/base.ts'
 import { BROADCAST_KEY } from '../state/broadcast.ts'
+import { applyState, forEachChange } from '../state/changelog.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import { KeyedState } from '../state/keyed-state.ts'
 import { listBounds } from '../state/spec.ts'
@@ -54,8 +59,12 @@ export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery,
   const keyed = new KeyedState(owner.declarations)
   const space = { run: meta.run, operatorId: query.operator, subtask: owner.subtask }
   keyed.loader = new BaseLoader(dated(ports.store), space, () => Number.POSITIVE_INFINITY)
-  const eventTime = await eventTimeOf(ports, `${meta.run}/${owner.stage}/${owner.subtask}`)
+  const log = `${meta.run}/${owner.stage}/${owner.subtask}`
+  const marker = await readMarker(ports.store, log)
   await keyed.load([owner.key])
+  const unfolded = await unfoldedPart(ports, meta, log, marker)
+  if (unfolded !== undefined) await replay(unfolded, query.operator, keyed, owner.key, ports)
+  const eventTime = await eventTimeOf(ports, log, unfolded?.version ?? marker)
   const entry = keyed.lookup(owner.key)!
   const found: FoundState[] = []
   for (const { name, kind, index } of states) {
@@ -71,6 +80,32 @@ export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery,
     if (entries.length > 0) found.push({ state: name, value: kind === 'list' ? entries.map(([, value]) => value) : entries })
   }
   return found
+}
+
+/** A subtask in the last complete checkpoint, if that keeps changes which are not in the base yet. */
+async function unfoldedPart(ports: Readable, meta: RunMeta, log: string, marker: number): Promise<SubtaskSnapshot | undefined> {
+  const last = (await completeCheckpoints(ports, meta.run)).at(-1)
+  if (last === undefined) return undefined
+  const part = (await readManifest(ports.blobs, meta.run, last)).subtasks.find(s => s.log === log)
+  return part?.changes !== undefined && part.changes.length > 0 && part.version > marker ? part : undefined
+}
+
+/** Over what the base has of the key. */
+async function replay(
+  { changes = [], keyed: ids = [], version }: SubtaskSnapshot,
+  operatorId: string,
+  keyed: KeyedState,
+  key: KeyPart,
+  ports: Readable,
+): Promise<void> {
+  const operator = ids.indexOf(operatorId)
+  for await (const chunk of readChanges(ports.blobs, changes)) {
+    forEachChange(chunk, change => {
+      if (change.operator !== operator || change.key !== key || typeof change.state !== 'number') return
+      if (change.timestamp === 0) change.timestamp = Number.POSITIVE_INFINITY // as in `dated`
+      applyState(keyed, change.state, change, version)
+    })
+  }
 }
 
 function ownerOf(meta: RunMeta, query: StateQuery): Owner {

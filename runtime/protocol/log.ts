@@ -65,10 +65,18 @@ export function step(head: Head, version: number, item: SlotItem): Head {
   return { ...head, version, slotAttempt: item.attempt, sealed: item.kind === 'seal' }
 }
 
-/** The head as a cold environment finds it, with the commits whose state changes lie behind the materialised marker. */
-export async function loadHead(log: CommitLog, name: string, marker: number): Promise<{ head: Head; commits: ReadCommit[] }> {
+/**
+ * The head as a cold environment finds it, with the commits whose state changes lie behind the materialised marker. `known`: a commit's version that is part of the log's
+ * contiguous prefix for certain: reading may begin there.
+ */
+export async function loadHead(
+  log: CommitLog,
+  name: string,
+  marker: number,
+  known = 0,
+): Promise<{ head: Head; commits: ReadCommit[] }> {
   for (let tries = 0; tries < 20; tries++) {
-    const floor = await log.floor(name)
+    const floor = Math.max(known, await log.floor(name))
     const base = floor === 0 ? genesis : await headAt(log, name, floor)
     const read = base === undefined ? undefined : await follow(log, name, base)
     if (read !== undefined && base !== undefined)
@@ -77,12 +85,12 @@ export async function loadHead(log: CommitLog, name: string, marker: number): Pr
   throw new BrokenLogError(`the floor of ${name} keeps moving while it is read`)
 }
 
-/** The slot at the floor: a cut, hence a commit, which always stays. */
+/** A commit: the slot at the floor, which is a cut and always stays, or one above it. */
 async function headAt(log: CommitLog, name: string, version: number): Promise<Head | undefined> {
   const bytes = await log.get(name, version)
   if (bytes === undefined) {
-    if ((await log.floor(name)) === version)
-      throw new BrokenLogError(`slot ${version} of ${name} is missing, though it is the floor`)
+    if ((await log.floor(name)) <= version)
+      throw new BrokenLogError(`slot ${version} of ${name} is missing, though it is not below the floor`)
     return undefined
   }
   return step(genesis, version, decodeItem(bytes))

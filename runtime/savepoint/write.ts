@@ -1,7 +1,9 @@
+import { spaceIn } from '../checkpoint/fold.ts'
 import type { Manifest, SubtaskSnapshot } from '../checkpoint/manifest.ts'
+import { unfoldedRuns } from '../checkpoint/unfolded.ts'
 import type { Blobs, Ports } from '../ports.ts'
 import { SnapshotError } from '../snapshot/error.ts'
-import { merge } from '../snapshot/runs.ts'
+import { merge, type Runs, type SortedRun } from '../snapshot/runs.ts'
 import { encodeSavepoint, fileOf, type SavepointFile, type SavepointManifest, type SavepointOrigin } from './format.ts'
 import { METADATA } from './names.ts'
 
@@ -31,7 +33,7 @@ export async function writeSavepoint(
   }
   try {
     const subtasks: SubtaskSnapshot[] = []
-    for (const s of checkpoint.subtasks) subtasks.push(await writeSubtask(s, { blobs, random }))
+    for (const s of checkpoint.subtasks) subtasks.push(await writeSubtask(checkpoint, s, { blobs, random }))
     const manifest: SavepointManifest = { ...checkpoint, subtasks, takenAt: clock.now(), takenFrom, files }
     if (await to.putIfAbsent(METADATA, encodeSavepoint(manifest))) return manifest
     throw new SnapshotError('another savepoint was written to the same place meanwhile')
@@ -42,10 +44,14 @@ export async function writeSavepoint(
 }
 
 /** `blobs`: read from the checkpoint, written to the savepoint. */
-async function writeSubtask(s: SubtaskSnapshot, ports: Pick<Ports, 'blobs' | 'random'>): Promise<SubtaskSnapshot> {
+async function writeSubtask(
+  checkpoint: Manifest,
+  s: SubtaskSnapshot,
+  ports: Pick<Ports, 'blobs' | 'random'>,
+): Promise<SubtaskSnapshot> {
   const { stage, shard, log, runs } = s
   if (runs === undefined) throw new SnapshotError(`the checkpoint holds no state of ${log}: its run kept no snapshots`)
-  const run = await merge(ports, `segments/${stage}-${shard}`, runs, true)
+  const run = await oneRun(checkpoint, s, runs, ports)
   const channelState: string[] = []
   for (const [i, blob] of s.channelState.entries()) {
     const data = await ports.blobs.get(blob)
@@ -54,5 +60,33 @@ async function writeSubtask(s: SubtaskSnapshot, ports: Pick<Ports, 'blobs' | 'ra
     await ports.blobs.put(name, data)
     channelState.push(name)
   }
-  return { ...s, runs: run.length === 0 ? [] : [run], channelState }
+  return { ...s, runs: run.length === 0 ? [] : [run], folded: s.version, changes: [], channelState }
+}
+
+/** With what the checkpoint keeps as it was logged. */
+async function oneRun(
+  checkpoint: Manifest,
+  s: SubtaskSnapshot,
+  runs: Runs,
+  ports: Pick<Ports, 'blobs' | 'random'>,
+): Promise<SortedRun> {
+  const prefix = `segments/${s.stage}-${s.shard}`
+  const scratch = scratchBlobs(ports.blobs)
+  const unfolded = await unfoldedRuns(checkpoint.run, spaceIn(checkpoint, s), s, 'unfolded', ports.blobs, {
+    ...ports,
+    blobs: scratch,
+  })
+  return merge({ ...ports, blobs: { ...ports.blobs, get: scratch.get } }, prefix, [...runs, ...unfolded], true)
+}
+
+/** Takes what need not last in memory: it is no more than is logged between two folds. */
+function scratchBlobs(behind: Blobs): Blobs {
+  const held = new Map<string, Uint8Array>()
+  return {
+    ...behind,
+    async put(name, data) {
+      held.set(name, data)
+    },
+    get: async name => held.get(name) ?? behind.get(name),
+  }
 }

@@ -59,7 +59,7 @@ export class RunWriter {
  * Memory: one segment of each run.
  * @throws SnapshotError a segment is gone or damaged
  */
-export async function* mergeRuns(blobs: Blobs, runs: Runs): AsyncGenerator<SnapshotItem> {
+export async function* mergeRuns(blobs: Pick<Blobs, 'get'>, runs: Runs): AsyncGenerator<SnapshotItem> {
   const cursors = runs.map(run => new RunCursor(blobs, run))
   for (const c of cursors) await c.advance()
   for (;;) {
@@ -81,12 +81,12 @@ export async function* mergeRuns(blobs: Blobs, runs: Runs): AsyncGenerator<Snaps
 
 class RunCursor {
   item: SnapshotItem | undefined
-  private readonly blobs: Blobs
+  private readonly blobs: Pick<Blobs, 'get'>
   private readonly run: SortedRun
   private at = 0
   private items: Generator<SnapshotItem> | undefined
 
-  constructor(blobs: Blobs, run: SortedRun) {
+  constructor(blobs: Pick<Blobs, 'get'>, run: SortedRun) {
     this.blobs = blobs
     this.run = run
   }

@@ -127,6 +127,7 @@ async function restoreState(
   const { keyGroups } = topology.plan.options
   if (live.marker > 0) {
     useBase(live, topology, shard, ports)
+    for (const { state } of live.chain.keyed) state.loader = state.base
     for (let i = 0; i < live.chain.keyed.length; i++) {
       const operator = live.chain.keyed[i]!
       const space = spaceOf(live, topology, shard, i)
@@ -155,10 +156,10 @@ export async function readChunk(ports: Ports, item: CommitItem): Promise<Uint8Ar
   return bytes
 }
 
-/** From now on keys that are not in memory are looked for in the base. */
+/** There is a base now; where memory is complete, it is not asked until something has left memory. */
 export function useBase(live: Live, topology: Topology, shard: number, ports: Ports): void {
   live.chain.keyed.forEach((operator, i) => {
-    operator.state.loader ??= new BaseLoader(ports.store, spaceOf(live, topology, shard, i), () => live.head.version)
+    operator.state.base ??= new BaseLoader(ports.store, spaceOf(live, topology, shard, i), () => live.head.version)
   })
 }
 

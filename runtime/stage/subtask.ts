@@ -238,6 +238,7 @@ export class Subtask {
     if (this.live === undefined || version <= this.live.marker) return
     this.live.marker = version
     useBase(this.live, this.topology, this.shard, this.ports)
+    for (const { state } of this.live.chain.keyed) state.settled(version)
   }
 
   get current(): Live | undefined {

@@ -12,20 +12,22 @@ export interface StateSpace {
   readonly subtask: number
 }
 
+type Named = Pick<StateDeclaration, 'name'>
+
 export function entryPk(space: StateSpace, key: KeyPart): string {
   const id = key === BROADCAST_KEY ? `b${space.subtask}` : keyId(key)
   return `${space.run}|${space.operatorId}|${guarded(id)}`
 }
 
-export function valueAddress(space: StateSpace, key: KeyPart, declaration: StateDeclaration): Address {
+export function valueAddress(space: StateSpace, key: KeyPart, declaration: Named): Address {
   return { pk: entryPk(space, key), sk: `v|${declaration.name}` }
 }
 
-export function mapAddress(space: StateSpace, key: KeyPart, declaration: StateDeclaration, subkey: KeyPart): Address {
+export function mapAddress(space: StateSpace, key: KeyPart, declaration: Named, subkey: KeyPart): Address {
   return { pk: entryPk(space, key), sk: `${mapPrefix(declaration)}${sortable(subkey)}` }
 }
 
-export function mapPrefix(declaration: StateDeclaration): string {
+export function mapPrefix(declaration: Named): string {
   return `m|${declaration.name}|`
 }
 

@@ -3,6 +3,7 @@ import type { KeyedOperator } from '../operators/keyed-operator.ts'
 import { UserCodeError } from '../operators/user-code.ts'
 import { ENTRY_RECORD, FrameError, type FrameHeader, type FrameWriter, readFrame } from '../protocol/frame.ts'
 import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
+import type { KeyedState } from './keyed-state.ts'
 
 /**
  * A commit's state changes, as the chunk that its item refers to. A chunk is a frame, or as many as they take, one behind the other: the edge says
@@ -153,6 +154,8 @@ export function markCommitted(operators: readonly KeyedOperator[], version: numb
       entry.dirty = 0
       entry.created = 0
       entry.version = version
+      // With a base its last change has to be remembered until it is there.
+      if (state.base === undefined) state.forgetEmpty(entry, version)
     }
     state.dirty = []
     state.epoch++
@@ -204,12 +207,12 @@ export function applyChanges(operators: readonly KeyedOperator[], chunk: Uint8Ar
     if (change.state === 'event') operator.eventTimers.restore(change.written, change.timestamp, change.key, change.value)
     else if (change.state === 'processing')
       operator.processingTimers.restore(change.written, change.timestamp, change.key, change.value)
-    else applyState(operator, change.state, change, version)
+    else applyState(operator.state, change.state, change, version)
   })
 }
 
-function applyState(operator: KeyedOperator, index: number, change: Change, version: number): void {
-  const state = operator.state
+/** Replays one change of a state. */
+export function applyState(state: KeyedState, index: number, change: Change, version: number): void {
   const declaration = state.declarations[index]!
   let entry = state.entries.get(change.key)
   if (entry === undefined) {

@@ -87,7 +87,7 @@ export function evict(operators: readonly KeyedOperator[], marker: number, memor
   if (bytes <= budget) return
   for (const operator of operators) {
     const { state } = operator
-    if (state.loader === undefined) continue
+    if (!state.mayEvict(marker)) continue
     const { entries } = state
     const each = sampleBytes(operator)
     const hand = hands.get(state) ?? { next: entries.entries(), size: 0, marker: -1 }

@@ -2,7 +2,7 @@ import type { KeyPart } from '../graph/key.ts'
 import type { StateDeclaration } from './declaration.ts'
 import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
 
-/** Where state that is not in memory comes from. Absent (`undefined` in KeyedState): nothing was ever written behind the log. */
+/** Where state that is not in memory comes from. */
 export interface StateLoader {
   /** Fills in what `entries` don't know: values, and whole maps of `load: 'all'` (never over what is known or DELETED already). */
   loadEntries(state: KeyedState, entries: readonly KeyEntry[]): Promise<void>
@@ -16,8 +16,12 @@ export interface StateLoader {
  */
 export class KeyedState {
   readonly declarations: readonly StateDeclaration[]
-  /** Undefined while nothing lies behind the log: then a key that is not in memory does not exist. */
+  /** Undefined while everything that exists is in memory: then a key that is not there does not exist. */
   loader: StateLoader | undefined
+  /** What lies behind the log; undefined: nothing was ever written there. */
+  base: StateLoader | undefined
+  /** The last commit after which a key without state was forgotten: until the base is as new, only memory knows that it has none. */
+  private forgotten = 0
   /** Advanced by the stage with each commit; entries remember their last one. */
   epoch = 0
   /** Written since the last commit. */
@@ -46,6 +50,31 @@ export class KeyedState {
     }
     entry.touched = this.epoch
     return entry
+  }
+
+  /** Forgets the key if it has no state (any more), which can only be done while memory is complete. Its last change is of `version`. */
+  forgetEmpty(entry: KeyEntry, version: number): void {
+    for (let i = 0; i < this.declarations.length; i++) {
+      const value = entry.values[i]
+      if (value === undefined) continue
+      if (this.declarations[i]!.primitive === 'value' || (value as MapSlot).entries.size > 0) return
+    }
+    this.entries.delete(entry.key)
+    if (version > this.forgotten) this.forgotten = version
+  }
+
+  /** The base holds the state up to `version`: keys that have none by then need not be remembered. */
+  settled(version: number): void {
+    if (this.loader !== undefined) return
+    for (const entry of this.entries.values()) {
+      if (entry.dirty === 0 && entry.version <= version) this.forgetEmpty(entry, entry.version)
+    }
+  }
+
+  /** From now on entries may leave memory. False: not yet, the base (as of `marker`) is older than what memory knows. */
+  mayEvict(marker: number): boolean {
+    if (this.loader === undefined && marker >= this.forgotten) this.loader = this.base
+    return this.loader !== undefined
   }
 
   resident(due: readonly { key: KeyPart }[]): boolean {
@@ -162,7 +191,7 @@ export class KeyedState {
     entry.dirty |= 1 << index
   }
 
-  /** Nothing lies behind: what is not known does not exist. */
+  /** Memory is complete: what is not known does not exist. */
   private completeFromNothing(entry: KeyEntry): void {
     for (let i = 0; i < this.declarations.length; i++) {
       if (this.declarations[i]!.primitive === 'map' && entry.values[i] !== undefined) (entry.values[i] as MapSlot).complete = true

@@ -24,6 +24,9 @@ const LIMITS = { recordsMax: 4, timersMax: 3 }
 /** A commit for each record: injection ends inside frames. */
 const TIGHT = { recordsMax: 1, timersMax: 1 }
 
+/** Two checkpoints of three keep what was logged, if it isn't too much. */
+const DEFER = { bytesMax: 2_000, checkpointsMax: 2 }
+
 type Random = () => number
 
 /** Everything in a random order: sources read a little, stages are delivered a little, in environments that are cold now and then. */
@@ -86,7 +89,10 @@ class Schedule {
       }
       const { parts, missing } = await collectParts(this.h.topology, start.checkpoint, this.h.ports)
       if (missing.length > 0) continue
-      const materialised = await Promise.all(parts.map(part => materialisePart(this.h.topology, start, part, this.h.ports)))
+      const defer = start.checkpoint % 3 === 1 ? undefined : DEFER
+      const materialised = await Promise.all(
+        parts.map(part => materialisePart(this.h.topology, start, part, this.h.ports, { defer })),
+      )
       await completeCheckpoint(this.h.topology, start, parts, materialised, this.h.ports)
       return start
     }
@@ -220,6 +226,26 @@ test('a snapshot that lacks a part is refused with its name', async () => {
   )
 })
 
+test('changes that a snapshot keeps as they were logged are of it, and refused when they are gone or cut', async () => {
+  let kept = 0
+  for (let seed = 0; seed < 6; seed++) {
+    const { h, manifest } = await interrupted(seed)
+    const [change] = manifest.subtasks.flatMap(s => s.changes!)
+    if (change === undefined) continue
+    kept++
+    const next = () => harness(balances(), { ...SHAPE, run: 'next' })
+    for (const bytes of [undefined, new Uint8Array(3)]) {
+      const damaged: Blobs = { ...h.ports.blobs, get: async key => (key === change.blob ? bytes : h.ports.blobs.get(key)) }
+      const { topology, ports } = await next()
+      await assert.rejects(
+        restore(topology, manifest, damaged, ports),
+        error => error instanceof SnapshotError && error.message.includes(change.blob),
+      )
+    }
+  }
+  assert.ok(kept > 0)
+})
+
 test('E5: retained checkpoints have all that they name, and nothing else stays behind', async () => {
   const h = await harness(balances(), SHAPE)
   const schedule = new Schedule(h, seeded(9))
@@ -238,7 +264,7 @@ test('E5: retained checkpoints have all that they name, and nothing else stays b
   const named = new Set<string>()
   for (const n of [7, 8, 9]) {
     for (const s of (await readManifest(h.ports.blobs, 'run', n)).subtasks) {
-      for (const blob of [...s.channelState, ...s.runs!.flat().map(r => r.blob)]) named.add(blob)
+      for (const blob of [...s.channelState, ...[...s.runs!.flat(), ...s.changes!].map(r => r.blob)]) named.add(blob)
     }
   }
   for (const blob of named) assert.ok((await h.ports.blobs.get(blob)) !== undefined, blob)
