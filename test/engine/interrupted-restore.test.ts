@@ -89,6 +89,8 @@ test('going back in place may die at any call, and then to an older checkpoint, 
       const newest = { directory: state, checkpoint: kept.at(-1)! }
       died = await dying(newest, state, at(out), call)
       if (!died) break
+      // At the very last call the new run was there already: it has no older checkpoint.
+      if (!(await retained(state)).includes(checkpoint)) continue
       await go(out, { state, from: { directory: state, checkpoint } })
       assert.deepEqual(lines(at(out)), lines(at('whole')))
       await onlyOneRun(state)
