@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
-import type { Duration, Pipeline } from '../../runtime/index.ts'
+import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import { type Duration, fileSink, fileSource, type Pipeline } from '../../runtime/index.ts'
 import { stagesOf } from '../../runtime/inspect/stages.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
+import { sortedLines } from '../engine/events.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
 import { KEYS, openResharding, type Resharding, shardMapping } from './resharding.ts'
@@ -287,6 +292,40 @@ describe('a run that began with several generations', () => {
     put(opened, 200, 300)
     await finish(opened)
   })
+})
+
+test('a checkpoint of a stream that was split is gone on from in the embedded engine, with as many files as there were splits', async () => {
+  const opened = await open()
+  const { stream, world, source, mappings } = opened
+  put(opened, 0, 100)
+  await drain(mappings, 30)
+  const [a, b] = stream.split(stream.open()[0]!)
+  put(opened, 100, 200)
+  await source.stepOf(a!, 12)
+  await source.stepOf(b!, 3)
+  assert.equal((await checkpoint(world, opened.behind)).outcome, 'complete')
+  const before = await world.rows('pages')
+  // What was taken by then: of each shard a beginning.
+  const taken = new Set(
+    stream.shards.flatMap(s => s.records.slice(0, source.through(s)).map(r => Buffer.from(r.data).toString())),
+  )
+  assert.ok(taken.size > 100 && taken.size < 200)
+  const dir = mkdtempSync(join(tmpdir(), 'millrace-reshard-'))
+  const paths = unsplit.map((records, i) => {
+    const path = join(dir, `${i}.ndjson`)
+    const left = records.filter(json => !taken.has(json))
+    writeFileSync(path, left.map(json => `${json}\n`).join(''))
+    return path
+  })
+  await runEmbedded(visits().graph(), {
+    parallelism: SPLITS,
+    state: join(dir, 'state'),
+    from: { store: { name: 'the stack', open: async () => ({ ...world.ports, close: async () => {} }) } },
+    sources: { visits: fileSource(paths) },
+    sinks: { pages: fileSink(join(dir, 'pages')), rejected: fileSink(join(dir, 'rejected')) },
+  })
+  const rows = sortedLines(join(dir, 'pages')).map(line => JSON.parse(line))
+  assert.deepEqual(sorted([...before, ...rows]), embedded)
 })
 
 describe('a record of a child', () => {

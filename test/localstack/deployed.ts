@@ -4,6 +4,7 @@ import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StartExecut
 import { openClients } from '../../runtime/aws/clients.ts'
 import { openEnvironment } from '../../runtime/aws/functions/environment.ts'
 import { readSettings } from '../../runtime/aws/functions/settings.ts'
+import { isTaken, takenOf } from '../../runtime/aws/functions/shard-map.ts'
 import { somethingNew } from '../../runtime/aws/functions/something-new.ts'
 import { stageStreams } from '../../runtime/aws/names.ts'
 import { awsPorts } from '../../runtime/aws/ports.ts'
@@ -27,7 +28,7 @@ export interface Deployed {
   /** By stage id. */
   readonly functions: Readonly<Record<string, { readonly function: string; readonly stream: string }>>
   topology(): Promise<Topology>
-  /** Puts records into a shard of the source's stream, in their order. */
+  /** Puts records into a shard of the source's stream, in their order. Shards are numbered as Kinesis does, also those that others were split or merged into. */
   feed(shard: number, records: readonly string[]): Promise<void>
   /** Until all that was fed is committed by the source's stage. */
   consumed(): Promise<void>
@@ -96,7 +97,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
   const { log } = environment.ports
   const outside = portsOn(results.bucket, stream => stream)
   const stateMachineArn = outputs[`${id}Checkpoints`]!
-  const fed: string[] = []
+  const fed: (string | undefined)[] = []
 
   async function existing() {
     return (await until('the run', () => environment.existingRun())).topology
@@ -136,11 +137,23 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
     return { done: failed === undefined ? records.length : records.findIndex(r => BigInt(r.seq) === BigInt(failed)) }
   }
 
+  /** Up to where a shard of the source is taken, by whichever subtask. */
+  async function taken(shard: number): Promise<string> {
+    const topology = await existing()
+    const { stages, splits } = topology
+    const { stage, parallelism } = stages.find(s => s.stage.source !== undefined)!
+    const names = splits[stage.source!.source!.name]!
+    const positions = Array.from({ length: parallelism }, async (_, i) => {
+      const { head } = await loadHead(log, topology.log(stage.index, i), Number.POSITIVE_INFINITY)
+      return takenOf(head.fields.source, names[i]!, shardId(shard))
+    })
+    return (await Promise.all(positions)).sort().at(-1)!
+  }
+
   async function consumed() {
-    const { stages } = await existing()
-    const source = stages.find(s => s.stage.source !== undefined)!.stage.id
     for (const [shard, last] of fed.entries())
-      await until(`the source's shard ${shard}`, async () => ((await position(source, shard)) ?? '') >= last || undefined)
+      if (last !== undefined)
+        await until(`the source's shard ${shard}`, async () => isTaken(last, await taken(shard)) || undefined)
   }
 
   return {
@@ -151,7 +164,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
     topology: existing,
     async feed(shard, records) {
       const { Shards } = await clients.kinesis.send(new ListShardsCommand({ StreamName: sourceStream }))
-      const ExplicitHashKey = Shards![shard]!.HashKeyRange!.StartingHashKey!
+      const ExplicitHashKey = Shards!.find(({ ShardId }) => ShardId === shardId(shard))!.HashKeyRange!.StartingHashKey!
       for (let i = 0; i < records.length; i += PUT_RECORDS_MAX) {
         const Records = records
           .slice(i, i + PUT_RECORDS_MAX)
@@ -167,7 +180,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
     async drained() {
       await consumed()
       // A stage that has drained is fed by those before it only, and they have.
-      for (const { stage, parallelism } of (await existing()).stages)
+      for (const { stage, parallelism } of (await existing()).stages.filter(s => s.stage.source === undefined))
         for (let shard = 0; shard < parallelism; shard++)
           await until(`shard ${shard} of ${stage.id}`, async () => {
             const { stream } = functions[stage.id]!
