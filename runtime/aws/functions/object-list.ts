@@ -78,18 +78,16 @@ export function openObjectList(log: CommitLog, name: string): ObjectList {
 
   return {
     async append(objects) {
-      const slots: number[] = []
-      const fresh: number[] = []
-      const known = await each(objects, slotOf)
+      // A batch may announce one several times.
+      const distinct = [...new Map(objects.map(object => [identityOf(object), object]))]
+      const known = await each(distinct, ([, object]) => slotOf(object))
+      const slots = new Map<string, number>()
       // One after the other: so there are no holes.
-      for (const [i, object] of objects.entries()) {
-        slots[i] = known[i] ?? (await put(object))
-        if (known[i] === undefined) fresh.push(i)
-      }
-      await each(fresh, async i => {
-        slots[i] = await claim(objects[i]!, slots[i]!)
+      for (const [i, [identity, object]] of distinct.entries()) slots.set(identity, known[i] ?? (await put(object)))
+      await each(distinct, async ([identity, object], i) => {
+        if (known[i] === undefined) slots.set(identity, await claim(object, slots.get(identity)!))
       })
-      return slots
+      return objects.map(object => slots.get(identityOf(object))!)
     },
     async read(from, limit) {
       const rows = await log.range(name, from, limit)
