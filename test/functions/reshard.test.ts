@@ -436,7 +436,7 @@ describe('whatever becomes of the shards', () => {
         const opened = await run(steps, false)
         await finish(opened)
       }),
-      { numRuns: Number(process.env.RUNS ?? 25) },
+      { numRuns: Number(process.env.RUNS ?? 15) },
     )
   })
 
@@ -447,7 +447,7 @@ describe('whatever becomes of the shards', () => {
         await settle(opened)
         assert.deepEqual(idsOf(await opened.world.rows('pages')), idsOf(embedded.map(row => JSON.parse(row))))
       }),
-      { numRuns: Number(process.env.RUNS ?? 25) },
+      { numRuns: Number(process.env.RUNS ?? 15) },
     )
   })
 })
