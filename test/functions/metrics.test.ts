@@ -128,7 +128,11 @@ describe('metrics of stages', () => {
   test('functions that are not to tell anything write nothing', async t => {
     const world = await embeddedWorld(visits(), generate(100, 1), 1)
     const written: string[] = []
-    t.mock.method(process.stdout, 'write', (line: string) => written.push(line) > 0)
+    const write = process.stdout.write.bind(process.stdout)
+    // The test runner writes there too.
+    t.mock.method(process.stdout, 'write', (line: string | Uint8Array) =>
+      typeof line === 'string' && line.includes('_aws') ? written.push(line) > 0 : write(line),
+    )
     const { id } = world.topology.stages[0]!.stage
     const event = await batch(world, 'users-own', 50)
     await stageHandler(environment(world, id))(event, context())
