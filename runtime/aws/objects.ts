@@ -39,6 +39,7 @@ const GONE: Readonly<Record<string, string>> = {
   NotFound: 'it was deleted before it was read',
   NoSuchVersion: 'this version was deleted before it was read',
   PreconditionFailed: 'it was overwritten before it was read, in a bucket without versions',
+  InvalidRange: 'it has fewer bytes than were announced',
   InvalidObjectState: 'it is archived, and has to be restored before it can be read',
 }
 
@@ -49,7 +50,8 @@ export function s3Objects(client: S3Client, call: Call): Objects {
     const command = new GetObjectCommand({ Bucket, Key, VersionId, IfMatch: `"${etag}"`, Range: `bytes=${from}-${to - 1}` })
     const resource = objectName(object)
     return call({ operation: 's3.GetObject', resource, expected: isGone }, async ({ signal, meter }) => {
-      const { Body } = await client.send(command, { abortSignal: signal })
+      const { Body, ContentRange } = await client.send(command, { abortSignal: signal })
+      checkSize(object, ContentRange)
       const data = await Body!.transformToByteArray()
       meter.bytes += data.byteLength
       return data
@@ -80,6 +82,12 @@ function decodedKey(key: string): string {
   } catch {
     return key
   }
+}
+
+/** S3 announces what is there; a message that somebody else wrote may not. */
+function checkSize({ size }: ObjectRef, contentRange: string | undefined): void {
+  const total = Number(contentRange?.split('/')[1])
+  if (total !== size) throw new UnreadableObjectError(`it was announced with ${size} bytes, and has ${total}`)
 }
 
 function ignoreGone(error: unknown): undefined {
