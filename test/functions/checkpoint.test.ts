@@ -38,6 +38,10 @@ async function materialiseAll(world: EmbeddedWorld, start: StartedCheckpoint, pa
   return Promise.all(parts.map(part => materialise({ start, part }, context())))
 }
 
+function sinksOn(blobs: Blobs) {
+  return Object.fromEntries(['pages', 'rejected'].map(name => [name, blobSink(blobs, `results/${name}`, name)]))
+}
+
 async function outcomes(world: EmbeddedWorld): Promise<string[]> {
   return (await decisions(world.ports.log, world.topology.run)).map(d => d.decision.outcome)
 }
@@ -60,6 +64,37 @@ describe('checkpoints', () => {
     await mappings[0]!.step(1)
     assert.equal((await step<StartedCheckpoint>({ step: 'start' })).checkpoint, 2)
     await finish(world, mappings)
+  })
+
+  test('output is not held back when whoever decided died before the sinks committed, and nothing flows any more (D7)', async () => {
+    const { world, mappings, step } = await open()
+    await drain(mappings)
+    const start = await step<StartedCheckpoint>({ step: 'start' })
+    await cutAll(world, start)
+    await drain(mappings)
+    const { parts } = await step({ step: 'collect', start })
+    const materialised = await materialiseAll(world, start, parts)
+    const dead = async (): Promise<never> => Promise.reject(new Error('killed'))
+    const dying = () => ({ ...world.back(() => undefined), sinks: sinksOn({ ...world.ports.blobs, put: dead }) })
+    await assert.rejects(
+      checkpointHandler(environment(world, undefined, dying))({ step: 'complete', start, materialised }, context()),
+      /killed/,
+    )
+    assert.deepEqual(await outcomes(world), ['complete'])
+    assert.deepEqual(await world.rows('pages'), [])
+    assert.deepEqual(await step({ step: 'start' }), { nothing: true })
+    assert.deepEqual(sorted(await world.rows('pages')), embedded.pages)
+    const calls: string[] = []
+    const list = (prefix: string) => {
+      calls.push(prefix)
+      return world.ports.blobs.list(prefix)
+    }
+    const counted = { ...world.ports.blobs, list }
+    const idle = () => ({ ...world.back(() => undefined), sinks: sinksOn(counted) })
+    assert.deepEqual(await checkpointHandler(environment(world, undefined, idle))({ step: 'start' }, context()), {
+      nothing: true,
+    })
+    assert.deepEqual(calls, [], 'a pipeline that stands still asks no bucket')
   })
 
   test('a stack that has never had a batch has no run: none is made by asking', async () => {

@@ -1,4 +1,5 @@
 import { decide, decisionOf, decisions } from '../../checkpoint/decision.ts'
+import { settleSinks } from '../../checkpoint/settle-sinks.ts'
 import { type CheckpointStart, startCheckpoint } from '../../checkpoint/start.ts'
 import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from '../../checkpoint/steps.ts'
 import { MillraceError } from '../../errors.ts'
@@ -64,7 +65,10 @@ async function start(run: OpenRun | undefined, ports: Ports): Promise<Checkpoint
   const { topology } = run
   const started = await startCheckpoint(topology, ports)
   const last = (await decisions(ports.log, topology.run)).at(-1)
-  if (!(await somethingNew(topology, last, ports.log))) return { nothing: true }
+  if (!(await somethingNew(topology, last, ports.log))) {
+    await settleSinks(topology, last, ports)
+    return { nothing: true }
+  }
   const sources = topology.stages
     .filter(s => s.stage.source !== undefined)
     .flatMap(s => Array.from({ length: s.parallelism }, (_, shard) => ({ stage: s.stage.id, shard })))
