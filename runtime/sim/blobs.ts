@@ -1,0 +1,35 @@
+import type { Blobs } from '../ports.ts'
+import { copyBytes } from './bytes.ts'
+import type { Sandbox } from './sandbox.ts'
+import { compareUtf8 } from './utf8.ts'
+
+export type Bucket = Map<string, Uint8Array>
+
+/** S3: strong reads and lists, conditional puts. A put that fails may be applied later, over what was put since. */
+export function simBlobs(bucket: Bucket, { call }: Sandbox): Blobs {
+  return {
+    put(key, data) {
+      const bytes = copyBytes(data)
+      return call({ name: `blobs.put ${key}`, isWrite: true, mayDouble: true, apply: () => void bucket.set(key, bytes) })
+    },
+    putIfAbsent(key, data) {
+      const bytes = copyBytes(data)
+      let mine = false
+      const apply = () => {
+        if (!bucket.has(key)) {
+          bucket.set(key, bytes)
+          mine = true
+        }
+        return mine
+      }
+      return call({ name: `blobs.putIfAbsent ${key}`, isWrite: true, apply })
+    },
+    get: key => call({ name: `blobs.get ${key}`, apply: () => copyBytes(bucket.get(key)) }),
+    list: prefix => call({ name: `blobs.list ${prefix}`, apply: () => keysOf(bucket, prefix) }),
+    delete: key => call({ name: `blobs.delete ${key}`, isWrite: true, mayDouble: true, apply: () => void bucket.delete(key) }),
+  }
+}
+
+export function keysOf(bucket: Bucket, prefix: string): string[] {
+  return [...bucket.keys()].filter(key => key.startsWith(prefix)).sort(compareUtf8)
+}

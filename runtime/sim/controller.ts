@@ -1,0 +1,133 @@
+import { RETRYABLE } from '../../infra/checkpoint-definition.ts'
+import type { StartedCheckpoint } from '../aws/functions/checkpoint.ts'
+import type { MaterialisedRef, PartRef } from '../aws/functions/materialise.ts'
+import type { Lambda, Outcome } from './lambda.ts'
+import type { Simulation } from './simulation.ts'
+
+/** What a state machine calls. */
+export interface Controlled {
+  readonly checkpoint: Lambda
+  readonly materialise: Lambda
+  /** By source stage. */
+  readonly cuts: ReadonlyMap<string, Lambda>
+  readonly timeoutMs: number
+  readonly everyMs: number
+}
+
+export interface Controller {
+  /** The last execution that has ended: `nothing` when there was nothing to do. */
+  readonly last: { readonly outcome: string; readonly begunAt: number } | undefined
+  /** How many there were of each outcome. */
+  readonly outcomes: ReadonlyMap<string, number>
+  readonly running: number
+  start(): void
+}
+
+/** The execution is over: its reason. */
+class Failed extends Error {}
+class Stopped extends Error {}
+
+/** Seconds, on AWS one; more of them cost a simulation most of its time. */
+const POLL_MS = 3_000
+const RETRY_MS = 1_000
+const TRIES = 6
+const LATE_MS = [1_000, 10 * 60_000] as const
+
+/**
+ * Executions of the state machine (infra/checkpoint-definition.ts), in its order and with its retries: one after the other, but now and then two at once, as if the lock were not there. Steps are called twice,
+ * late, or, when an execution is stopped, not at all.
+ */
+export function openController(simulation: Simulation, controlled: Controlled): Controller {
+  const { scheduler, dice, faults, trace } = simulation
+  const outcomes = new Map<string, number>()
+  let last: Controller['last']
+  let running = 0
+
+  async function invoke(lambda: Lambda, event: object): Promise<any> {
+    if (faults.happens('controller stops')) throw new Stopped()
+    for (let tries = 1; ; tries++) {
+      const outcome = await invokeOnce(lambda, event)
+      if ('answer' in outcome) return outcome.answer
+      if (!RETRYABLE.includes(outcome.error) || tries === TRIES) throw new Failed(`${outcome.error}: ${outcome.message}`)
+      await scheduler.sleep(dice.fraction() * RETRY_MS * 2 ** tries)
+    }
+  }
+
+  function invokeOnce(lambda: Lambda, event: object): Promise<Outcome> {
+    const again = (ms: number) => void scheduler.sleep(ms).then(() => lambda.invoke(event))
+    if (faults.happens('step is called twice')) again(dice.fraction() * 1_000)
+    if (faults.happens('step is called again late')) again(dice.spread(...LATE_MS))
+    return lambda.invoke(event)
+  }
+
+  async function collect(start: StartedCheckpoint, begun: number): Promise<readonly PartRef[]> {
+    for (;;) {
+      const { parts, missing } = await invoke(controlled.checkpoint, { step: 'collect', start })
+      if (missing.length === 0) return parts
+      if (scheduler.now > begun + controlled.timeoutMs) throw new Failed(`no ack in time from ${missing.join(', ')}`)
+      await scheduler.sleep(POLL_MS)
+    }
+  }
+
+  async function take(start: StartedCheckpoint, begun: number): Promise<string> {
+    await all(
+      start.sources.map(({ stage, shard }) => invoke(controlled.cuts.get(stage)!, { shard, checkpoint: start.checkpoint })),
+    )
+    const parts = await collect(start, begun)
+    const materialised: MaterialisedRef[] = await all(parts.map(part => invoke(controlled.materialise, { start, part })))
+    return (await invoke(controlled.checkpoint, { step: 'complete', start, materialised })).outcome
+  }
+
+  /** One checkpoint. */
+  async function execute(): Promise<string> {
+    const begun = scheduler.now
+    const start = await invoke(controlled.checkpoint, { step: 'start' })
+    if (start.nothing) return 'nothing'
+    try {
+      return await take(start, begun)
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error
+      const { outcome } = await invoke(controlled.checkpoint, { step: 'fail', start, reason: error.message })
+      return outcome
+    }
+  }
+
+  async function run(): Promise<void> {
+    running++
+    const begunAt = scheduler.now
+    let outcome = 'stopped'
+    try {
+      outcome = await execute()
+    } catch (error) {
+      if (error instanceof Failed) outcome = 'errored'
+      else if (!(error instanceof Stopped)) throw error
+    }
+    running--
+    last = { outcome, begunAt }
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+    trace?.(`execution: ${outcome}`)
+  }
+
+  return {
+    outcomes,
+    get last() {
+      return last
+    },
+    get running() {
+      return running
+    },
+    async start() {
+      for (;;) {
+        await scheduler.sleep(controlled.everyMs)
+        if (running > 0 && !faults.happens('two controllers at once')) continue
+        void run()
+      }
+    },
+  }
+}
+
+/** Like a Map state: what was begun goes on when one fails, but its outcome is that failure. */
+function all<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  for (const w of work) w.catch(() => {})
+  return Promise.all(work)
+}

@@ -1,0 +1,85 @@
+import type { Dice } from './random.ts'
+
+/** What can go wrong, by name. The number: how often it does at most, of the times that it could. */
+export const FAULTS = {
+  'call is slow': 0.2,
+  'read fails': 0.1,
+  'write is refused': 0.1,
+  'write fails, and is applied': 0.2,
+  'write fails, and lands later': 0.2,
+  'write lands twice': 0.2,
+  'write is applied in part': 0.3,
+  'read lags': 0.5,
+  'key is left unprocessed': 0.2,
+  'environment is killed': 0.05,
+  'environment freezes': 0.04,
+  'environment starts cold': 0.5,
+  'clock is wrong': 0.5,
+  'batch goes to two environments': 0.5,
+  'batch comes again': 0.3,
+  'batch is cut short': 1,
+  'answer of a function is lost': 0.2,
+  'user code throws': 0.05,
+  'step is called twice': 0.4,
+  'step is called again late': 0.2,
+  'controller stops': 0.1,
+  'two controllers at once': 0.8,
+} as const
+
+export type Fault = keyof typeof FAULTS
+const ALL = Object.keys(FAULTS) as Fault[]
+
+/** One fault that was injected: the same number in a second run of the same seed, as long as all before it are the same too. */
+export interface Injected {
+  readonly number: number
+  readonly fault: Fault
+}
+
+export interface Faults {
+  /** Whether it happens now. */
+  happens(fault: Fault): boolean
+  /** From now on nothing goes wrong any more. */
+  stop(): void
+  /** Of the next one. */
+  readonly number: number
+  readonly injected: readonly Injected[]
+}
+
+/** Which faults a run leaves out, to find out which ones matter. */
+export type Leaves = (injected: Injected) => boolean
+
+/**
+ * `first`: the number of the first one.
+ *
+ * Each seed has weather of its own: some kinds of faults not at all, others rarely, others often. All kinds in every run would hide one behind another.
+ */
+export function openFaults(seed: Dice, leavesOut: Leaves = () => false, first = 0): Faults {
+  const weather = seed.fork('weather')
+  const rates = new Map<Fault, number>()
+  const calm = weather.fraction()
+  for (const fault of ALL) rates.set(fault, weather.chance(calm) ? 0 : FAULTS[fault] * weather.spread(0.02, 1))
+  const sequences = new Map(ALL.map(fault => [fault, seed.fork(fault)]))
+  const injected: Injected[] = []
+  let stopped = false
+  let number = first
+  return {
+    injected,
+    get number() {
+      return number
+    },
+    stop() {
+      stopped = true
+    },
+    happens(fault) {
+      const rate = rates.get(fault)!
+      if (stopped || rate === 0 || !sequences.get(fault)!.chance(rate)) return false
+      const next = { number: number++, fault }
+      if (leavesOut(next)) return false
+      injected.push(next)
+      return true
+    },
+  }
+}
+
+/** No fault at all. */
+export const NO_FAULTS: Faults = { happens: () => false, stop() {}, number: 0, injected: [] }

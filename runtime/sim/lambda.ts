@@ -1,0 +1,115 @@
+import type { InvocationContext } from '../aws/functions/event.ts'
+import { openSandbox, type Sandbox } from './sandbox.ts'
+import type { Simulation } from './simulation.ts'
+
+export type Handler = (event: any, context: InvocationContext) => Promise<any>
+
+/** What whoever invokes a function hears of it. */
+export type Outcome = { readonly answer: any } | { readonly error: string; readonly message: string }
+
+/** One function: environments that are made when there is none to spare, and are used again. */
+export interface Lambda {
+  readonly name: string
+  /** Invocations that have not ended, those included that nobody waits for any more. */
+  readonly running: number
+  /** When the last one ended, ms of virtual time; 0: none has. */
+  readonly endedAt: number
+  invoke(event: unknown): Promise<Outcome>
+}
+
+export interface LambdaOptions {
+  readonly name: string
+  readonly timeoutMs: number
+  /** What a cold environment does first. */
+  readonly load: (sandbox: Sandbox) => Handler
+  /** Called with what a function throws, unless its environment has died meanwhile. */
+  readonly onError: (error: unknown, name: string) => void
+}
+
+interface Environment {
+  readonly sandbox: Sandbox
+  readonly handler: Handler
+}
+
+const COLD_MS = [80, 3_000] as const
+const WARM_MS = [1, 10] as const
+/** What is left of a process that was given up may go on for so long, where nobody sees it. */
+const ZOMBIE_SHARE = 0.5
+
+export function openLambda(simulation: Simulation, { name, timeoutMs, load, onError }: LambdaOptions): Lambda {
+  const { scheduler, dice, faults, trace } = simulation
+  const idle: Environment[] = []
+  let made = 0
+  let running = 0
+  let endedAt = 0
+
+  function take(): { environment: Environment; isCold: boolean } {
+    if (idle.length > 0 && !faults.happens('environment starts cold'))
+      return { environment: idle.splice(dice.below(idle.length), 1)[0]!, isCold: false }
+    const sandbox = openSandbox(simulation, `${name}#${++made}`)
+    return { environment: { sandbox, handler: load(sandbox) }, isCold: true }
+  }
+
+  return {
+    name,
+    get running() {
+      return running
+    },
+    get endedAt() {
+      return endedAt
+    },
+    async invoke(event) {
+      // As it is on its way: two functions never share an object.
+      const payload = JSON.stringify(event)
+      const { environment, isCold } = take()
+      const { sandbox, handler } = environment
+      running++
+      const [least, most] = isCold ? COLD_MS : WARM_MS
+      await scheduler.sleep(dice.spread(least, most))
+      sandbox.wake()
+      trace?.(`${sandbox.name} begins`)
+      const end = sandbox.clock.now() + timeoutMs
+      const context = { getRemainingTimeInMillis: () => Math.max(0, end - sandbox.clock.now()) }
+      let told = false
+      return new Promise<Outcome>(resolve => {
+        const tell = (outcome: Outcome) => {
+          if (told) return
+          told = true
+          trace?.(
+            `${sandbox.name} ends: ${'error' in outcome ? `${outcome.error}: ${outcome.message}` : JSON.stringify(outcome.answer)}`,
+          )
+          scheduler.cancel(timeUp)
+          if (!('error' in outcome) && faults.happens('answer of a function is lost'))
+            resolve({ error: 'Lambda.ServiceException', message: 'the answer was lost' })
+          else resolve(outcome)
+        }
+        let over = false
+        const finish = (outcome: Outcome) => {
+          if (over) return
+          over = true
+          running--
+          endedAt = scheduler.now
+          if (!sandbox.isDead && !told) {
+            sandbox.rest()
+            idle.push(environment)
+          }
+          scheduler.after(dice.spread(...WARM_MS), () => tell(outcome))
+        }
+        const timeUp = scheduler.after(timeoutMs, () => {
+          tell({ error: 'Sandbox.Timedout', message: `Task timed out after ${timeoutMs} ms` })
+          // Lambda ends what has run out of time; but it may have lost sight of it instead.
+          if (!dice.chance(ZOMBIE_SHARE)) sandbox.kill()
+        })
+        sandbox.onDeath = () => finish({ error: 'Runtime.ExitError', message: 'Runtime exited' })
+        handler(JSON.parse(payload), context).then(
+          answer => finish({ answer: JSON.parse(JSON.stringify(answer)) }),
+          (error: Error) => {
+            if (sandbox.isDead) return
+            onError(error, sandbox.name)
+            finish({ error: error.name, message: error.message })
+          },
+        )
+      })
+    },
+  }
+}

@@ -1,0 +1,96 @@
+import type { BatchResponse, KinesisEvent } from '../aws/functions/event.ts'
+import { formatShard, parsePosition } from '../aws/position.ts'
+import type { StreamRecord } from '../ports.ts'
+import type { Lambda, Outcome } from './lambda.ts'
+import type { Simulation } from './simulation.ts'
+import type { Kinesis } from './streams.ts'
+
+/** An event source mapping's reader of one shard. */
+export interface Mapping {
+  /** All that the shard has is through. */
+  readonly isThrough: boolean
+  start(): void
+}
+
+const POLL_MS = [5, 1_000] as const
+const AGAIN_MS = [100, 5_000] as const
+const TWICE_MS = [1, 20_000] as const
+
+/**
+ * Batches of one shard in order, each until it is through: what comes after it waits. A batch may be delivered to two environments at the same time, or be delivered again after it was
+ * through; where batches are cut is up to nobody.
+ */
+export function openMapping(
+  { scheduler, dice, faults, trace }: Simulation,
+  kinesis: Kinesis,
+  lambda: Lambda,
+  { stream, shard, batchMax }: { readonly stream: string; readonly shard: number; readonly batchMax: number },
+): Mapping {
+  const shardId = formatShard(shard)
+  /** How many records are through. */
+  let through = 0
+  let farthest = 0
+
+  async function invoke(records: readonly StreamRecord[]): Promise<Outcome> {
+    const event = eventOf(records, shardId)
+    if (!faults.happens('batch goes to two environments')) return lambda.invoke(event)
+    const other = scheduler.sleep(dice.spread(...TWICE_MS)).then(() => lambda.invoke(event))
+    const first = lambda.invoke(event)
+    return dice.chance(0.5) ? first : Promise.race([first, other])
+  }
+
+  async function deliver(): Promise<void> {
+    const all = kinesis.records(stream, shard)
+    const most = faults.happens('batch is cut short') ? 1 + dice.below(5) : batchMax
+    const records = all.slice(through, through + most)
+    trace?.(`${stream} ${shard}: ${records.length} records from ${through}`)
+    const outcome = await invoke(records)
+    if ('error' in outcome) {
+      await scheduler.sleep(dice.spread(...AGAIN_MS))
+      return
+    }
+    const passed = passedOf(records, outcome.answer)
+    through += passed
+    farthest = Math.max(farthest, through)
+    if (passed < records.length) await scheduler.sleep(dice.spread(...AGAIN_MS))
+    // The mapping forgets how far it was.
+    if (faults.happens('batch comes again')) through = Math.max(0, through - 1 - dice.below(10))
+  }
+
+  return {
+    get isThrough() {
+      return through === kinesis.records(stream, shard).length
+    },
+    async start() {
+      for (;;) {
+        await kinesis.more(stream, shard, through)
+        await scheduler.sleep(dice.spread(...POLL_MS))
+        await deliver()
+      }
+    },
+  }
+}
+
+/** The event that Lambda makes of records. */
+function eventOf(records: readonly StreamRecord[], shardId: string): KinesisEvent {
+  return {
+    Records: records.map(({ seq, data, arrivedAt }) => {
+      const sequenceNumber = parsePosition(seq)
+      return {
+        eventID: `${shardId}:${sequenceNumber}`,
+        kinesis: {
+          sequenceNumber,
+          data: Buffer.from(data).toString('base64'),
+          approximateArrivalTimestamp: arrivedAt / 1000,
+        },
+      }
+    }),
+  }
+}
+
+/** Records in front of the first that failed. */
+function passedOf(records: readonly StreamRecord[], { batchItemFailures }: BatchResponse): number {
+  const failed = batchItemFailures.map(({ itemIdentifier }) => records.findIndex(r => parsePosition(r.seq) === itemIdentifier))
+  // One that is none of the batch fails all of it.
+  return failed.length === 0 ? records.length : Math.max(0, Math.min(...failed))
+}

@@ -1,0 +1,58 @@
+import type { Ports } from '../ports.ts'
+import { type Bucket, simBlobs } from './blobs.ts'
+import { type LogTable, openLogTable, simLog } from './log.ts'
+import type { Sandbox } from './sandbox.ts'
+import type { Simulation } from './simulation.ts'
+import { type StateTable, simStore } from './store.ts'
+import { type Kinesis, openKinesis, simStreams } from './streams.ts'
+
+/** What the simulated services hold. */
+export interface Services {
+  readonly log: LogTable
+  readonly state: StateTable
+  readonly bucket: Bucket
+  readonly kinesis: Kinesis
+  /** How many ids were drawn. */
+  ids: number
+}
+
+export function openServices(simulation: Simulation): Services {
+  return {
+    log: openLogTable(),
+    state: new Map(),
+    bucket: new Map(),
+    kinesis: openKinesis(() => simulation.dice.below(3)),
+    ids: 0,
+  }
+}
+
+/** The same once more, from where it stands. */
+export function copyServices({ log, state, bucket, kinesis, ids }: Services): Services {
+  return {
+    log: log.copy(),
+    state: new Map([...state].map(([pk, items]) => [pk, new Map(items)])),
+    bucket: new Map(bucket),
+    kinesis: kinesis.copy(),
+    ids,
+  }
+}
+
+/** The ports of one environment. */
+export function openSimPorts(simulation: Simulation, services: Services, sandbox: Sandbox): Ports {
+  const { dice } = simulation
+  return {
+    streams: simStreams(simulation, services.kinesis, sandbox),
+    log: simLog(simulation, services.log, sandbox),
+    store: simStore(simulation, services.state, sandbox),
+    blobs: simBlobs(services.bucket, sandbox),
+    clock: sandbox.clock,
+    random: {
+      // Runs are in order by what their ids begin with.
+      id: () =>
+        `${(++services.ids).toString(36)}-${Math.floor(dice.fraction() * 36 ** 7)
+          .toString(36)
+          .padStart(7, '0')}`,
+      fraction: dice.fraction,
+    },
+  }
+}

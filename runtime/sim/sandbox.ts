@@ -1,0 +1,173 @@
+import { ServiceUnavailableError, ThrottledError } from '../aws/errors.ts'
+import type { Clock } from '../ports.ts'
+import type { Simulation } from './simulation.ts'
+
+/** One environment of a function: a process that may be frozen for minutes in front of any answer, or end there. */
+export interface Sandbox {
+  readonly name: string
+  readonly clock: Clock
+  readonly isDead: boolean
+  /** Between two invocations, when nothing in it moves. */
+  readonly isIdle: boolean
+  /** A request to a service. */
+  call<T>(operation: Operation<T>): Promise<T>
+  /** The next invocation begins: what was under way when the last one ended goes on too. */
+  wake(): void
+  /** Its invocation has ended. */
+  rest(): void
+  kill(): void
+  /** Called when it is killed. */
+  onDeath: (() => void) | undefined
+}
+
+/** What a service is asked to do. */
+export interface Operation<T> {
+  /** For people: `log.put source/0 3`. */
+  readonly name: string
+  readonly isWrite?: boolean
+  /** A request that is sent again may be applied twice, which is seen. */
+  readonly mayDouble?: boolean
+  /** What happens at the service, when the request gets there. */
+  apply(): T
+  /** Half of it is applied: the request consists of many. */
+  applyInPart?(): void
+}
+
+const LATENCY_MS = [1, 12] as const
+const SLOW_MS = [20, 8_000] as const
+/** A client gives a request up after this long, and the network may deliver it still. */
+const LATE_MS = [100, 90_000] as const
+/** Below what the runtime reckons with as the longest life of a view (15 minutes of an invocation). */
+const FROZEN_MS = [50, 12 * 60_000] as const
+const SKEW_MS_MAX = 4_000
+
+export function openSandbox(simulation: Simulation, name: string): Sandbox {
+  const { scheduler, dice, faults, trace } = simulation
+  const skew = faults.happens('clock is wrong') ? Math.round((dice.fraction() * 2 - 1) * SKEW_MS_MAX) : 0
+  let isDead = false
+  let isIdle = false
+  let frozenUntil = 0
+  let waiting: (() => void)[] = []
+
+  /** Goes on inside of the sandbox: not while it is frozen, and never when it is dead. */
+  function enter(run: () => void): void {
+    if (isDead) return
+    if (isIdle) waiting.push(run)
+    else if (scheduler.now < frozenUntil) scheduler.after(frozenUntil - scheduler.now, () => enter(run))
+    else run()
+  }
+
+  /** Before a request leaves. */
+  function strike(): void {
+    if (faults.happens('environment freezes')) {
+      frozenUntil = scheduler.now + dice.spread(...FROZEN_MS)
+      trace?.(`${name} freezes for ${Math.round(frozenUntil - scheduler.now)} ms`)
+    }
+    if (faults.happens('environment is killed')) kill()
+  }
+
+  function kill(): void {
+    if (isDead) return
+    isDead = true
+    waiting = []
+    trace?.(`${name} is killed`)
+    sandbox.onDeath?.()
+  }
+
+  function latency(): number {
+    return faults.happens('call is slow') ? dice.spread(...SLOW_MS) : dice.spread(...LATENCY_MS)
+  }
+
+  function send<T>(operation: Operation<T>, resolve: (answer: T) => void, reject: (error: unknown) => void): void {
+    const { name: what, isWrite = false, applyInPart } = operation
+    const at = (delay: number, run: () => void) => void scheduler.after(delay, run)
+    const answer = (run: () => void) => at(latency(), () => enter(run))
+    const fail = (error: Error) => {
+      trace?.(`${name} ${what}: ${error.message}`)
+      answer(() => reject(error))
+    }
+    const lost = () => fail(new ServiceUnavailableError('simulated', 'it may have taken effect'))
+    const refused = () => fail(new ThrottledError('simulated', 'it took no effect'))
+    const apply = () => {
+      trace?.(`${name} ${what}`)
+      return operation.apply()
+    }
+    const applied = () => {
+      let result: T
+      try {
+        result = apply()
+      } catch (error) {
+        answer(() => reject(error))
+        return
+      }
+      if (isWrite && faults.happens('write fails, and is applied')) lost()
+      else answer(() => resolve(result))
+    }
+    const inPart = () => {
+      applyInPart!()
+      lost()
+    }
+    if (!isWrite && faults.happens('read fails')) at(latency(), lost)
+    else if (isWrite && faults.happens('write is refused')) at(latency(), refused)
+    else if (isWrite && faults.happens('write fails, and lands later')) {
+      at(latency(), lost)
+      at(dice.spread(...LATE_MS), () => quietly(apply))
+    } else if (applyInPart !== undefined && faults.happens('write is applied in part')) at(latency(), inPart)
+    else {
+      if (operation.mayDouble && faults.happens('write lands twice')) at(dice.spread(...LATE_MS), () => quietly(apply))
+      at(latency(), applied)
+    }
+  }
+
+  const clock: Clock = {
+    now: () => Math.floor(scheduler.now) + skew,
+    sleep: (ms, signal) =>
+      new Promise(resolve => {
+        if (signal?.aborted) return resolve()
+        const event = scheduler.after(ms, () => enter(resolve))
+        signal?.addEventListener('abort', () => {
+          scheduler.cancel(event)
+          resolve()
+        })
+      }),
+  }
+
+  const sandbox: Sandbox = {
+    name,
+    clock,
+    get isDead() {
+      return isDead
+    },
+    get isIdle() {
+      return isIdle
+    },
+    call: operation =>
+      new Promise((resolve, reject) => {
+        if (isDead) return
+        strike()
+        // Frozen between the last check of its deadline and the request: that leaves when it thaws.
+        enter(() => send(operation, resolve, reject))
+      }),
+    wake() {
+      isIdle = false
+      const ready = waiting
+      waiting = []
+      for (const run of ready) scheduler.after(dice.fraction(), () => enter(run))
+    },
+    rest() {
+      isIdle = true
+    },
+    kill,
+    onDeath: undefined,
+  }
+  return sandbox
+}
+
+/** Nobody hears what it said. */
+function quietly(apply: () => unknown): void {
+  try {
+    apply()
+  } catch {
+    // Refused, as it would be to whoever asks in time.
+  }
+}

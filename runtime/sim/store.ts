@@ -1,0 +1,64 @@
+import type { BaseItem, KeyedStore } from '../ports.ts'
+import { copyBytes } from './bytes.ts'
+import type { Sandbox } from './sandbox.ts'
+import type { Simulation } from './simulation.ts'
+import { compareUtf8 } from './utf8.ts'
+
+/** Base items by `pk` and `sk`. */
+export type StateTable = Map<string, Map<string, BaseItem>>
+
+/** DynamoDB, as a keyed store: strong reads, and writes of many items, each of which is written by itself. */
+export function simStore({ dice }: Simulation, table: StateTable, { call }: Sandbox): KeyedStore {
+  function write(item: BaseItem): void {
+    const items = table.get(item.pk) ?? new Map<string, BaseItem>()
+    table.set(item.pk, items)
+    const known = items.get(item.sk)
+    if (known === undefined || known.v < item.v) items.set(item.sk, { ...item, value: copyBytes(item.value) })
+  }
+
+  return {
+    batchGet: addresses =>
+      call({
+        name: `store.batchGet ${addresses.length}`,
+        apply: () => addresses.map(({ pk, sk }) => copied(table.get(pk)?.get(sk))),
+      }),
+    range: (pk, from, to, limit) =>
+      call({
+        name: `store.range ${pk}`,
+        apply: () =>
+          [...(table.get(pk)?.values() ?? [])]
+            .filter(({ sk }) => compareUtf8(sk, from) >= 0 && compareUtf8(sk, to) < 0)
+            .sort((a, b) => compareUtf8(a.sk, b.sk))
+            .slice(0, limit)
+            .map(item => copied(item)!),
+      }),
+    upsert(items) {
+      const apply = () => items.forEach(write)
+      const applyInPart = () => {
+        for (const item of items) if (dice.chance(0.5)) write(item)
+      }
+      return call({
+        name: `store.upsert ${items.map(i => `${i.pk} ${i.sk} ${i.v}`).slice(0, 3)}`,
+        isWrite: true,
+        mayDouble: true,
+        apply,
+        applyInPart,
+      })
+    },
+    sweep(pk, v, now) {
+      const sweep = (of: () => boolean) => {
+        const items = table.get(pk)
+        for (const [sk, item] of items ?? [])
+          if (item.v <= v && (item.value === undefined || (item.expiry !== undefined && item.expiry < now)) && of())
+            items!.delete(sk)
+      }
+      const apply = () => sweep(() => true)
+      const applyInPart = () => sweep(() => dice.chance(0.5))
+      return call({ name: `store.sweep ${pk} ${v}`, isWrite: true, mayDouble: true, apply, applyInPart })
+    },
+  }
+}
+
+function copied(item: BaseItem | undefined): BaseItem | undefined {
+  return item === undefined ? undefined : { ...item, value: copyBytes(item.value) }
+}

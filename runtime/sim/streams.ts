@@ -1,0 +1,76 @@
+import { formatPosition } from '../aws/position.ts'
+import type { StreamRecord, Streams } from '../ports.ts'
+import { copyBytes } from './bytes.ts'
+import type { Sandbox } from './sandbox.ts'
+import type { Simulation } from './simulation.ts'
+
+/** Shards of streams, by `<stream> <shard>`. */
+export interface Kinesis {
+  readonly shards: ReadonlyMap<string, readonly StreamRecord[]>
+  records(stream: string, shard: number): readonly StreamRecord[]
+  append(stream: string, shard: number, data: Uint8Array, now: number): string
+  /** Resolves when there is a record behind the first `known`. */
+  more(stream: string, shard: number, known: number): Promise<void>
+  copy(): Kinesis
+}
+
+/** As on AWS (aws/names.ts), a stage has one stream, whatever run it works for. */
+export function streamOf(stream: string): string {
+  return stream.slice(stream.indexOf('/') + 1)
+}
+
+export function openKinesis(gap: () => number, shards = new Map<string, StreamRecord[]>(), first = 0): Kinesis {
+  const waiters = new Map<string, (() => void)[]>()
+  let sequence = first
+
+  function of(name: string): StreamRecord[] {
+    const known = shards.get(name) ?? []
+    shards.set(name, known)
+    return known
+  }
+
+  return {
+    shards,
+    records: (stream, shard) => of(`${stream} ${shard}`),
+    append(stream, shard, data, now) {
+      const name = `${stream} ${shard}`
+      sequence += 1 + gap()
+      const seq = formatPosition(String(sequence))
+      of(name).push({ seq, data: copyBytes(data), arrivedAt: Math.floor(now) })
+      const waiting = waiters.get(name) ?? []
+      waiters.delete(name)
+      for (const wake of waiting) wake()
+      return seq
+    },
+    async more(stream, shard, known) {
+      const name = `${stream} ${shard}`
+      while (of(name).length <= known)
+        await new Promise<void>(resolve => waiters.set(name, [...(waiters.get(name) ?? []), resolve]))
+    },
+    copy: () => openKinesis(gap, new Map([...shards].map(([name, records]) => [name, [...records]])), sequence),
+  }
+}
+
+/** Kinesis: a put that fails may land, now or later, and one that succeeds may land once more. */
+export function simStreams({ scheduler }: Simulation, kinesis: Kinesis, { call }: Sandbox): Streams {
+  return {
+    put(name, shard, data) {
+      const stream = streamOf(name)
+      const bytes = copyBytes(data)
+      const apply = () => kinesis.append(stream, shard, bytes, scheduler.now)
+      return call({ name: `streams.put ${stream} ${shard}`, isWrite: true, mayDouble: true, apply })
+    },
+    poll: (stream, shard, after, limit, bytesMax = Number.POSITIVE_INFINITY) =>
+      call({
+        name: `streams.poll ${stream} ${shard}`,
+        apply: () => {
+          let bytes = 0
+          const behind = kinesis.records(streamOf(stream), shard).filter(({ seq }) => after === undefined || seq > after)
+          const polled = behind.slice(0, limit).filter(({ data }, i) => (bytes += data.byteLength) <= bytesMax || i === 0)
+          return polled.map(record => ({ ...record, data: copyBytes(record.data) }))
+        },
+      }),
+    /** Kinesis deletes by time alone. */
+    async trim() {},
+  }
+}

@@ -1,0 +1,163 @@
+import type { Pipeline } from '../api/pipeline.ts'
+import { checkpointHandler } from '../aws/functions/checkpoint.ts'
+import { cutHandler } from '../aws/functions/cut.ts'
+import { type Backing, type Environment, openEnvironment } from '../aws/functions/environment.ts'
+import { materialiseHandler } from '../aws/functions/materialise.ts'
+import type { Settings } from '../aws/functions/settings.ts'
+import { stageHandler } from '../aws/functions/stage.ts'
+import type { Objects } from '../aws/objects.ts'
+import { formatShard } from '../aws/position.ts'
+import { blobSink } from '../connectors/blob-sink.ts'
+import type { PhysicalPlan } from '../graph/plan.ts'
+import { planPhysical } from '../graph/planner.ts'
+import type { Ports } from '../ports.ts'
+import { type Controller, openController } from './controller.ts'
+import { NO_FAULTS } from './faults.ts'
+import { type Handler, type Lambda, openLambda } from './lambda.ts'
+import { type Mapping, openMapping } from './mapping.ts'
+import { openServices, openSimPorts, type Services } from './ports.ts'
+import { openSandbox, type Sandbox } from './sandbox.ts'
+import type { Simulation } from './simulation.ts'
+import { streamOf } from './streams.ts'
+
+/** How a pipeline is deployed. */
+export interface Deployment {
+  readonly parallelism: number
+  /** Shards of each source's stream. */
+  readonly shards: number
+  readonly batchMax: number
+  readonly timeoutMs: number
+  readonly checkpointTimeoutMs: number
+  readonly checkpointEveryMs: number
+}
+
+/** A pipeline on the functions of runtime/aws/functions, and the services that they stand on, all of it in one simulation. */
+export interface World {
+  readonly app: Pipeline
+  readonly services: Services
+  readonly plan: PhysicalPlan
+  readonly controller: Controller
+  readonly mappings: readonly Mapping[]
+  readonly lambdas: readonly Lambda[]
+  /** Ports that nothing goes wrong with, for whoever looks at the world from outside. */
+  readonly ports: Ports
+  /** An environment on those. */
+  environment(): Environment
+  /** Everything is through, and nothing runs any more. */
+  isQuiet(): boolean
+  start(): void
+}
+
+export interface WorldOptions {
+  readonly app: Pipeline
+  readonly deployment: Deployment
+  readonly services?: Services
+  /** A function threw. */
+  readonly onError: (error: unknown, name: string) => void
+}
+
+const NO_OBJECTS: Objects = {
+  read: () => {
+    throw new Error('simulated pipelines read no objects')
+  },
+}
+
+/** The stream that a source reads. */
+export function sourceStream(source: string): string {
+  return `source.${source}`
+}
+
+export function openWorld(
+  simulation: Simulation,
+  { app, deployment, services = openServices(simulation), onError }: WorldOptions,
+): World {
+  const { trace } = simulation
+  const { parallelism, shards, timeoutMs } = deployment
+  const graph = app.graph()
+  const plan = planPhysical(graph, { parallelism })
+  const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
+  const sinks = graph.nodes.flatMap(n => n.sink?.name ?? [])
+  const settings: Settings = {
+    prefix: 'sim',
+    tables: { log: 'log', state: 'state' },
+    bucket: 'bucket',
+    options: { parallelism },
+    sources: Object.fromEntries(sources.map(name => [name, { kind: 'kinesis', stream: sourceStream(name) }])),
+    sinks: {},
+    stage: undefined,
+    timeoutMs,
+  }
+
+  function environmentIn(sandbox: Sandbox, stage?: string): Environment {
+    const ports = openSimPorts(simulation, services, sandbox)
+    const back = (): Backing => ({
+      ports,
+      sourceStreams: {
+        listShards: async () => Array.from({ length: shards }, (_, i) => ({ id: formatShard(i), parents: [], closed: false })),
+        isReadToEnd: async () => false,
+      },
+      objects: NO_OBJECTS,
+      sinks: Object.fromEntries(sinks.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),
+    })
+    const environment = openEnvironment(app, { ...settings, stage }, back)
+    const log: Environment['log'] = (level, message) => trace?.(`${sandbox.name} ${level}: ${message}`)
+    return Object.defineProperty(environment, 'log', { value: log })
+  }
+
+  const functionOf = (name: string, handler: (environment: Environment) => Handler, stage?: string, ms = timeoutMs) =>
+    openLambda(simulation, { name, timeoutMs: ms, load: sandbox => handler(environmentIn(sandbox, stage)), onError })
+
+  const stages = plan.stages.map(stage => functionOf(stage.id, stageHandler as (e: Environment) => Handler, stage.id))
+  const sourceStages = plan.stages.filter(s => s.source !== undefined)
+  const cuts = new Map(sourceStages.map(({ id }) => [id, functionOf(`cut ${id}`, cutHandler as (e: Environment) => Handler, id)]))
+  const checkpoint = functionOf('checkpoint', checkpointHandler as (e: Environment) => Handler, undefined, CONTROL_TIMEOUT_MS)
+  const materialise = functionOf('materialise', materialiseHandler as (e: Environment) => Handler, undefined, CONTROL_TIMEOUT_MS)
+  const lambdas = [...stages, ...cuts.values(), checkpoint, materialise]
+  const controller = openController(simulation, {
+    checkpoint,
+    materialise,
+    cuts,
+    timeoutMs: deployment.checkpointTimeoutMs,
+    everyMs: deployment.checkpointEveryMs,
+  })
+  const outside = openSandbox({ ...simulation, faults: NO_FAULTS, trace: undefined }, 'outside')
+  let mappings: Mapping[] = []
+
+  async function start(): Promise<void> {
+    const run = await environmentIn(outside).run()
+    mappings = run.topology.stages.flatMap((at, i) => {
+      const source = at.stage.source?.source?.name
+      const stream = source === undefined ? streamOf(run.topology.stream(at.stage.index)) : sourceStream(source)
+      return Array.from({ length: at.parallelism }, (_, shard) =>
+        openMapping(simulation, services.kinesis, stages[i]!, { stream, shard, batchMax: deployment.batchMax }),
+      )
+    })
+    for (const mapping of mappings) mapping.start()
+    controller.start()
+  }
+
+  return {
+    app,
+    services,
+    plan,
+    controller,
+    get mappings() {
+      return mappings
+    },
+    lambdas,
+    ports: openSimPorts(simulation, services, outside),
+    environment: () => environmentIn(outside),
+    isQuiet: () =>
+      mappings.length > 0 &&
+      mappings.every(m => m.isThrough) &&
+      lambdas.every(l => l.running === 0) &&
+      controller.running === 0 &&
+      controller.last?.outcome === 'nothing' &&
+      // It has looked since anything could have changed.
+      stages.every(({ endedAt }) => endedAt < controller.last!.begunAt),
+    start: () => void start(),
+  }
+}
+
+/** infra/pipeline.ts gives the controller's functions all that Lambda has. */
+const CONTROL_TIMEOUT_MS = 15 * 60_000

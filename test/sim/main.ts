@@ -1,0 +1,77 @@
+/** The simulator's command: `npm run sim -- --help`. */
+import { availableParallelism } from 'node:os'
+import { HELP, type Options, parseOptions } from './arguments.ts'
+import { openTotals, type Report } from './report.ts'
+import { runSeeds, workerFor } from './seeds.ts'
+import { shrink } from './shrink.ts'
+
+const LINES = 80
+
+async function main(options: Options): Promise<number> {
+  if (options.help) return say(HELP)
+  if (options.seed !== undefined) return one(options, options.seed)
+  const totals = openTotals()
+  const { from, seeds, minutes, pipeline, workers } = options
+  let failed: Report | undefined
+  await runSeeds({
+    from,
+    count: minutes === undefined ? seeds : Number.MAX_SAFE_INTEGER - from,
+    ...(minutes !== undefined && { until: Date.now() + minutes * 60_000 }),
+    pipeline,
+    workers,
+    onReport(report) {
+      totals.add(report)
+      if (report.error !== undefined) failed ??= report
+      if (totals.runs % 1_000 === 0) say(`${totals.runs} runs`)
+      return failed !== undefined
+    },
+  })
+  say(totals.text())
+  return failed === undefined ? say('nothing was found') : tell(options, failed)
+}
+
+/** One seed, as it always runs. */
+async function one({ pipeline, trace }: Options, seed: number): Promise<number> {
+  const worker = workerFor(seed, pipeline)
+  let failed: Report | undefined
+  await worker.run({ seeds: [seed], trace }, report => {
+    for (const line of report.trace) say(line)
+    const totals = openTotals()
+    totals.add(report)
+    say(totals.text())
+    if (report.error !== undefined) failed = report
+  })
+  worker.stop()
+  if (failed === undefined) return say(`seed ${seed}: nothing was found`)
+  say(`seed ${seed} fails: ${failed.error}`)
+  return 1
+}
+
+/** A failure, and how little it takes. */
+async function tell({ pipeline }: Options, failed: Report): Promise<number> {
+  const { seed } = failed
+  say(`\nseed ${seed} (${failed.pipeline}) fails with ${failed.injected.length} faults: ${failed.error}`)
+  const worker = workerFor(seed, pipeline)
+  const least = await shrink(worker, failed)
+  worker.stop()
+  say(`\nit was found to fail with ${least.injected.length} of them: ${least.injected.map(i => i.fault).join(', ')}`)
+  say(`\nthe last of what happens then${least.trace.length > LINES ? ` (of ${least.trace.length} lines)` : ''}:`)
+  for (const line of least.trace.slice(-LINES)) say(line)
+  say(`\n${least.error}`)
+  say(
+    `\nagain, with all that happens: npm run sim -- --seed ${seed} --trace${pipeline === undefined ? '' : ` --pipeline ${pipeline}`}`,
+  )
+  return 1
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
+}
+
+try {
+  process.exitCode = await main(parseOptions(process.argv.slice(2), availableParallelism()))
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exitCode = 2
+}

@@ -1,0 +1,28 @@
+import { readManifest } from '../../runtime/checkpoint/manifest.ts'
+import { completeCheckpoints, restore, supersede } from '../../runtime/checkpoint/restore.ts'
+import { openRestored, readRun } from '../../runtime/checkpoint/run-meta.ts'
+import { blobSink } from '../../runtime/connectors/blob-sink.ts'
+import type { World } from '../../runtime/sim/world.ts'
+import { Topology } from '../../runtime/stage/topology.ts'
+
+/** Checkpoints of a world's run that another run can start from. */
+export async function checkpointsOf({ ports }: World): Promise<number[]> {
+  return completeCheckpoints(ports, (await readRun(ports))!.run)
+}
+
+/** A new run in the place of a world's, from one of its checkpoints. What the old one has left in streams and tables is there still. */
+export async function goBack({ ports, plan, app }: World, checkpoint: number): Promise<void> {
+  const old = (await readRun(ports))!
+  await supersede(ports.log, old.run, ports.clock.now(), `it goes back to ${checkpoint}`)
+  const splits = new Map(Object.entries(old.splits))
+  const counts = new Map(
+    plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
+  )
+  const names = plan.stages.flatMap(s => s.nodes.flatMap(n => n.sink?.name ?? []))
+  const sinks = Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)]))
+  await openRestored(ports, old, checkpoint, async run => {
+    const topology = new Topology(plan, app.name, run, counts, { sinks, splits, snapshots: true })
+    await restore(topology, await readManifest(ports.blobs, old.run, checkpoint), ports.blobs, ports)
+    return { run: old.run, checkpoint }
+  })
+}

@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict'
+import { MillraceError } from '../../runtime/errors.ts'
+import { UserCodeError } from '../../runtime/index.ts'
+import { type Faults, type Injected, type Leaves, NO_FAULTS, openFaults } from '../../runtime/sim/faults.ts'
+import { copyServices, type Services } from '../../runtime/sim/ports.ts'
+import { type Dice, dice } from '../../runtime/sim/random.ts'
+import { openScheduler } from '../../runtime/sim/scheduler.ts'
+import { type Simulation, Violation } from '../../runtime/sim/simulation.ts'
+import { type Deployment, openWorld, sourceStream, type World } from '../../runtime/sim/world.ts'
+import { watchLogs } from './monitor.ts'
+import { checkpointsOf, goBack } from './restored.ts'
+import { lettersOf, rowsOf, sorted } from './rows.ts'
+import type { Input, Rows, Scenario } from './scenario.ts'
+import { openUserCode } from './user-code.ts'
+
+export interface Run {
+  readonly seed: number
+  readonly error: Error | undefined
+  readonly virtualMs: number
+  readonly steps: number
+  readonly injected: readonly Injected[]
+  /** Of checkpoints. */
+  readonly outcomes: ReadonlyMap<string, number>
+}
+
+export interface RunOptions {
+  readonly trace?: (line: string) => void
+  readonly leavesOut?: Leaves
+}
+
+/** A scenario as one seed has it. */
+interface Stage {
+  readonly scenario: Scenario
+  readonly variant: number
+  readonly input: Input
+  readonly deployment: Deployment
+}
+
+const START = 1_800_000_000_000
+/** From when nothing goes wrong any more until all is through. */
+const PROGRESS_MS_MAX = 2 * 3_600_000
+/** Faults go on for a part of the time that the input takes, when all of it is there. */
+const AFTERMATH = 0.5
+/** Of a run that goes back to a checkpoint. */
+const AGAIN_MS = 30_000
+
+/**
+ * One seed of one scenario: a run with faults, and a second one that goes back to one of its checkpoints. Both have to come to what a run without
+ * faults comes to.
+ */
+export async function simulate(scenario: Scenario, seed: number, { trace, leavesOut }: RunOptions = {}): Promise<Run> {
+  const variant = scenario.variants === Number.POSITIVE_INFINITY ? seed : seed % scenario.variants
+  const expected = await expectedRows(scenario, variant)
+  const random = dice(seed)
+  const stage = { scenario, variant, input: scenario.input(dice(variant)), deployment: deploymentOf(scenario, random) }
+  const injected: Injected[] = []
+  const outcomes = new Map<string, number>()
+  const begun: Simulation[] = []
+  const simulation = (name: string, start: number) => {
+    const faults = openFaults(random.fork(`${name} faults`), leavesOut, begun.at(-1)?.faults.number)
+    const opened = open(random.fork(name), start, faults, trace)
+    begun.push(opened)
+    return opened
+  }
+  let error: Error | undefined
+  try {
+    const first = simulation('first', START)
+    const world = await play(stage, first, async w => feed(w, first, stage.input))
+    for (const [outcome, n] of world.controller.outcomes) outcomes.set(outcome, n)
+    checkWorld(stage, world, expected)
+    const checkpoint = random.fork('back').pick(await through(first, checkpointsOf(world)))
+    const second = simulation('second', first.scheduler.now)
+    second.trace?.(`back to checkpoint ${checkpoint}`)
+    const back = await play(stage, second, w => goBack(w, checkpoint).then(() => AGAIN_MS), copyServices(world.services))
+    checkWorld(stage, back, expected)
+  } catch (caught) {
+    error = caught as Error
+  }
+  for (const { faults } of begun) injected.push(...faults.injected)
+  return {
+    seed,
+    error,
+    virtualMs: begun.at(-1)!.scheduler.now - START,
+    steps: begun.reduce((sum, { scheduler }) => sum + scheduler.steps, 0),
+    injected,
+    outcomes,
+  }
+}
+
+function open(random: Dice, start: number, faults: Faults, trace?: (line: string) => void): Simulation {
+  const scheduler = openScheduler(start, random.fork('tie').fraction)
+  const stamped = trace && ((line: string) => trace(`${((scheduler.now - START) / 1000).toFixed(3).padStart(10)} ${line}`))
+  return { scheduler, dice: random, faults, trace: stamped }
+}
+
+function deploymentOf({ shards, parallelism }: Scenario, seed: Dice): Deployment {
+  const random = seed.fork('deployment')
+  return {
+    shards,
+    parallelism,
+    batchMax: random.pick([3, 10, 100]),
+    timeoutMs: random.pick([10_000, 20_000, 60_000]),
+    checkpointTimeoutMs: random.pick([60_000, 300_000]),
+    checkpointEveryMs: random.pick([15_000, 30_000, 60_000]),
+  }
+}
+
+/** Runs a world until everything is through. `prepare` gives for how long it is busy, ms. */
+async function play(
+  { scenario, variant, deployment }: Stage,
+  simulation: Simulation,
+  prepare: (world: World) => Promise<number>,
+  services?: Services,
+): Promise<World> {
+  const { scheduler, faults, dice } = simulation
+  let violation: Error | undefined
+  const report = (error: Error) => {
+    violation ??= error
+  }
+  const app = scenario.app(openUserCode(simulation, dice.fork('code')), variant)
+  const onError = (error: unknown, name: string) => {
+    if (!isExpected(error, name)) report(new Violation(`${name} threw ${(error as Error).stack}`))
+  }
+  const world = openWorld(simulation, { app, deployment, onError, ...(services && { services }) })
+  watchLogs(world.services.log, report)
+  const busy = scheduler.now + (await through(simulation, prepare(world)))
+  const calm = busy + (busy - scheduler.now) * AFTERMATH
+  scheduler.after(calm - scheduler.now, () => faults.stop())
+  world.start()
+  const late = calm + PROGRESS_MS_MAX
+  await scheduler.run(() => violation !== undefined || scheduler.now > late || (scheduler.now > busy && world.isQuiet()))
+  if (violation !== undefined) throw violation
+  if (!world.isQuiet())
+    throw new Violation(`${PROGRESS_MS_MAX / 60_000} minutes after the last fault, not all is through: ${progress(world)}`)
+  return world
+}
+
+/** Lets time pass until `work` is done. */
+async function through<T>({ scheduler }: Simulation, work: Promise<T>): Promise<T> {
+  let isDone = false
+  const done = () => {
+    isDone = true
+  }
+  work.then(done, done)
+  await scheduler.run(() => isDone)
+  return work
+}
+
+function progress({ mappings, lambdas, controller }: World): string {
+  const running = lambdas.filter(l => l.running > 0).map(l => l.name)
+  return `${mappings.filter(m => !m.isThrough).length} of ${mappings.length} shards are not, ${running.join(', ') || 'nothing'} runs, the last checkpoint was ${controller.last?.outcome}`
+}
+
+/** Puts the input into the sources' streams, in its time. Gives when the last of it comes, ms from now. */
+function feed({ services }: World, { scheduler, dice }: Simulation, input: Input): number {
+  const random = dice.fork('feed')
+  const pace = random.spread(200, 30_000)
+  let end = 0
+  for (const [source, shards] of Object.entries(input))
+    for (const [shard, lines] of shards.entries()) {
+      let at = 0
+      for (const line of lines) {
+        at += random.fraction() * pace
+        scheduler.after(at, () => void services.kinesis.append(sourceStream(source), shard, Buffer.from(line), scheduler.now))
+      }
+      end = Math.max(end, at)
+    }
+  return end
+}
+
+/** What functions may end with: what the service is told to try again, and user code. Of the controller's steps, those that come too late have nothing to do any more. */
+function isExpected(error: unknown, name: string): boolean {
+  if (error instanceof UserCodeError) return true
+  if (!(error instanceof MillraceError)) return false
+  if (error.retryable) return true
+  return /^(checkpoint|materialise)#/.test(name)
+}
+
+const known = new Map<string, Promise<Rows>>()
+
+/** The rows of a run without faults. */
+function expectedRows(scenario: Scenario, variant: number): Promise<Rows> {
+  const key = `${scenario.name} ${variant}`
+  const rows = known.get(key) ?? calm(scenario, variant)
+  known.set(key, rows)
+  return rows
+}
+
+async function calm(scenario: Scenario, variant: number): Promise<Rows> {
+  const { shards, parallelism } = scenario
+  const deployment = {
+    shards,
+    parallelism,
+    batchMax: 1000,
+    timeoutMs: 60_000,
+    checkpointTimeoutMs: 300_000,
+    checkpointEveryMs: 60_000,
+  }
+  const input = scenario.input(dice(variant))
+  const stage = { scenario, variant, input, deployment }
+  const simulation = open(dice(variant), START, NO_FAULTS)
+  const world = await play(stage, simulation, async w => feed(w, simulation, input))
+  const rows = rowsOf(world)
+  checkWorld(stage, world, rows)
+  return rows
+}
+
+function checkWorld({ scenario, input }: Stage, world: World, expected: Rows): void {
+  const { same = (all: Rows) => all, check, isPoison = () => false } = scenario
+  const rows = rowsOf(world)
+  assert.deepEqual(sorted(same(rows)), sorted(same(expected)), 'the sinks hold what they hold without faults')
+  check?.(rows, input)
+  const poison = Object.values(input).flatMap(shards => shards.flat().filter(isPoison))
+  assert.deepEqual(
+    poisonIds(lettersOf(world)),
+    poison.map(line => JSON.parse(line).id).sort(),
+    'dead letters are the poison records',
+  )
+}
+
+/** A letter of a restored run may be there twice: its stage got the record in another frame. */
+function poisonIds(letters: readonly any[]): unknown[] {
+  const ids = letters.map(({ raw, value }) => (raw === undefined ? value : JSON.parse(Buffer.from(raw, 'base64').toString())).id)
+  return [...new Set(ids)].sort()
+}

@@ -1,0 +1,34 @@
+import type { Pipeline } from '../../runtime/index.ts'
+import type { Dice } from '../../runtime/sim/random.ts'
+
+/** What a scenario's user code asks of the simulation. */
+export interface UserCode {
+  /** Throws now and then, but not so often for one record that it would be given up. */
+  maySurprise(id: number | string): void
+  /** In [0, 1): another one in each attempt. */
+  random(): number
+  sleep(ms: number): Promise<void>
+}
+
+/** Lines by source and shard. */
+export type Input = Readonly<Record<string, readonly (readonly string[])[]>>
+/** Of each sink, in the order of its objects. */
+export type Rows = Readonly<Record<string, readonly any[]>>
+
+export interface Scenario {
+  readonly name: string
+  /** Shards of each source's stream. */
+  readonly shards: number
+  readonly parallelism: number
+  /** How many inputs there are, each of which many seeds share. Infinity: each seed has its own. */
+  readonly variants: number
+  app(user: UserCode, variant: number): Pipeline
+  /** What comes out must not depend on how shards interleave. */
+  input(dice: Dice): Input
+  /** What of the rows is the same in any run; default: all. */
+  same?(rows: Rows): Rows
+  /** What the rows have to be like by themselves. @throws */
+  check?(rows: Rows, input: Input): void
+  /** Whether a record, by its line, is to end with the dead letters. */
+  isPoison?(line: string): boolean
+}

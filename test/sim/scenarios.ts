@@ -1,0 +1,170 @@
+import {
+  boundedOutOfOrderness,
+  ndjson,
+  type Pipeline,
+  pipeline,
+  print,
+  sideOutput,
+  skipPastLastEvent,
+  sum,
+  tumbling,
+  value,
+} from '../../runtime/index.ts'
+import type { Dice } from '../../runtime/sim/random.ts'
+import { type Event, generate, START, Event as schema } from '../engine/events.ts'
+import { pipelines } from '../engine/pipelines.ts'
+import { counts, KEY_GROUPS, lots, poison } from './counts.ts'
+import type { Input, Scenario } from './scenario.ts'
+
+const EVENTS = 30
+const END = START + 600_000
+
+/** Events, and one far behind them in each shard, which ends all windows. Users and items stay in one shard each. */
+function eventsOf(shards: number) {
+  return (dice: Dice): Input => {
+    const events: Event[][] = Array.from({ length: shards }, () => [])
+    for (const event of generate(EVENTS, dice.below(2 ** 30))) {
+      const shard = Number(event.user.slice(1)) % shards
+      events[shard]!.push({ ...event, item: shards === 1 ? event.item : `${shard}-${event.item}` })
+    }
+    for (const [shard, all] of events.entries())
+      all.push({ id: `end${shard}`, kind: 'view', user: `end${shard}`, item: 'end', at: END, amount: 0 })
+    return { events: events.map(all => all.map(event => JSON.stringify(event))) }
+  }
+}
+
+function withFewGroups(app: Pipeline): Pipeline {
+  const graph = app.graph()
+  return Object.assign(Object.create(app), { graph: () => ({ ...graph, options: { ...graph.options, keyGroups: KEY_GROUPS } }) })
+}
+
+/** Of the engine's own tests: with late data, and so one shard, and without. */
+const ENGINES: Readonly<Record<string, number>> = {
+  'window-late': 1,
+  'window-lateness': 1,
+  session: 1,
+  process: 1,
+  'interval-join': 2,
+  'window-join': 2,
+  'co-group': 1,
+  'dedup-sum': 2,
+  'top-n': 2,
+  'join-with': 2,
+  broadcast: 2,
+}
+
+function engine(name: string, shards: number): Scenario {
+  const app = () => withFewGroups(pipelines[name]!())
+  return { name, shards, parallelism: 2, variants: 4, app, input: eventsOf(shards) }
+}
+
+function events(name: string) {
+  const app = pipeline(name, { keyGroups: KEY_GROUPS })
+  return { app, events: app.source('events', ndjson(schema), { time: e => e.at, watermark: boundedOutOfOrderness('60s') }) }
+}
+
+const timers: Scenario = {
+  name: 'timers',
+  shards: 2,
+  parallelism: 2,
+  variants: 4,
+  input: eventsOf(2),
+  app({ maySurprise }) {
+    const { app, events: source } = events('timers')
+    source
+      .keyBy('user')
+      .process({
+        state: { n: value<number>() },
+        onRecord(e, ctx) {
+          for (const after of [1_000, 3_000, 90_000]) ctx.timers.event.set(e.at + after)
+          ctx.timers.event.delete(e.at - 500)
+        },
+        onTimer(at, ctx) {
+          maySurprise(`timer ${ctx.key} ${at}`)
+          const n = (ctx.state.n.get() ?? 0) + 1
+          if (n < 7) ctx.state.n.set(n)
+          else ctx.state.n.clear()
+          if (n % 5 === 0) ctx.timers.event.set(at + 2_000)
+          return [{ at, user: ctx.key, n }]
+        },
+      })
+      .sink('out', print())
+    return app
+  },
+}
+
+const calls: Scenario = {
+  name: 'async',
+  shards: 2,
+  parallelism: 2,
+  variants: 4,
+  input: eventsOf(2),
+  app({ sleep, maySurprise }) {
+    const { app, events: source } = events('async')
+    source
+      .mapAsync(
+        async e => {
+          await sleep(e.amount % 40)
+          return { ...e, double: e.amount * 2 }
+        },
+        { capacity: 4 },
+      )
+      .keyBy('user')
+      .mapAsync(
+        async e => {
+          await sleep(e.amount % 7)
+          maySurprise(e.id)
+          return { ...e, more: e.double + 1 }
+        },
+        { capacity: 3, retries: 4 },
+      )
+      .keyBy('item')
+      .window(tumbling('10s'))
+      .aggregate(sum('more'), (total, { key, window }) => ({ item: key, total, start: window.start }))
+      .mapAsyncBatch(async rows => rows.map(r => ({ ...r, batched: true })), { size: 7, wait: '1ms' })
+      .sink('out', print())
+    return app
+  },
+}
+
+const cep: Scenario = {
+  name: 'cep',
+  shards: 2,
+  parallelism: 2,
+  variants: 4,
+  input: eventsOf(2),
+  app() {
+    const { app, events: source } = events('cep')
+    const lost = sideOutput<any>('lost')
+    const found = source.keyBy('item').match(
+      begin =>
+        begin('seen')
+          .where(e => e.kind === 'view')
+          .followedBy('bought')
+          .where(e => e.kind === 'buy')
+          .within('3s'),
+      { skip: skipPastLastEvent(), timedOutTo: lost },
+    )
+    found.map(({ seen, bought }) => ({ seen: seen[0]!.id, bought: bought[0]!.id })).sink('out', print())
+    found
+      .sideOutput(lost)
+      .map(({ seen }) => ({ seen: seen[0]?.id }))
+      .sink('lost', print())
+    return app
+  },
+}
+
+export const scenarios: readonly Scenario[] = [
+  counts,
+  poison,
+  lots,
+  timers,
+  calls,
+  cep,
+  ...Object.entries(ENGINES).map(([name, shards]) => engine(name, shards)),
+]
+
+/** The pipeline of a seed, unless it is to be a certain one. */
+export function scenarioOf(seed: number, name?: string): Scenario {
+  return name === undefined ? scenarios[seed % scenarios.length]! : scenarios.find(s => s.name === name)!
+}

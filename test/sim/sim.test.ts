@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import type { Report } from './report.ts'
+import { scenarios } from './scenarios.ts'
+import { runSeeds, workerFor } from './seeds.ts'
+
+const SEEDS = 300
+
+async function once(seed: number): Promise<Report> {
+  const worker = workerFor(seed, undefined)
+  let found: Report | undefined
+  await worker.run({ seeds: [seed], trace: true }, report => {
+    found = report
+  })
+  worker.stop()
+  return found!
+}
+
+test(`${SEEDS} seeds: whatever goes wrong, the sinks come to what they hold without faults, from the beginning and from a checkpoint`, {
+  timeout: 600_000,
+}, async t => {
+  const found: Report[] = []
+  const pipelines = new Set<string>()
+  const faults = new Set<string>()
+  await runSeeds({
+    from: 0,
+    count: SEEDS,
+    pipeline: undefined,
+    workers: 2,
+    onReport(report) {
+      pipelines.add(report.pipeline)
+      for (const { fault } of report.injected) faults.add(fault)
+      if (report.error !== undefined) found.push(report)
+      return found.length > 0
+    },
+  })
+  t.diagnostic(`${faults.size} kinds of faults in ${pipelines.size} pipelines`)
+  assert.deepEqual(
+    found.map(({ seed, pipeline, error }) => `npm run sim -- --seed ${seed} --trace (${pipeline}): ${error}`),
+    [],
+  )
+  assert.equal(pipelines.size, scenarios.length)
+})
+
+test('a seed is one run: two processes have the same trace of it', async () => {
+  for (const seed of [3, 8]) {
+    const [a, b] = await Promise.all([once(seed), once(seed)])
+    assert.ok(a.trace.length > 200)
+    assert.deepEqual(a.trace, b.trace)
+    assert.deepEqual(a.injected, b.injected)
+  }
+})
+
+test('the command says what it can do, and refuses what it cannot', async () => {
+  const main = new URL('main.ts', import.meta.url).pathname
+  const run = (...args: string[]) => promisify(execFile)(process.execPath, [main, ...args])
+  assert.match((await run('--help')).stdout, /--seed S/)
+  await assert.rejects(run('--pipeline', 'none'), { code: 2, stderr: /no pipeline 'none': there are counts/ })
+  await assert.rejects(run('--seeds', '1.5'), { code: 2, stderr: /--seeds is a whole number/ })
+  const { stdout } = await run('--seed', '4', '--trace')
+  assert.match(stdout, /streams.put/)
+  assert.match(stdout, /seed 4: nothing was found/)
+})

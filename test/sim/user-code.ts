@@ -1,0 +1,20 @@
+import type { Dice } from '../../runtime/sim/random.ts'
+import type { Simulation } from '../../runtime/sim/simulation.ts'
+import type { UserCode } from './scenario.ts'
+
+/** A record is given up when it has failed three times alone. */
+const SURPRISES_MAX = 2
+
+export function openUserCode({ faults, scheduler }: Simulation, random: Dice): UserCode {
+  const thrown = new Map<number | string, number>()
+  return {
+    random: random.fraction,
+    sleep: scheduler.sleep,
+    maySurprise(id) {
+      const times = thrown.get(id) ?? 0
+      if (times >= SURPRISES_MAX || !faults.happens('user code throws')) return
+      thrown.set(id, times + 1)
+      throw new Error(`surprise at ${id}`)
+    },
+  }
+}

@@ -1,0 +1,48 @@
+import type { Leaves } from '../../runtime/sim/faults.ts'
+import type { Change } from './changes.ts'
+import { changeSources } from './changes.ts'
+import type { Report } from './report.ts'
+
+/** What a worker process is told when it begins. */
+export interface WorkerOptions {
+  readonly changes: readonly Change[]
+  readonly pipeline: string | undefined
+}
+
+/** Seeds of one worker, in order. */
+export interface Job {
+  readonly seeds: readonly number[]
+  readonly trace?: boolean
+  /** Numbers of the only faults that happen. */
+  readonly only?: readonly number[]
+}
+
+const options = JSON.parse(process.argv[2]!) as WorkerOptions
+const unchanged = changeSources(options.changes)
+// Only now: the changes are made to what is imported from here on.
+const { simulate } = await import('./run.ts')
+const { scenarioOf } = await import('./scenarios.ts')
+if (unchanged().length > 0) throw new Error(`no simulation imports ${unchanged().map(c => c.file)}`)
+
+process.on('message', async ({ seeds, trace = false, only }: Job) => {
+  const kept = only && new Set(only)
+  const leavesOut: Leaves | undefined = kept && (({ number }) => !kept.has(number))
+  for (const seed of seeds) {
+    const lines: string[] = []
+    const scenario = scenarioOf(seed, options.pipeline)
+    const cpu = process.cpuUsage()
+    const run = await simulate(scenario, seed, { leavesOut, ...(trace && { trace: line => lines.push(line) }) })
+    const { user, system } = process.cpuUsage(cpu)
+    const report: Report = {
+      seed,
+      pipeline: scenario.name,
+      error: run.error && `${run.error.name}: ${run.error.message}`,
+      virtualMs: run.virtualMs,
+      cpuMs: (user + system) / 1000,
+      injected: run.injected,
+      outcomes: Object.fromEntries(run.outcomes),
+      trace: lines,
+    }
+    process.send!(report)
+  }
+})
