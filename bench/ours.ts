@@ -1,10 +1,14 @@
 import { spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { OwnMeasured, RunSettings } from './measured.ts'
 
+/** Compiled code is kept from one run to the next, as bin/millrace.js has it kept. */
+const CACHE = { NODE_COMPILE_CACHE: join(tmpdir(), 'millrace-compile-cache') }
+
 /** Runs a query in a process of its own. */
 export async function runOurs(settings: RunSettings): Promise<OwnMeasured> {
-  const output = await outputOf(process.execPath, [join(import.meta.dirname, 'one-run.ts'), JSON.stringify(settings)])
+  const output = await outputOf(process.execPath, [join(import.meta.dirname, 'one-run.ts'), JSON.stringify(settings)], CACHE)
   return JSON.parse(output)
 }
 

@@ -13,8 +13,9 @@ const TIMER_BYTES = 100
 const ENTRIES_SHARE_MIN = 0.25
 /** Evicting goes on until this share of the budget is in use, so that it does not run again at once. */
 const TARGET = 0.7
-/** Entries looked at to estimate the size of all. */
-const SAMPLE = 64
+/** Entries looked at each time that the size of all is estimated, and how many of those looked at before count beside them. */
+const SAMPLE = 8
+const REMEMBERED = 256
 
 /** About how many bytes the keyed state of these operators takes in memory, without timers: a sample of the entries, scaled up. */
 export function estimateBytes(operators: readonly KeyedOperator[]): number {
@@ -27,16 +28,34 @@ function budgetOfEntries(operators: readonly KeyedOperator[], budget: number): n
   return Math.max(budget * ENTRIES_SHARE_MIN, budget - timers)
 }
 
+/** A walk over the entries, over and over, and what one of them took on average lately. (The first to come would be no fair sample: they are often the largest.) */
+interface Walk {
+  next: Iterator<KeyEntry>
+  average: number
+  looked: number
+}
+
+const walks = new WeakMap<KeyedState, Walk>()
+
 function sampleBytes(operator: KeyedOperator): number {
-  const { entries } = operator.state
+  const { state } = operator
+  const { entries } = state
   if (entries.size === 0) return 0
+  const walk = walks.get(state) ?? { next: entries.values(), average: 0, looked: 0 }
+  walks.set(state, walk)
   let bytes = 0
-  let n = 0
-  for (const entry of entries.values()) {
-    bytes += entryBytes(entry, operator)
-    if (++n === SAMPLE) break
+  const n = Math.min(SAMPLE, entries.size)
+  for (let i = 0; i < n; i++) {
+    let item = walk.next.next()
+    if (item.done) {
+      walk.next = entries.values()
+      item = walk.next.next()
+    }
+    bytes += entryBytes(item.value, operator)
   }
-  return bytes / n
+  walk.looked = Math.min(walk.looked, REMEMBERED - n, entries.size - n) + n
+  walk.average += (bytes / n - walk.average) * (n / walk.looked)
+  return walk.average
 }
 
 function entryBytes(entry: KeyEntry, operator: KeyedOperator): number {
