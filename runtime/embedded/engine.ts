@@ -23,7 +23,6 @@ import type { RunOptions, RunSummary } from './run-options.ts'
 import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.ts'
 
 const CHECKPOINT_MS = 10_000
-const BATCH = 1000
 const heapLimit = getHeapStatistics().heap_size_limit
 /** Of the heap that V8 may have: what state may take where nobody says. */
 const STATE_MEMORY_SHARE = 1 / 8
@@ -125,7 +124,7 @@ class Run {
     this.shared = {
       ports: metered,
       streams,
-      batchSize: options.batchSize ?? BATCH,
+      batchSize: options.batchSize,
       startedAt: ports.clock.now(),
       stopping: () => this.stopping,
       ended: () => this.ending || this.failure !== undefined,

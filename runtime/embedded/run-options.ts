@@ -20,7 +20,7 @@ export interface RunOptions {
   readonly sources?: Readonly<Record<string, SourceConnector>>
   /** By name of the sink: replaces it. */
   readonly sinks?: Readonly<Record<string, Sink<any>>>
-  /** Source records of one batch. Default 1,000. */
+  /** Source records of one batch. Default: as many as take about 100 ms, at most 8,000. */
   readonly batchSize?: number
   /** False: each operator in a stage of its own (for tests). Default true. */
   readonly chaining?: boolean

@@ -11,7 +11,8 @@ import { breathe, Signal } from './signal.ts'
 export interface Shared {
   readonly ports: Ports
   readonly streams: MeteredStreams
-  readonly batchSize: number
+  /** Source records of one batch; undefined: as many as take about BATCH_MS, so that a commit costs little and a barrier waits little. */
+  readonly batchSize: number | undefined
   /** Processes that held the directory before are dead: what arrived before this moment and is undecided will never be decided (B3). */
   readonly startedAt: number
   /** True: sources read nothing any more. */
@@ -21,6 +22,10 @@ export interface Shared {
   /** True while sources should wait: too much is under way, or state has to be materialised first. */
   congested: () => boolean
 }
+
+const BATCH = 1000
+const BATCH_MAX = 8000
+const BATCH_MS = 100
 
 /** Frames of one poll: as many as take about POLL_MS to process, so that it is known soon how fast they are. */
 const POLL_FRAMES_MAX = 200
@@ -45,6 +50,7 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
   const signal = new Signal()
   let cut = 0
   let lastRecordAt = shared.ports.clock.now()
+  let size = shared.batchSize ?? BATCH
   const read = async () => {
     const { working } = await subtask.ready()
     if (working.sourceDone || shared.stopping()) return false
@@ -52,8 +58,10 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
       lastRecordAt = shared.ports.clock.now() // it waits for the others: it is not idle
       return false
     }
-    if (!(await subtask.deliverSource(position => reader.read(position, shared.batchSize)))) return false
+    const startedAt = shared.ports.clock.now()
+    if (!(await subtask.deliverSource(position => reader.read(position, size)))) return false
     lastRecordAt = shared.ports.clock.now()
+    if (shared.batchSize === undefined) size = nextSize(size, lastRecordAt - startedAt)
     return true
   }
   const wait = async () => {
@@ -90,6 +98,10 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
       }
     },
   }
+}
+
+function nextSize(size: number, tookMs: number): number {
+  return tookMs > BATCH_MS ? Math.max(1, size >> 1) : tookMs < BATCH_MS / 2 ? Math.min(BATCH_MAX, size * 2) : size
 }
 
 export function stageWorker(subtask: Subtask, stream: string, shared: Shared): Worker {
