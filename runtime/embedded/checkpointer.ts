@@ -14,7 +14,7 @@ const TIMEOUT_MS = 120_000
 /** The same when the run is to stop: a subtask that fires timers without end, say, does not hold it up. */
 const STOPPING_TIMEOUT_MS = 20_000
 
-/** Bytes as logged: about what a cold start replays in two or three seconds. */
+/** Bytes as logged: about what a cold start replays in a few seconds. */
 const FOLD_LIMITS = { bytesMax: 32 * 1024 * 1024, checkpointsMax: 64 }
 
 /** Drives the controller's steps in this process, in the order in which the state machine calls them on AWS. */

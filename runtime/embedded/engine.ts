@@ -26,6 +26,8 @@ const CHECKPOINT_MS = 10_000
 const heapLimit = getHeapStatistics().heap_size_limit
 /** Of the heap that V8 may have: what state may take where nobody says. */
 const STATE_MEMORY_SHARE = 1 / 8
+/** Here a commit costs no more for what is in it, and nobody pays for a batch that is done again; the time it may take is limited in any case. */
+const LARGE_COMMITS = { ...defaultLimits, recordsMax: 40_000, timersMax: 20_000, outputBytesMax: 16 * 1024 * 1024 }
 /** By how much of the memory given to it state may grow until it is brought to the base, if there is more of it than FULL_TOTAL, and until sources wait for that. */
 const FULL = 0.3
 const FULL_TOTAL = 0.5
@@ -50,7 +52,13 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
       plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
     )
     const topologyOf = (run: string, snapshots: boolean) =>
-      new Topology(plan, graph.name, run, sourceSplits, { sources: options.sources, sinks: options.sinks, splits, snapshots })
+      new Topology(plan, graph.name, run, sourceSplits, {
+        sources: options.sources,
+        sinks: options.sinks,
+        splits,
+        snapshots,
+        compression: false,
+      })
     const { meta, resumed } =
       options.from === undefined
         ? await openRun(ports, kind, ports.directory !== undefined)
@@ -131,8 +139,7 @@ class Run {
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
     const limits = {
-      ...defaultLimits,
-      recordsMax: options.batchSize ?? defaultLimits.recordsMax,
+      ...(options.batchSize === undefined ? LARGE_COMMITS : { ...defaultLimits, recordsMax: options.batchSize }),
       // What has not come to its end by then may never do so.
       deadline: () => (this.shared.ended() ? 0 : undefined),
     }

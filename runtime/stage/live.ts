@@ -76,7 +76,7 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     const edges = stage.outputs.filter(e => e.toStage === consumer)
     const only = topology.keepsSubtask(stage.index, consumer) ? shard : undefined
     const subtasks = { from: at.parallelism, to: topology.stages[consumer]!.parallelism, only }
-    return new StageOutput(topology.plan.stages[consumer]!, edges, subtasks, topology.plan.options)
+    return new StageOutput(topology.plan.stages[consumer]!, edges, subtasks, topology.plan.options, topology.compression)
   })
   for (const [consumer, channel, version, index] of head.fields.sent) {
     outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])

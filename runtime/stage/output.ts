@@ -61,7 +61,13 @@ export class StageOutput {
   private readonly merge: WatermarkMerge
   private tag: AttemptTag | undefined
 
-  constructor(consumer: PhysicalStage, edges: readonly StageEdge[], subtasks: OutputSubtasks, plan: PhysicalPlan['options']) {
+  constructor(
+    consumer: PhysicalStage,
+    edges: readonly StageEdge[],
+    subtasks: OutputSubtasks,
+    plan: PhysicalPlan['options'],
+    compression: boolean,
+  ) {
     this.stage = consumer.index
     this.ids = consumer.ids
     this.edges = edges
@@ -70,7 +76,7 @@ export class StageOutput {
     this.merge = new WatermarkMerge(edges.length)
     this.keeps = subtasks.from === subtasks.to
     this.channels = Array.from({ length: subtasks.to }, () => ({
-      writer: new FrameWriter(),
+      writer: new FrameWriter({ compression }),
       sent: [0, 0] as const,
       watermark: Number.NEGATIVE_INFINITY,
       closed: [],

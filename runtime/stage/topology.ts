@@ -19,6 +19,8 @@ export interface Bindings {
   readonly splits?: ReadonlyMap<string, readonly string[]>
   /** Checkpoints hold the state itself, so that another run can start from them. Default false. */
   readonly snapshots?: boolean
+  /** Frames are compressed: worth it where bytes are paid for, or travel. (Chunks always are: they stay for longer.) Default true. */
+  readonly compression?: boolean
 }
 
 /** Who there is in one run of a plan, and what their streams and logs are called. */
@@ -57,6 +59,10 @@ export class Topology {
   /** Whether checkpoints hold the state itself. */
   get snapshots(): boolean {
     return this.bindings.snapshots ?? false
+  }
+
+  get compression(): boolean {
+    return this.bindings.compression ?? true
   }
 
   get splits(): Readonly<Record<string, readonly string[]>> {
