@@ -1,6 +1,9 @@
 import {
+  DeleteFunctionConcurrencyCommand,
   GetFunctionConfigurationCommand,
   type LambdaClient,
+  PutFunctionConcurrencyCommand,
+  TooManyRequestsException,
   UpdateFunctionConfigurationCommand,
   waitUntilFunctionUpdatedV2,
 } from '@aws-sdk/client-lambda'
@@ -46,11 +49,28 @@ async function update(lambda: LambdaClient, FunctionName: string, Variables: Rec
   await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: UPDATE_S_MAX, minDelay: 1, maxDelay: 1 }, { FunctionName })
 }
 
+/** Each of the functions may run in so many environments at a time as long as `work` runs: what is more is throttled. */
+export async function withConcurrency(
+  lambda: LambdaClient,
+  functions: readonly string[],
+  environments: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  const limit = { ReservedConcurrentExecutions: environments }
+  await Promise.all(functions.map(FunctionName => lambda.send(new PutFunctionConcurrencyCommand({ FunctionName, ...limit }))))
+  try {
+    await work()
+  } finally {
+    await Promise.all(functions.map(FunctionName => lambda.send(new DeleteFunctionConcurrencyCommand({ FunctionName }))))
+  }
+}
+
 /** How the invocations of rivals ended. */
 export interface RivalCounts {
   done: number
   partly: number
   killed: number
+  throttled: number
 }
 
 /** Invokes a stage's function with the batches of one of its shards, beside the event source mapping that does the same. Until `ended`. */
@@ -71,7 +91,14 @@ export async function rival(
       await new Promise(resolve => setTimeout(resolve, 50))
       continue
     }
-    const delivered = await deliver(stage, shard, records)
+    const delivered = await deliver(stage, shard, records).catch(error => {
+      if (error instanceof TooManyRequestsException) return 'throttled' as const
+      throw error
+    })
+    if (delivered === 'throttled') {
+      counts.throttled++
+      continue
+    }
     if (delivered === 'killed') counts.killed++
     else if (delivered.done < records.length) counts.partly++
     else counts.done++

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { TooManyRequestsException } from '@aws-sdk/client-lambda'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { generate, visits } from '../functions/visits.ts'
 import { deploy, destroy, type StackSource } from './cdk.ts'
-import { type Deployed, openDeployed, until } from './deployed.ts'
+import { type Deployed, type Execution, openDeployed, until } from './deployed.ts'
 import { openFaultyProxy } from './faulty-proxy.ts'
 import { remains, resourcesOf, stackExists } from './remains.ts'
 import { endpoint, withoutLocalStack } from './resources.ts'
-import { mortal, type RivalCounts, rival, withVariables } from './unreliable.ts'
+import { mortal, type RivalCounts, rival, withConcurrency, withVariables } from './unreliable.ts'
 
 const source: StackSource = { stack: 'Visits', app: 'test/localstack/stacks/visits-app.ts' }
 const SPLITS = 2
@@ -48,7 +49,7 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
   /** Rivals of all mappings while `work` runs: batches come twice, at the same time, and from the beginning of the streams or from now on. */
   async function withRivals(from: 'beginning' | 'now', work: (counts: RivalCounts) => Promise<void>): Promise<void> {
     let ended = false
-    const counts = { done: 0, partly: 0, killed: 0 }
+    const counts = { done: 0, partly: 0, killed: 0, throttled: 0 }
     const shards = Object.keys(deployed.functions).flatMap(stage =>
       Array.from({ length: SPLITS }, (_, shard) => ({ stage, shard })),
     )
@@ -124,6 +125,26 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
     await deployed.drained()
     const controller = functions.filter(name => !stages().includes(name))
     await withVariables(deployed.lambda, controller, mortal(3_000), () => deployed.settle())
+    await assertResults()
+  })
+
+  test('loses nothing when its functions are throttled, all of them and for some time', async () => {
+    let checkpoint: Promise<Execution> | undefined
+    await withConcurrency(deployed.lambda, functions, 0, async () => {
+      await feed(nextRound())
+      checkpoint = deployed.execute()
+      const [stage] = Object.keys(deployed.functions)
+      await assert.rejects(deployed.deliver(stage!, 0, []), TooManyRequestsException)
+    })
+    assert.equal((await checkpoint)?.status, 'SUCCEEDED')
+    // One environment for two shards and the rivals of both.
+    await withConcurrency(deployed.lambda, functions, 1, () =>
+      withRivals('now', async counts => {
+        await feed(nextRound())
+        await deployed.settle()
+        await until('a rival that is turned away', async () => counts.throttled > 0 || undefined)
+      }),
+    )
     await assertResults()
   })
 
