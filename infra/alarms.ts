@@ -2,6 +2,7 @@ import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-c
 import type { Construct } from 'constructs'
 import { isQueue } from './failures.ts'
 import {
+  droppedCalls,
   failedCheckpoints,
   iteratorAge,
   offsetLag,
@@ -33,7 +34,7 @@ interface Rule {
   readonly when: { readonly datapointsToAlarm?: number; readonly evaluationPeriods: number }
 }
 
-/** One for each stage, function, stream and table, so that the name of the alarm says where to look. */
+/** Each of one stage, stream or table, so that the name of the alarm says where to look. */
 export function makeAlarms(scope: Construct, watched: Watched): Alarm[] {
   return [...stageRules(watched), ...functionRules(watched), ...pipelineRules(watched)].map(
     ({ id, metric, above, says, when }) =>
@@ -80,26 +81,26 @@ function behindOf(id: string, { handler, reads, queue }: DeployedStage): Pick<Ru
   return { metric: iteratorAge(handler), above: ITERATOR_AGE_MS_MAX, says: `Stage ${id} is more than a minute behind its stream` }
 }
 
+/** Those of stages. What ails the functions that take checkpoints is told by the failed checkpoint, with its reason: each alarm costs money, idle or not. */
 function functionRules({ functions }: Watched): Rule[] {
-  return Object.entries(functions).flatMap(([name, fn]) => [
-    {
-      id: `Errors-${name}`,
-      metric: fn.metricErrors({ period: PERIOD }),
-      above: FUNCTION_ERRORS_MAX,
-      says: `${name} fails again and again`,
-      when: BAD_MINUTES,
-    },
-    {
-      id: `Throttles-${name}`,
-      metric: fn.metricThrottles({ period: PERIOD }),
-      above: 0,
-      says: `${name} is throttled: more concurrency is needed`,
-      when: BAD_MINUTES,
-    },
-  ])
+  const failing = (name: string) => ({
+    id: `Errors-${name}`,
+    metric: functions[name]!.metricErrors({ period: PERIOD }),
+    above: FUNCTION_ERRORS_MAX,
+    says: `${name} fails again and again`,
+    when: BAD_MINUTES,
+  })
+  const throttled = (name: string) => ({
+    id: `Throttles-${name}`,
+    metric: functions[name]!.metricThrottles({ period: PERIOD }),
+    above: 0,
+    says: `${name} is throttled: more concurrency is needed`,
+    when: BAD_MINUTES,
+  })
+  return Object.keys(functions).flatMap(name => (name.startsWith('stage ') ? [failing(name), throttled(name)] : []))
 }
 
-function pipelineRules({ checkpoints, storage, givenUp }: Watched): Rule[] {
+function pipelineRules({ checkpoints, checkpoint, storage, givenUp }: Watched): Rule[] {
   const { log, state, deadLetters } = storage
   const tables = Object.entries({ log, state }).map(([name, table]) => ({
     id: `Throttles-${name} table`,
@@ -108,7 +109,14 @@ function pipelineRules({ checkpoints, storage, givenUp }: Watched): Rule[] {
     says: `The ${name} table refuses writes for lack of capacity`,
     when: BAD_MINUTES,
   }))
-  const checkpoint = {
+  const looks = {
+    id: 'Looks',
+    metric: droppedCalls(checkpoint),
+    above: 0,
+    says: 'Nobody could look whether a checkpoint is due, in several tries: the log of the checkpoint function says why',
+    when: ONCE,
+  }
+  const failed = {
     id: 'Checkpoints',
     metric: failedCheckpoints(checkpoints),
     above: 0,
@@ -122,7 +130,7 @@ function pipelineRules({ checkpoints, storage, givenUp }: Watched): Rule[] {
     says: 'A record was given up after several tries: dead-letters/ in the bucket has it, with the reason',
     when: ONCE,
   }
-  if (!isQueue(deadLetters)) return [...tables, checkpoint, poison]
+  if (!isQueue(deadLetters)) return [...tables, looks, failed, poison]
   const unhanded = {
     id: 'DeadLetters',
     metric: deadLetters.metricApproximateNumberOfMessagesVisible({ period: PERIOD }),
@@ -130,5 +138,5 @@ function pipelineRules({ checkpoints, storage, givenUp }: Watched): Rule[] {
     says: 'Records could not be handed to a stage: the dead-letter queue says which',
     when: ONCE,
   }
-  return [...tables, checkpoint, poison, unhanded]
+  return [...tables, looks, failed, poison, unhanded]
 }

@@ -9,7 +9,7 @@ export interface Controlled {
   readonly cuts: Readonly<Record<string, string>>
   /** A checkpoint that is not through after this has failed. */
   readonly timeoutSeconds: number
-  /** From one start to the next, if that is less than the minute that EventBridge Scheduler can do. */
+  /** From one start to the next, if that is less than the minute that EventBridge Scheduler can do: then each execution starts the next one, as long as something flows. */
   readonly everySeconds: number | undefined
 }
 
@@ -72,6 +72,8 @@ const MY_ARN = '{% $states.context.Execution.Id %}'
 /** The schedule's executions have it in their input, those that somebody starts don't. */
 const REPEATS = '$exists($states.context.Execution.Input.repeat) and $states.context.Execution.Input.repeat'
 const FAR = `$fromMillis($millis() + ${CHAIN_SECONDS * 1000})`
+/** False where the first step failed. */
+const NOTHING = '$exists($start.nothing) and $start.nothing'
 const UNTIL = `{% $exists($states.context.Execution.Input.until) ? $states.context.Execution.Input.until : ${FAR} %}`
 
 function lockStates({ logTable, everySeconds }: Controlled): Record<string, State> {
@@ -127,7 +129,7 @@ function checkpointStates({ checkpoint, materialise, cuts, timeoutSeconds }: Con
   const payload = '{% $states.result.Payload %}'
   return {
     Start: invoke(checkpoint, { step: 'start' }, 'Did anything flow', { Assign: { start: payload } }, END),
-    'Did anything flow': choice([['$exists($start.nothing) and $start.nothing', END]], 'Cut'),
+    'Did anything flow': choice([[NOTHING, END]], 'Cut'),
     Cut: each(
       '{% $start.sources %}',
       'Collect',
@@ -205,7 +207,14 @@ function endStates({ logTable, everySeconds }: Controlled): Record<string, State
   })
   if (everySeconds === undefined) return { [END]: { Type: 'Pass', Next: 'Unlock' }, Unlock: unlock, ...outcome, ...failed }
   return {
-    [END]: choice([[REPEATS, 'Wait for the next']], 'Unlock'),
+    // A chain ends where nothing flowed: the schedule begins another when something did.
+    [END]: choice(
+      [
+        [NOTHING, 'Unlock'],
+        [REPEATS, 'Wait for the next'],
+      ],
+      'Unlock',
+    ),
     // It keeps the lock meanwhile: there is one chain.
     'Wait for the next': {
       Type: 'Wait',
@@ -213,7 +222,13 @@ function endStates({ logTable, everySeconds }: Controlled): Record<string, State
       Next: 'Unlock',
     },
     Unlock: unlock,
-    'Does the chain go on': choice([[`${REPEATS} and $now() < $until`, 'Start the next']], 'Did it fail'),
+    'Does the chain go on': choice(
+      [
+        [NOTHING, 'Did it fail'],
+        [`${REPEATS} and $now() < $until`, 'Start the next'],
+      ],
+      'Did it fail',
+    ),
     'Start the next': {
       Type: 'Task',
       Resource: 'arn:aws:states:::states:startExecution',

@@ -6,14 +6,18 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler'
 import { CustomerManagedEncryptionConfiguration, DefinitionBody, StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import type { Construct } from 'constructs'
+import type { LookEvent } from '../runtime/aws/functions/look.ts'
 import { acknowledge, acknowledgeWildcard } from './acknowledge.ts'
 import { checkpointDefinition, LOCK } from './checkpoint-definition.ts'
 import { InfraError } from './error.ts'
+import { allow } from './grants.ts'
 import { checkDuration } from './stage-options.ts'
 
 const INTERVAL = Duration.minutes(1)
 const TIMEOUT = Duration.minutes(2)
 const MINUTE_MS = 60_000
+/** Two more tries, after one minute and two. */
+const LOOK_AGE_MAX = Duration.minutes(5)
 /** It looks each second, and an execution has 25,000 events: 9 for each look, and some for each subtask. */
 const TIMEOUT_SECONDS_MAX = 900
 
@@ -57,7 +61,12 @@ export function makeCheckpoints(
       'Step Functions keeps the whole history of each execution for 90 days. Sending it to a log as well takes rights on all log deliveries of the account.',
     'AwsSolutions-SF2': 'The history has the times of each step. X-Ray takes rights that can not be limited to this pipeline.',
   })
-  return { machine, schedule: makeSchedule(scope, machine, everySeconds === undefined ? interval : INTERVAL) }
+  allowStarting(functions.checkpoint, machineArn(scope, stateMachineName))
+  const chain = everySeconds !== undefined
+  return {
+    machine,
+    schedule: makeSchedule(scope, machine, functions.checkpoint, { interval: chain ? INTERVAL : interval, chain }),
+  }
 }
 
 function checkInterval(interval: Duration): void {
@@ -68,6 +77,22 @@ function checkInterval(interval: Duration): void {
     )
 }
 
+/** By name: the state machine itself waits for the function. */
+function machineArn(scope: Construct, resourceName: string): string {
+  return Stack.of(scope).formatArn({
+    service: 'states',
+    resource: 'stateMachine',
+    resourceName,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  })
+}
+
+/** For the schedule's look. It is tried again two times, as each time of the schedule starts one execution at most; then it is dropped, and an alarm tells. */
+function allowStarting(checkpoint: IFunction, machine: string): void {
+  allow(checkpoint, ['states:ListExecutions', 'states:StartExecution'], [machine])
+  checkpoint.configureAsyncInvoke({ maxEventAge: LOOK_AGE_MAX, retryAttempts: 2 })
+}
+
 function controllerRole(
   scope: Construct,
   stateMachineName: string,
@@ -76,8 +101,6 @@ function controllerRole(
   key: IKey | undefined,
   restarts: boolean,
 ): Role {
-  const arn = (resource: string, resourceName: string) =>
-    Stack.of(scope).formatArn({ service: 'states', resource, resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME })
   const role = new Role(scope, 'CheckpointsRole', {
     assumedBy: new ServicePrincipal('states.amazonaws.com'),
     description: 'Takes checkpoints',
@@ -96,11 +119,16 @@ function controllerRole(
       conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [LOCK] } },
     }),
   )
-  const executions = arn('execution', `${stateMachineName}:*`)
+  const executions = Stack.of(scope).formatArn({
+    service: 'states',
+    resource: 'execution',
+    resourceName: `${stateMachineName}:*`,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  })
   role.addToPolicy(new PolicyStatement({ actions: ['states:DescribeExecution'], resources: [executions] }))
   if (restarts)
     role.addToPolicy(
-      new PolicyStatement({ actions: ['states:StartExecution'], resources: [arn('stateMachine', stateMachineName)] }),
+      new PolicyStatement({ actions: ['states:StartExecution'], resources: [machineArn(scope, stateMachineName)] }),
     )
   if (key !== undefined)
     role.addToPolicy(new PolicyStatement({ actions: ['kms:Decrypt', 'kms:GenerateDataKey'], resources: [key.keyArn] }))
@@ -108,23 +136,32 @@ function controllerRole(
   return role
 }
 
-function makeSchedule(scope: Construct, machine: StateMachine, interval: Duration): CfnSchedule {
+/**
+ * It calls the function that looks whether anything flowed, which then starts an execution: one that found nothing would cost seven transitions, each minute of an idle month.
+ */
+function makeSchedule(
+  scope: Construct,
+  machine: StateMachine,
+  checkpoint: IFunction,
+  { interval, chain }: { readonly interval: Duration; readonly chain: boolean },
+): CfnSchedule {
   const role = new Role(scope, 'ScheduleRole', {
     assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
       conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(scope).account } },
     }),
-    description: 'Starts checkpoints',
+    description: 'Looks whether a checkpoint is due',
   })
-  role.addToPolicy(new PolicyStatement({ actions: ['states:StartExecution'], resources: [machine.stateMachineArn] }))
+  role.addToPolicy(new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [checkpoint.functionArn] }))
+  const look: LookEvent = { step: 'look', machine: machine.stateMachineArn, chain, at: '<aws.scheduler.scheduled-time>' }
   const minutes = interval.toMinutes()
   const schedule = new CfnSchedule(scope, 'Schedule', {
     description: 'Checkpoints',
     scheduleExpression: minutes === 1 ? 'rate(1 minute)' : `rate(${minutes} minutes)`,
     flexibleTimeWindow: { mode: 'OFF' },
     target: {
-      arn: machine.stateMachineArn,
+      arn: checkpoint.functionArn,
       roleArn: role.roleArn,
-      input: JSON.stringify({ repeat: true }),
+      input: Stack.of(scope).toJsonString(look),
       // The next one comes soon enough.
       retryPolicy: { maximumRetryAttempts: 0 },
     },

@@ -19,6 +19,8 @@ export interface Watched {
   /** All of them, by what they are called on the dashboard. */
   readonly functions: Readonly<Record<string, LambdaFunction>>
   readonly checkpoints: StateMachine
+  /** Looks whether one is due, and takes their steps. */
+  readonly checkpoint: IFunction
   readonly storage: Storage
   /** Records that were given up, of all stages. */
   readonly givenUp: IMetric
@@ -62,6 +64,18 @@ export function failedCheckpoints(checkpoints: StateMachine): IMetric {
       failed: checkpoints.metricFailed({ period: PERIOD }),
       timedOut: checkpoints.metricTimedOut({ period: PERIOD }),
     },
+  })
+}
+
+/** Asynchronous calls, as the schedule makes them, that failed or were throttled until they were given up. */
+export function droppedCalls({ functionName }: IFunction): Metric {
+  const dimensionsMap = { FunctionName: functionName }
+  return new Metric({
+    namespace: 'AWS/Lambda',
+    metricName: 'AsyncEventsDropped',
+    dimensionsMap,
+    statistic: Stats.SUM,
+    period: PERIOD,
   })
 }
 

@@ -237,10 +237,10 @@ export class MillracePipeline extends Construct {
     stages: Readonly<Record<string, MappedStage>>,
     functions: Record<string, LambdaFunction>,
   ): Alarm[] {
-    const { checkpoints, storage, prefix } = this
+    const { checkpoints, checkpoint, storage, prefix } = this
     const handlers = Object.values(stages).map(({ handler }) => handler)
     const givenUp = givenUpRecords(this, prefix, handlers)
-    const watched = { prefix, stages, functions, checkpoints, storage, givenUp, metrics }
+    const watched = { prefix, stages, functions, checkpoints, checkpoint, storage, givenUp, metrics }
     makeDashboard(this, watched)
     return makeAlarms(this, watched)
   }

@@ -81,6 +81,9 @@ function executions(...seen: Execution[][]) {
     async executionsAfter() {
       return [] as string[]
     },
+    async runningExecutions() {
+      return ['link']
+    },
   }
 }
 const RUNNING: Execution = { status: 'RUNNING' }
@@ -127,6 +130,13 @@ test('where each is followed by the next, the next one is waited for, and the ch
   }
   assert.deepEqual(await takeCheckpoint(watching, 'm', handClock(), () => {}), { outcome: 'complete', checkpoint: 9 })
   assert.equal(control.started.length, 1)
+})
+
+test('a chain that ended, since nothing flowed, is not waited for: it is asked for again', async () => {
+  const control = executions([busy(10)], [complete(9)])
+  const ending = { ...control, runningExecutions: async () => [] }
+  assert.deepEqual(await takeCheckpoint(ending, 'm', handClock(), () => {}), { outcome: 'complete', checkpoint: 9 })
+  assert.equal(control.started.length, 2)
 })
 
 /** Mappings that take two looks to change, and refuse to be changed meanwhile. */

@@ -246,6 +246,19 @@ test('below a minute, each checkpoint starts the next when its time has come', a
   assert.deepEqual(next.Input, { repeat: true, until: new Date(NOW + 150_000).toISOString() })
 })
 
+test('a chain ends where nothing flowed, at once: the schedule begins another when something did', async () => {
+  const world = controller({ everySeconds: 10, steps: { start: () => ({ nothing: true }) } })
+  const ended = await world.run({ repeat: true })
+  assert.deepEqual([ended.status, ended.output], ['SUCCEEDED', { outcome: 'nothing' }])
+  assert.deepEqual([world.clock.now, world.started, world.lock], [NOW, [], undefined])
+  const unknown = () => {
+    throw new TaskError('SettingsError')
+  }
+  const broken = controller({ everySeconds: 10, steps: { start: unknown } })
+  await broken.run({ repeat: true })
+  assert.equal(broken.started.length, 1)
+})
+
 test('one that took longer than the interval is followed at once', async () => {
   let polls = 0
   const collect = () => (++polls > 30 ? { parts: PARTS, missing: [] } : { missing: ['pages/0'] })

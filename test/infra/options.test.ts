@@ -182,6 +182,7 @@ test('tags are on everything that can have some, with the name of the pipeline',
     // Those without tags in CloudFormation.
     [
       'AWS::IAM::Policy',
+      'AWS::Lambda::EventInvokeConfig',
       'AWS::Logs::MetricFilter',
       'AWS::S3::BucketPolicy',
       'AWS::SQS::QueuePolicy',
@@ -209,6 +210,10 @@ test("a checkpoint each few minutes is the schedule's; one each few seconds is a
   seconds.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(1 minute)' })
   assert.match(definitionOf(seconds), /Start the next/)
   assert.match(definitionOf(seconds), /begun \+ 10000/)
+  const input = (template: typeof minutes) =>
+    JSON.stringify(all(template, 'AWS::Scheduler::Schedule')[0]!.Properties.Target.Input)
+  assert.match(input(seconds), /chain\\?":true/)
+  assert.match(input(minutes), /chain\\?":false/)
   assert.match(JSON.stringify(starts(seconds)[0]!.Resource), /stateMachine:.*-checkpoints"/)
 })
 

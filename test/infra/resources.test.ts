@@ -160,12 +160,23 @@ test('the bucket is encrypted, closed to the public and to plain HTTP; so is the
   template.hasResourceProperties('AWS::SQS::Queue', { SqsManagedSseEnabled: true, MessageRetentionPeriod: 1_209_600 })
 })
 
-test('the schedule starts the controller each minute, and retries nothing: the next minute comes', () => {
-  template.hasResourceProperties('AWS::Scheduler::Schedule', {
-    ScheduleExpression: 'rate(1 minute)',
-    FlexibleTimeWindow: { Mode: 'OFF' },
-    Target: Match.objectLike({ Input: '{"repeat":true}', RetryPolicy: { MaximumRetryAttempts: 0 } }),
+test('the schedule has a function look each minute, whose calls are tried again', () => {
+  const target = functions(template).checkpoint!.logicalId
+  const [schedule] = all('AWS::Scheduler::Schedule').map(({ Properties: p }) => p)
+  assert.deepEqual([schedule.ScheduleExpression, schedule.FlexibleTimeWindow.Mode], ['rate(1 minute)', 'OFF'])
+  assert.deepEqual(schedule.Target.Arn, { 'Fn::GetAtt': [target, 'Arn'] })
+  assert.deepEqual(schedule.Target.RetryPolicy, { MaximumRetryAttempts: 0 })
+  const [machine] = Object.keys(resources(template, 'AWS::StepFunctions::StateMachine'))
+  const [before, reference, behind] = schedule.Target.Input['Fn::Join'][1]
+  assert.deepEqual(reference, { Ref: machine })
+  assert.deepEqual(JSON.parse(`${before}ARN${behind}`), {
+    step: 'look',
+    machine: 'ARN',
+    chain: false,
+    at: '<aws.scheduler.scheduled-time>',
   })
+  const [calls] = all('AWS::Lambda::EventInvokeConfig').map(({ Properties: p }) => p)
+  assert.deepEqual([calls.FunctionName, calls.MaximumEventAgeInSeconds, calls.MaximumRetryAttempts], [{ Ref: target }, 300, 2])
 })
 
 test('alarms tell what is wrong with what', () => {
@@ -176,6 +187,7 @@ test('alarms tell what is wrong with what', () => {
     assert.ok(says.includes(`stage ${stage} is throttled: more concurrency is needed`))
   }
   for (const about of [
+    /Nobody could look/,
     /A checkpoint failed/,
     /A record was given up/,
     /could not be handed to a stage/,
@@ -183,6 +195,8 @@ test('alarms tell what is wrong with what', () => {
     /shard in front of stage pages is full/,
   ])
     assert.equal(says.filter(text => about.test(text)).length, 1, String(about))
+  // Three for each stage, one more for each stream of a stage's own, six others: each is $0.10 a month.
+  assert.equal(says.length, 3 * STAGES.length + 3 + 6)
   // The user's stream is not written to.
   assert.ok(!says.some(text => /in front of stage source/.test(text)))
   for (const { Properties: p } of all('AWS::CloudWatch::Alarm')) assert.equal(p.TreatMissingData, 'notBreaching')

@@ -138,12 +138,19 @@ test('the controller calls its functions, and of the log table it touches the lo
   )
 })
 
-test('the schedule may start the controller, for this account alone', () => {
+test('the schedule may call the function that looks, for this account alone, and that may start the controller, and nothing else of it', () => {
   const role = roleNamed('ShopScheduleRole')
   assert.deepEqual(
-    statementsOf(template, role).map(s => s.Action),
-    ['states:StartExecution'],
+    statementsOf(template, role).map(s => [s.Action, s.Resource]),
+    [['lambda:InvokeFunction', { 'Fn::GetAtt': [made.checkpoint!.logicalId, 'Arn'] }]],
   )
   const [trust] = resources(template, 'AWS::IAM::Role')[role]!.Properties.AssumeRolePolicyDocument.Statement
   assert.deepEqual(trust.Condition, { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } })
+  for (const name of Object.keys(made)) {
+    const actions = [...new Set(actionsOn(template, roleOf(name), ':states:'))]
+    assert.deepEqual(actions, name === 'checkpoint' ? ['states:ListExecutions', 'states:StartExecution'] : [], name)
+  }
+  const [machine] = Object.values(resources(template, 'AWS::StepFunctions::StateMachine'))
+  const [starting] = statementsOf(template, roleOf('checkpoint')).filter(s => JSON.stringify(s.Resource).includes(':states:'))
+  assert.ok(JSON.stringify(starting!.Resource).includes(`:stateMachine:${machine!.Properties.StateMachineName}"`))
 })

@@ -3,6 +3,7 @@ import { GetFunctionConfigurationCommand, InvokeCommand, LambdaClient } from '@a
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import { openClients } from '../../runtime/aws/clients.ts'
 import { openEnvironment } from '../../runtime/aws/functions/environment.ts'
+import type { LookEvent, Looked } from '../../runtime/aws/functions/look.ts'
 import { readSettings } from '../../runtime/aws/functions/settings.ts'
 import { isTaken, takenOf } from '../../runtime/aws/functions/shard-map.ts'
 import { somethingNew } from '../../runtime/aws/functions/something-new.ts'
@@ -40,8 +41,12 @@ export interface Deployed {
   position(stage: string, shard: number): Promise<string | undefined>
   /** One execution of the controller, to its end. */
   execute(input?: object): Promise<Execution>
+  /** What the schedule does, since LocalStack has no scheduler that acts: `at` is when. */
+  look(at: string, options?: { readonly chain?: boolean }): Promise<Looked['looked']>
   /** Executions so far. */
   executions(): Promise<number>
+  /** Executions that have not ended. */
+  running(): Promise<number>
   /** Until checkpoints have nothing left to save: then all that was fed is in the results. */
   settle(): Promise<void>
   decisions(): Promise<{ checkpoint: number; decision: Decision }[]>
@@ -193,8 +198,20 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
           })
     },
     execute,
+    async look(at, { chain = false } = {}) {
+      const { checkpoint: FunctionName } = JSON.parse(outputs[`${id}Functions`]!)
+      const look: LookEvent = { step: 'look', machine: stateMachineArn, chain, at }
+      const { FunctionError, Payload } = await lambda.send(new InvokeCommand({ FunctionName, Payload: JSON.stringify(look) }))
+      const answer = JSON.parse(Buffer.from(Payload!).toString())
+      if (FunctionError !== undefined) throw new Error(`${FunctionName} failed: ${answer.errorMessage}`)
+      return (answer as Looked).looked
+    },
     async executions() {
       const { executions } = await sfn.send(new ListExecutionsCommand({ stateMachineArn }))
+      return executions!.length
+    },
+    async running() {
+      const { executions } = await sfn.send(new ListExecutionsCommand({ stateMachineArn, statusFilter: 'RUNNING' }))
       return executions!.length
     },
     async settle() {

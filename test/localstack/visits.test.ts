@@ -72,29 +72,34 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
   })
 
   test('takes checkpoints on its schedule, one after the other, and none when nothing flowed', async () => {
-    const before = (await deployed.decisions()).length
-    // As the schedule does each minute: LocalStack has no scheduler that acts. What comes then is the chain's own doing.
-    await deployed.execute({ repeat: true })
+    let minute = 0
+    /** LocalStack has no scheduler that acts. */
+    const look = (at: number) => deployed.look(new Date(at * 60_000).toISOString(), { chain: true })
+    const [executions, before] = [await deployed.executions(), (await deployed.decisions()).length]
+    assert.equal(await look(minute++), 'nothing')
+    assert.equal(await deployed.executions(), executions)
     const [first, second] = nextRound() as [string[], string[]]
     rounds.push([first, second])
     const half = Math.ceil(RECORDS / 4)
     await deployed.feed(0, first.slice(0, half))
+    await deployed.consumed()
+    assert.equal(await look(minute), 'begun')
+    assert.match(await look(minute++), /begun|nothing/)
+    assert.equal(await deployed.executions(), executions + 1, 'a call that comes again begins nothing')
+    // What comes after this is the chain's own doing, as long as it finds something.
     await until('a checkpoint', async () => (await deployed.decisions()).length > before || undefined)
     await deployed.feed(0, first.slice(half))
     await deployed.feed(1, second)
     await deployed.consumed()
-    await until('all rows', () =>
-      assertResults().then(
+    await until('all rows', async () => {
+      await look(minute++)
+      return assertResults().then(
         () => true,
         () => undefined,
-      ),
-    )
-    const count = async () => (await deployed.decisions()).length
-    await until('silence', async () => {
-      const [decisions, executions] = [await count(), await deployed.executions()]
-      await until('two more executions', async () => (await deployed.executions()) > executions + 1 || undefined)
-      return (await count()) === decisions || undefined
+      )
     })
+    await until('the end of the chain', async () => (await deployed.running()) === 0 || undefined)
+    assert.equal(await look(minute++), 'nothing')
     for (const { decision } of await deployed.decisions()) assert.equal(decision.outcome, 'complete')
   })
 

@@ -1,6 +1,6 @@
 import { UsageError } from '../error.ts'
 
-const PACKAGES = ['cloudformation', 'sfn', 'lambda', 'cloudwatch', 'scheduler'].map(name => `@aws-sdk/client-${name}`)
+const PACKAGES = ['cloudformation', 'lambda', 'cloudwatch', 'scheduler'].map(name => `@aws-sdk/client-${name}`)
 
 /** Made when it is first needed, and once. */
 export function once<T>(make: () => Promise<T>): () => Promise<T> {

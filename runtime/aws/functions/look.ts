@@ -1,0 +1,43 @@
+import { decisions } from '../../checkpoint/decision.ts'
+import type { Environment } from './environment.ts'
+import type { InvocationContext } from './event.ts'
+import type { Executions } from './executions.ts'
+import { somethingNew } from './something-new.ts'
+
+/** What the schedule says each time. */
+export interface LookEvent {
+  readonly step: 'look'
+  /** ARN of the state machine that takes checkpoints. */
+  readonly machine: string
+  /** Each execution is followed by the next, which the schedule keeps going. */
+  readonly chain?: boolean
+  /** When this call was due, as EventBridge Scheduler writes it: two calls of one time are the same. */
+  readonly at?: string
+}
+
+export interface Looked {
+  /** `nothing` flowed since the last checkpoint; `busy`: one is being taken; or one was `begun`. */
+  readonly looked: 'nothing' | 'busy' | 'begun'
+}
+
+/**
+ * What the schedule calls: looks whether anything flowed since the last checkpoint, and only then has one taken. So an idle pipeline has no executions. The lock of the state
+ * machine is what keeps two from being taken at a time; not to start a second one saves its transitions.
+ */
+export function lookHandler(
+  environment: Environment,
+  executions: Executions,
+): (event: LookEvent, context: InvocationContext) => Promise<Looked> {
+  return async ({ machine, chain = false, at }, context) => {
+    environment.begin(context)
+    const { log } = environment.ports
+    const run = await environment.existingRun()
+    if (run === undefined) return { looked: 'nothing' }
+    const last = (await decisions(log, run.topology.run)).at(-1)
+    if (!(await somethingNew(run.topology, last, log))) return { looked: 'nothing' }
+    // A chain is told: it would not go on for long without its schedule (infra/checkpoint-definition.ts).
+    if (!chain && (await executions.running(machine))) return { looked: 'busy' }
+    await executions.start(machine, at && `scheduled-${at.replaceAll(/[^A-Za-z0-9-]/g, '-')}`, { repeat: true })
+    return { looked: 'begun' }
+  }
+}
