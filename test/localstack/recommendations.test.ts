@@ -15,11 +15,8 @@ import { remains, resourcesOf, stackExists } from './remains.ts'
 import { withoutLocalStack } from './resources.ts'
 
 const SAMPLE = 'examples/recommendations/sample.ndjson.gz'
-/**
- * So many of its 14,697 events; MILLRACE_EVENTS sets another number. All of them change 145,000 items of state, and LocalStack takes 50 to 100 a second of these on 2
- * cores.
- */
-const EVENTS = Number(process.env.MILLRACE_EVENTS ?? 2_500)
+/** So many of its events; all of them take some minutes on 2 cores. */
+const EVENTS = Number(process.env.MILLRACE_EVENTS ?? 14_697)
 const PARALLELISM = 2
 const SINKS = ['trending', 'activity', 'recommendations'] as const
 /** Behind all windows of the sample. */
