@@ -1,19 +1,23 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { formatPosition } from '../../runtime/aws/position.ts'
-import { isReadToEnd } from '../../runtime/aws/shard-end.ts'
+import { shardEnds } from '../../runtime/aws/shard-end.ts'
 import { listShards } from '../../runtime/aws/shards.ts'
 import { fakeCalls, fakeClient, serviceError } from './fakes.ts'
 
 const SHARD = 'shardId-000000000001'
 const AT = formatPosition('7')
 
+const BUDGET_MS = 5_000
+const EMPTY = (length: number) => Array.from({ length }, (): unknown[] => [])
+
 /** Pages of a shard by iterator: `1`, `2` …; the last one has no next. */
 function open(
   pages: readonly (readonly unknown[])[],
-  { open = false, iterator = (_: any): unknown => undefined, listed = [SHARD] } = {},
+  { open = false, iterator = (_: any): unknown => undefined, listed = [SHARD], page: onPage = (_: number) => {} } = {},
 ) {
   const asked: [string, any][] = []
+  const calls = fakeCalls()
   const client = fakeClient((name, input) => {
     asked.push([name, input])
     if (name === 'GetShardIteratorCommand') {
@@ -23,10 +27,13 @@ function open(
     if (name === 'ListShardsCommand')
       return { Shards: listed.map(ShardId => ({ ShardId, HashKeyRange: { StartingHashKey: '0' } })) }
     const page = Number(input.ShardIterator)
+    onPage(page)
     return { Records: pages[page - 1] ?? [], NextShardIterator: open || page < pages.length ? String(page + 1) : undefined }
   })
-  const ask = (after = AT) => isReadToEnd(client, fakeCalls().call, 's', SHARD, after)
-  return { ask, asked }
+  const isReadToEnd = shardEnds(client, () => calls.call, calls.clock)
+  const ask = (after = AT) => isReadToEnd('s', SHARD, after, calls.clock.now() + BUDGET_MS)
+  const count = (name: string) => asked.filter(([command]) => command === name).length
+  return { ask, asked, count, clock: calls.clock }
 }
 
 describe('a closed shard', () => {
@@ -68,11 +75,65 @@ describe('a closed shard', () => {
     await assert.rejects(open([], { iterator }).ask(), { name: 'ResourceMissingError' })
   })
 
-  test('with more empty pages than one asks for at a time is not at its end yet; nor is an open one', async () => {
-    assert.equal(await open(Array.from({ length: 60 }, () => [])).ask(), false)
+  test('whose end is farther away than there is time for is asked on from there: the end is found, and the shard has its reads for others', async () => {
+    const { ask, count, clock } = open(EMPTY(200))
+    const begun = clock.now()
+    let asks = 1
+    for (; ; asks++) {
+      try {
+        assert.equal(await ask(), true)
+        break
+      } catch (error) {
+        assert.match(String(error), /^DeadlineError: there was no time to read shardId-000000000001 of stream s to its end/)
+      }
+      assert.ok(asks < 20)
+    }
+    assert.ok(asks > 1)
+    assert.equal(count('GetShardIteratorCommand'), 1)
+    // Where one stopped, the next begins with the page that was read last, or would have been next.
+    assert.ok(count('GetRecordsCommand') <= 200 + asks)
+    assert.ok(count('GetRecordsCommand') <= (4.2 * (clock.now() - begun)) / 1_000 + 4 * asks)
+  })
+
+  test('with a record behind more empty pages than there is time for is not at its end, however often it is asked', async () => {
+    const { ask } = open([...EMPTY(60), [{}], []])
+    const answers: unknown[] = []
+    for (let i = 0; i < 8; i++) answers.push(await ask().catch(error => error.name))
+    assert.ok(answers.includes('DeadlineError'))
+    assert.ok(answers.includes(false))
+    assert.ok(!answers.includes(true))
+  })
+
+  test('is looked at from another position when more of it is taken, and from the same when five minutes have passed', async () => {
+    let isOld = false
+    const page = () => {
+      if (isOld) throw serviceError('ExpiredIteratorException')
+    }
+    const iterator = () => {
+      isOld = false
+    }
+    const { ask, asked } = open(EMPTY(60), { page, iterator })
+    const positions = () =>
+      asked.flatMap(([name, { StartingSequenceNumber }]) => (name === 'GetShardIteratorCommand' ? StartingSequenceNumber : []))
+    await assert.rejects(ask(), { name: 'DeadlineError' })
+    isOld = true
+    await assert.rejects(ask(), { name: 'DeadlineError' })
+    assert.deepEqual(positions(), ['7', '7'])
+    await assert.rejects(ask(formatPosition('8')), { name: 'DeadlineError' })
+    assert.deepEqual(positions(), ['7', '7', '8'])
+  })
+
+  test('that is open after all has no end', async () => {
     const { ask, asked } = open([[]], { open: true })
-    assert.equal(await ask(), false)
+    await assert.rejects(ask(), { name: 'DeadlineError' })
     assert.ok(asked.length < 60)
+  })
+
+  test('is not at its end because an answer was cut off', async () => {
+    const calls = fakeCalls()
+    const client = fakeClient(name => (name === 'GetShardIteratorCommand' ? { ShardIterator: '1' } : {}))
+    const isReadToEnd = shardEnds(client, () => calls.call, calls.clock)
+    assert.equal(await isReadToEnd('s', SHARD, AT, calls.clock.now() + BUDGET_MS), false)
   })
 })
 

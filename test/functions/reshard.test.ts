@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
+import { cutHandler } from '../../runtime/aws/functions/cut.ts'
+import type { SourceStreams } from '../../runtime/aws/functions/environment.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
@@ -196,6 +198,78 @@ describe('a subtask whose shards are closed', () => {
     // Users of the second were taken out of order, so that their visits have other numbers; but all were taken once, and none was late.
     await settle(opened)
     assert.deepEqual(idsOf(await world.rows('pages')), idsOf(embedded.map(row => JSON.parse(row))))
+  })
+
+  test('and whose ends nobody can tell counts on; the checkpoint is taken all the same, and it is said why', async t => {
+    const refused = async () => {
+      throw new Error('the key is not ours')
+    }
+    const hanging = () => new Promise<never>(() => {})
+    const broken: [Partial<SourceStreams>, RegExp][] = [
+      [
+        { isReadToEnd: refused },
+        /^Not known yet is whether shardId-0{11}[01] of stream users-own is read to its end.* the key is not ours$/,
+      ],
+      [{ isReadToEnd: hanging }, /^Not known yet is whether shardId-0{11}[01] of .* there was no time to find out/],
+      [{ listShards: refused }, /^What has become of the shards of .* is not known, and windows may wait: the key is not ours$/],
+      [{ listShards: hanging }, /is not known, and windows may wait: there was no time/],
+    ]
+    const opened = await open()
+    const { stream, world, mappings } = opened
+    put(opened, 0, 150)
+    await drain(mappings)
+    const merged = stream.merge(stream.open()[0]!, stream.open()[1]!)
+    const stage = world.topology.stages[0]!.stage.id
+    for (const [i, [fault, said]] of broken.entries()) {
+      const warned = t.mock.method(console, 'warn', () => {})
+      const back = (d: () => number | undefined) => ({ ...world.back(d), sourceStreams: { ...stream.source, ...fault } })
+      const cut = cutHandler(environment(world, stage, back))
+      assert.deepEqual(await cut({ shard: 1, checkpoint: i + 1 }, context(2_000)), { cut: true })
+      assert.equal((await headOf(world, 1)).fields.lastCut, i + 1)
+      const messages = warned.mock.calls.map(({ arguments: [line] }) => JSON.parse(line).message)
+      assert.ok(messages.length > 0 && messages.every(message => said.test(message)), messages.join())
+      warned.mock.restore()
+    }
+    assert.deepEqual(
+      Object.values(await positionOf(world, 1)).filter(state => state === 'ended'),
+      [],
+    )
+    // Nor are the merged shard's records held up.
+    put(opened, 150, 300)
+    t.mock.method(console, 'warn', () => {})
+    t.mock.method(stream.source, 'isReadToEnd', refused)
+    while (await opened.source.step(1_000));
+    assert.equal(opened.source.through(merged), merged.records.length)
+    t.mock.restoreAll()
+    await cutHandler(environment(world, stage))({ shard: 1, checkpoint: 9 }, context())
+    assert.deepEqual(await positionOf(world, 1), { [shardId(1)]: 'ended' })
+  })
+
+  test('is asked about before its cut is begun: what is committed meanwhile costs one more try, and not another look', async t => {
+    const opened = await open(1)
+    const { stream, world, source, mappings } = opened
+    put(opened, 0, 100)
+    await drain(mappings)
+    const [a] = stream.split(stream.open()[0]!)
+    put(opened, 100, 200)
+    const { isReadToEnd } = stream.source
+    // The function of the stage does not find it out: then there would be nothing left to look for.
+    t.mock.method(stream.source, 'isReadToEnd', async () => false)
+    let looks = 0
+    const sourceStreams: SourceStreams = {
+      ...stream.source,
+      // As often as it looks, as often a batch is committed.
+      async isReadToEnd(...args) {
+        looks++
+        assert.ok(await source.stepOf(a!, 1))
+        return isReadToEnd(...args)
+      },
+    }
+    const back = (d: () => number | undefined) => ({ ...world.back(d), sourceStreams })
+    const cut = cutHandler(environment(world, world.topology.stages[0]!.stage.id, back))
+    assert.deepEqual(await cut({ shard: 0, checkpoint: 1 }, context()), { cut: true })
+    assert.equal(looks, 1)
+    assert.equal((await positionOf(world, 0))[shardId(0)], 'ended')
   })
 
   test('is told to be idle at each checkpoint, and the others go on between two of them', async () => {

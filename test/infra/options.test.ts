@@ -128,6 +128,26 @@ test('functions in a VPC share a security group that lets nothing in', () => {
   assert.deepEqual(nagFindings(made), [])
 })
 
+test('an imported stream names its key; then its stage, which Lambda polls as, and its cut may read it', () => {
+  const arn = (resource: string) => `arn:aws:${resource}`
+  const encrypted = 'kms:eu-west-1:111122223333:key/theirs'
+  const template = shop(stack => ({
+    sources: {
+      clicks: Stream.fromStreamAttributes(stack, 'Theirs', {
+        streamArn: arn('kinesis:eu-west-1:111122223333:stream/clicks'),
+        encryptionKey: Key.fromKeyArn(stack, 'TheirKey', arn(encrypted)),
+      }),
+      orders: Stream.fromStreamArn(stack, 'Imported', arn('kinesis:eu-west-1:111122223333:stream/orders')),
+    },
+  })).template()
+  for (const [name, { Properties }] of Object.entries(functions(template)))
+    assert.deepEqual(
+      actionsOn(template, Properties.Role['Fn::GetAtt'][0], encrypted),
+      /^(stage|cut) source-clicks$/.test(name) ? ['kms:Decrypt'] : [],
+      name,
+    )
+})
+
 test('existing streams, buckets and queues are used, with their keys', () => {
   const template = shop(stack => {
     const key = new Key(stack, 'Key')
@@ -145,6 +165,7 @@ test('existing streams, buckets and queues are used, with their keys', () => {
   assert.match(JSON.stringify(source.Environment.Variables.MILLRACE_SOURCES), /orders.*\\"orders\\"/)
   const [key] = Object.keys(resources(template, 'AWS::KMS::Key'))
   assert.deepEqual(actionsOn(template, source.Role['Fn::GetAtt'][0], key!), ['kms:Decrypt'])
+  assert.deepEqual(actionsOn(template, made['cut source-clicks']!.Properties.Role['Fn::GetAtt'][0], key!), ['kms:Decrypt'])
   assert.equal(all(template, 'AWS::SQS::Queue').length, 0)
   for (const m of all(template, 'AWS::Lambda::EventSourceMapping'))
     assert.equal(m.Properties.DestinationConfig.OnFailure.Destination, 'arn:aws:sqs:eu-west-1:111122223333:letters')

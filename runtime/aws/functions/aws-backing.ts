@@ -8,7 +8,7 @@ import { meters } from '../meter.ts'
 import { stageStreams } from '../names.ts'
 import { s3Objects } from '../objects.ts'
 import { awsPorts } from '../ports.ts'
-import { isReadToEnd } from '../shard-end.ts'
+import { shardEnds } from '../shard-end.ts'
 import { listShards } from '../shards.ts'
 import { type Backing, type Environment, openEnvironment } from './environment.ts'
 import { readSettings, type Settings } from './settings.ts'
@@ -23,7 +23,9 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
   const { prefix, tables, bucket } = settings
   const ports = awsPorts({ streams: stageStreams(prefix), tables, bucket, prefix: '', deadline })
   const { kinesis, s3 } = openClients({})
-  const call = caller({ clock: systemClock, random: systemRandom, meters: meters(), deadline })
+  const calling = { clock: systemClock, random: systemRandom, meters: meters() }
+  const call = caller({ ...calling, deadline })
+  const callUntil = (until: number) => caller({ ...calling, deadline: () => Math.min(until, deadline() ?? until) })
   const sinks = Object.entries(settings.sinks).map(
     ([name, at]) =>
       [
@@ -37,7 +39,7 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
     sinks: Object.fromEntries(sinks),
     sourceStreams: {
       listShards: stream => listShards(kinesis, call, stream),
-      isReadToEnd: (stream, shard, after) => isReadToEnd(kinesis, call, stream, shard, after),
+      isReadToEnd: shardEnds(kinesis, callUntil, systemClock),
     },
   }
 }

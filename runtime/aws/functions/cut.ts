@@ -3,7 +3,8 @@ import type { Subtask } from '../../stage/subtask.ts'
 import type { StageTopology } from '../../stage/topology.ts'
 import { type Environment, type OpenRun, ownStage } from './environment.ts'
 import type { InvocationContext } from './event.ts'
-import { openShardTask } from './shard-task.ts'
+import { isEnded, readShardMap } from './shard-map.ts'
+import { openShardTask, type ShardTask } from './shard-task.ts'
 import { openSourceShards } from './source-shards.ts'
 import { tendShards } from './tend-shards.ts'
 
@@ -21,21 +22,26 @@ export function cutHandler(environment: Environment): (event: CutEvent, context:
     // Cold each time: batches were committed elsewhere since the last one, and what is old loses its race.
     const task = openShardTask(environment, run.topology, at, shard)
     try {
-      const cut = await task.run(async subtask => subtask.cutSource(checkpoint, await isIdle(environment, run, at, subtask)))
-      return { cut }
+      const isOver = await tend(environment, run, at, task)
+      const isIdle = async (subtask: Subtask) => (isOver && (await hasEnded(subtask))) || isSilent(environment, run, subtask)
+      return { cut: await task.run(async subtask => subtask.cutSource(checkpoint, await isIdle(subtask))) }
     } finally {
       await task.close()
     }
   }
 }
 
-/** Whether a subtask is to hold the others' watermarks back no longer. The checkpoint is the heartbeat by which that is noticed. */
-async function isIdle(environment: Environment, run: OpenRun, at: StageTopology, subtask: Subtask): Promise<boolean> {
-  const silent = await isSilent(environment, run, subtask)
+/** Whether a subtask's shards have all been read to their ends: then it is to hold the others' watermarks back no longer. The checkpoint is the heartbeat by which that is noticed. */
+async function tend(environment: Environment, { topology }: OpenRun, at: StageTopology, task: ShardTask): Promise<boolean> {
   const { name } = at.stage.source!.source!
-  if (environment.settings.sources[name]!.kind !== 'kinesis') return silent
-  const shards = openSourceShards(environment, run.topology, at)
-  return (await tendShards(environment, run.topology, subtask, shards)) || silent
+  if (environment.settings.sources[name]!.kind !== 'kinesis') return false
+  return tendShards(environment, topology, task, openSourceShards(environment, topology, at))
+}
+
+/** Still: a shard may have come to it since. */
+async function hasEnded(subtask: Subtask): Promise<boolean> {
+  const { source, watermark } = (await subtask.ready()).head.fields
+  return isEnded(readShardMap(source, '', watermark, 0))
 }
 
 /** Nothing was committed since the last cut, and that was longer ago than the source's `idleAfter`. */

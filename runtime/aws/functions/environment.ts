@@ -27,8 +27,11 @@ export interface Backing {
 export interface SourceStreams {
   /** Their shards, oldest first: also closed ones, while something of them is kept. */
   listShards(stream: string): Promise<readonly ListedShard[]>
-  /** Whether a closed shard has nothing behind a position ('': nothing at all), or is not kept any more. */
-  isReadToEnd(stream: string, shard: string, after: string): Promise<boolean>
+  /**
+   * Whether a closed shard has nothing behind a position ('': nothing at all), or is not kept any more.
+   * @throws DeadlineError when that is not known at `until`, epoch ms; asked again, it goes on from there, if it can
+   */
+  isReadToEnd(stream: string, shard: string, after: string, until: number): Promise<boolean>
 }
 
 /** The run that an environment works for. */

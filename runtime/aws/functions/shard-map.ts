@@ -22,6 +22,11 @@ export type ShardMap = ReadonlyMap<string, ShardState>
 const ENDED = 'ended'
 const CLOSED = 'closed'
 
+/** Whether nothing can come of any of these any more. */
+export function isEnded(map: ShardMap): boolean {
+  return [...map.values()].every(state => state === ENDED)
+}
+
 /** Whether a subtask has had one shard so far, its split: then the position is the sequence number alone. */
 export function isSingle(position: SourcePosition | undefined): boolean {
   return position === undefined || position.sequenceNumber !== undefined

@@ -1,11 +1,17 @@
-import type { SourceBatch } from '../../connectors/source.ts'
+import type { SourceBatch, SourcePosition } from '../../connectors/source.ts'
 import { loadHead } from '../../protocol/log.ts'
 import type { Subtask } from '../../stage/subtask.ts'
 import type { Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
 import type { OwnedShard } from './follow-shards.ts'
-import { leastWatermark, readShardMap, writeShardMap } from './shard-map.ts'
+import { inTime } from './in-time.ts'
+import { isEnded, leastWatermark, readShardMap, writeShardMap } from './shard-map.ts'
+import type { ShardTask } from './shard-task.ts'
 import type { SourceShards } from './source-shards.ts'
+
+/** At most so much of a checkpoint's time goes into listing shards, and into reading them, ms; and no more than so much of what the invocation has left. */
+const LOOK_MS_MAX = 5_000
+const LOOK_PART = 1 / 4
 
 /**
  * What no batch tells a subtask: that a shard of its own is closed and read to its end, and holds the watermark back no longer. True: all of them are, and those who take what
@@ -14,24 +20,53 @@ import type { SourceShards } from './source-shards.ts'
 export async function tendShards(
   environment: Environment,
   topology: Topology,
-  subtask: Subtask,
+  task: ShardTask,
   shards: SourceShards,
 ): Promise<boolean> {
-  const listed = await shards.list()
+  const looked = await lookUp(environment, task, shards)
+  if (looked === undefined) return false
+  const { listed, ends } = looked
   let isOver = false
-  await subtask.deliverSource(async (position, watermark): Promise<SourceBatch> => {
-    const split = shards.splits[subtask.shard]!
+  const tend = async (position: SourcePosition | undefined, watermark: number): Promise<SourceBatch> => {
+    const split = shards.splits[task.shard]!
     const now = shards.now()
     const before = readShardMap(position, split, watermark, now)
-    const after = await shards.follow(before, subtask.shard, listed)
-    isOver = [...after.values()].every(state => state === 'ended')
+    const after = await shards.follow(before, task.shard, listed, ends)
+    isOver = isEnded(after)
     const least = leastWatermark(after, shards.idleAfter, now) ?? watermark
     const next = writeShardMap(after)
     const isNews = least > watermark || JSON.stringify(next) !== JSON.stringify(writeShardMap(before))
     const nothing = { records: [], after: () => next, next, done: false }
     return isNews ? { ...nothing, watermark: least } : nothing
-  })
-  return isOver && (await isTakenOver(environment, topology, subtask, shards, listed))
+  }
+  await task.run(subtask => subtask.deliverSource(tend))
+  return isOver && (await isTakenOver(environment, topology, task.subtask, shards, listed))
+}
+
+interface Looked {
+  readonly listed: readonly OwnedShard[]
+  readonly ends: ReadonlySet<string>
+}
+
+/** What the stream says of a subtask's shards. It may say nothing, for lack of rights or time: the checkpoint goes on without it. Asked before anything is begun that another environment could overtake. */
+async function lookUp(environment: Environment, task: ShardTask, shards: SourceShards): Promise<Looked | undefined> {
+  const { clock } = environment.ports
+  const untilOf = () => clock.now() + Math.min(LOOK_MS_MAX, (environment.deadline - clock.now()) * LOOK_PART)
+  let listed: Looked['listed']
+  try {
+    listed = await inTime(clock, untilOf(), 'which shards there are', shards.list())
+  } catch (error) {
+    const { name, message } = error as Error
+    const log = task.subtask.log
+    environment.log('warn', `What has become of the shards of ${log} is not known, and windows may wait: ${message}`, {
+      error: name,
+    })
+    return undefined
+  }
+  const { head } = await task.run(subtask => subtask.ready())
+  const { source, watermark } = head.fields
+  const map = readShardMap(source, shards.splits[task.shard]!, watermark, shards.now())
+  return { listed, ends: await shards.endsOf(map, task.shard, listed, untilOf()) }
 }
 
 /**
