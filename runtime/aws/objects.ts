@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { MillraceError } from '../errors.ts'
 import type { Call } from './call.ts'
@@ -51,7 +52,12 @@ export function s3Objects(client: S3Client, call: Call): Objects {
     const resource = objectName(object)
     return call({ operation: 's3.GetObject', resource, expected: isGone }, async ({ signal, meter }) => {
       const { Body, ContentRange } = await client.send(command, { abortSignal: signal })
-      checkSize(object, ContentRange)
+      const fault = sizeFault(object, ContentRange)
+      if (fault !== undefined) {
+        // A body that nobody reads would keep its connection for ever, and there are only so many.
+        if (Body instanceof Readable) Body.destroy()
+        throw new UnreadableObjectError(fault)
+      }
       const data = await Body!.transformToByteArray()
       meter.bytes += data.byteLength
       return data
@@ -85,9 +91,9 @@ function decodedKey(key: string): string {
 }
 
 /** S3 announces what is there; a message that somebody else wrote may not. */
-function checkSize({ size }: ObjectRef, contentRange: string | undefined): void {
+function sizeFault({ size }: ObjectRef, contentRange: string | undefined): string | undefined {
   const total = Number(contentRange?.split('/')[1])
-  if (total !== size) throw new UnreadableObjectError(`it was announced with ${size} bytes, and has ${total}`)
+  return total === size ? undefined : `it was announced with ${size} bytes, and has ${total}`
 }
 
 function ignoreGone(error: unknown): undefined {

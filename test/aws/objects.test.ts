@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { GetObjectCommandInput } from '@aws-sdk/client-s3'
 import { caller } from '../../runtime/aws/call.ts'
+import { openS3 } from '../../runtime/aws/clients.ts'
 import { meters } from '../../runtime/aws/meter.ts'
 import { type ObjectRef, s3Objects, UnreadableObjectError } from '../../runtime/aws/objects.ts'
 import { fakeClient, fakeClock, fakeRandom, serviceError } from './fakes.ts'
@@ -62,6 +67,39 @@ describe('reading an object of S3', () => {
         name: 'UnreadableObjectError',
         message: `it was announced with 10 bytes, and has ${total}`,
       })
+  })
+
+  test('… and gives its connection back: the next ones are read however many were refused', async () => {
+    let connections = 0
+    const body = Buffer.alloc(1 << 20)
+    const server = createServer((_, response) => {
+      response.writeHead(206, { 'content-range': `bytes 0-${body.length - 1}/99999999`, 'content-length': body.length })
+      response.end(body)
+    })
+    server.on('connection', socket => {
+      connections++
+      socket.on('error', () => {})
+      socket.on('close', () => connections--)
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const credentials = { accessKeyId: 'a', secretAccessKey: 'b' }
+    const client = openS3({ endpoint, region: 'us-east-1', credentials })
+    try {
+      const objects = s3Objects(client, caller({ clock: fakeClock(), random: fakeRandom(), meters: meters() }))
+      for (let i = 0; i < 20; i++)
+        await assert.rejects(objects.read({ ...object, size: body.length }, 0, body.length), {
+          message: /^it was announced with 1048576 bytes, and has 99999999$/,
+        })
+      for (let tries = 0; connections > 0; tries++) {
+        assert.ok(tries < 200, `${connections} connections are still open`)
+        await sleep(10)
+      }
+    } finally {
+      client.destroy()
+      server.closeAllConnections()
+      server.close()
+    }
   })
 
   test('finds a key that comes as URLs have it, if there is none as it comes', async () => {
