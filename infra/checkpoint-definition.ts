@@ -128,7 +128,13 @@ function lockStates({ logTable, everySeconds }: Controlled): Record<string, Stat
 function checkpointStates({ checkpoint, materialise, cuts, timeoutSeconds }: Controlled): Record<string, State> {
   const payload = '{% $states.result.Payload %}'
   return {
-    Start: invoke(checkpoint, { step: 'start' }, 'Did anything flow', { Assign: { start: payload } }, END),
+    Start: invoke(
+      checkpoint,
+      { step: 'start', scheduled: `{% ${REPEATS} %}` },
+      'Did anything flow',
+      { Assign: { start: payload } },
+      END,
+    ),
     'Did anything flow': choice([[NOTHING, END]], 'Cut'),
     Cut: each(
       '{% $start.sources %}',

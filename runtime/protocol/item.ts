@@ -66,6 +66,10 @@ export interface HeadFields {
   readonly sinks: readonly (readonly [operator: number, state: SinkState])[]
   /** Since the beginning. */
   readonly counts: Counts
+  /** Of a source with `idleAfter`: when it took its last record, epoch ms. Absent: it had none, or this item is older than the field. */
+  readonly heardAt?: number
+  /** The earliest timer of processing time, epoch ms; absent: there is none. */
+  readonly timerAt?: number
 }
 
 export interface Counts {

@@ -81,7 +81,7 @@ export function openController(simulation: Simulation, controlled: Controlled): 
   /** One checkpoint. */
   async function execute(): Promise<string> {
     const begun = scheduler.now
-    const start = await invoke(controlled.checkpoint, { step: 'start' })
+    const start = await invoke(controlled.checkpoint, { step: 'start', scheduled: true })
     if (start.nothing) return 'nothing'
     try {
       return await take(start, begun)

@@ -5,7 +5,7 @@ import { DeadlineError, LostRaceError } from '../protocol/errors.ts'
 import type { ChunkRef, CommitItem, HeadFields } from '../protocol/item.ts'
 import { putSlot, step } from '../protocol/log.ts'
 import { encodeChanges, markCommitted } from '../state/changelog.ts'
-import type { Live } from './live.ts'
+import { type Live, nextProcessingTimer } from './live.ts'
 import type { OutgoingFrame } from './output.ts'
 import type { StageTopology, Topology } from './topology.ts'
 
@@ -260,6 +260,7 @@ export class Attempt {
 
   private headFields(): HeadFields {
     const { working, chain, outputs } = this.live
+    const timerAt = nextProcessingTimer(this.live)
     return {
       position: working.position,
       source: working.source,
@@ -275,6 +276,8 @@ export class Attempt {
       injection: working.injection,
       sinks: [...this.live.sinkStates],
       counts: { ...working.counts },
+      ...(working.heardAt !== undefined && { heardAt: working.heardAt }),
+      ...(timerAt < Number.POSITIVE_INFINITY && { timerAt }),
     }
   }
 

@@ -46,6 +46,11 @@ export interface CommitFigures {
 
 const LOAD_TRIES = 10
 
+/** When a processing timer is due, epoch ms. After the end of the input never again: those that were set have fired there (`endProcessingTimers`). */
+export function nextProcessingTimer({ working, chain }: Live): number {
+  return working.watermark === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : chain.nextProcessingTimer
+}
+
 /** A cold start: the head from the log, state changes behind the materialised marker replayed, the rest left to be loaded on demand. */
 export async function loadLive(
   topology: Topology,

@@ -11,9 +11,10 @@ import type { WatermarkGenerator, WatermarkStrategy } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
 import type { Chain } from './chain.ts'
 import { type Decoded, decode, describePosition, rawBytes } from './decode.ts'
-import { type Live, loadLive, useBase } from './live.ts'
+import { type Live, loadLive, nextProcessingTimer, useBase } from './live.ts'
 import { type Arrived, arrived, classify, lookUp } from './read-committed.ts'
 import type { StageTopology, Topology } from './topology.ts'
+import type { Working } from './working.ts'
 
 /** A record of a frame. */
 export interface EnteredRecord {
@@ -159,6 +160,7 @@ export class Subtask {
       const { part } = batch
       const generator = this.generatorOf(part?.name ?? '', source.watermark)
       const { working, chain } = live
+      if (batch.records.length > 0 && source.watermark.idleAfter !== undefined) working.heardAt = this.ports.clock.now()
       const split = this.topology.splitOf(source.name, this.shard)
       let overdue = false
       for (let i = 0; i < batch.records.length; i++) {
@@ -217,9 +219,16 @@ export class Subtask {
       this.begin(live)
       live.working.cut(checkpoint, live.head.version + 1, [])
       if (idle) this.attempt!.markIdle()
+      else this.sinceNow(live.working)
       await this.attempt!.commit({ checkpoint })
       return true
     })
+  }
+
+  /** Its records were taken before there was a time with them: silence counts from here. */
+  private sinceNow(working: Working): void {
+    if (this.at.stage.source!.source!.watermark.idleAfter === undefined || working.source === undefined) return
+    working.heardAt ??= this.ports.clock.now()
   }
 
   /** Nothing has come for a while: fires what is due by the clock, and tells consumers when the source is idle. */
@@ -245,11 +254,9 @@ export class Subtask {
     return this.live
   }
 
-  /** When a processing timer is due. After the end of the input never again: those that were set have fired there (`endProcessingTimers`). */
+  /** See live.ts. */
   get nextProcessingTimer(): number {
-    const { live } = this
-    if (live === undefined || live.working.watermark === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
-    return live.chain.nextProcessingTimer
+    return this.live === undefined ? Number.POSITIVE_INFINITY : nextProcessingTimer(this.live)
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,7 @@ export class Working {
   lastCut: number
   alignment: Alignment | undefined
   injection: Injection | undefined
+  heardAt: number | undefined
   readonly counts: { -readonly [K in keyof Counts]: Counts[K] }
   private readonly producers: readonly number[]
   private readonly lateBefore: number
@@ -29,6 +30,7 @@ export class Working {
     this.lastCut = fields.lastCut
     this.alignment = fields.alignment
     this.injection = fields.injection
+    this.heardAt = fields.heardAt
     this.counts = { ...fields.counts }
     this.lateBefore = fields.counts.late
   }
@@ -42,7 +44,10 @@ export class Working {
     this.counts.late = this.lateBefore + dropped
   }
 
-  /** A producer's watermark; -Infinity says that it is idle. Gives the stage's new watermark, undefined if it did not rise. */
+  /**
+   * A producer's watermark; -Infinity says that it is idle. Gives the stage's new watermark, undefined if it did not rise. Where all are idle it is the highest, as if they had become so one after the
+   * other, those behind first.
+   */
   onWatermark(producer: number, watermark: number): number | undefined {
     if (watermark === Number.NEGATIVE_INFINITY) this.idle.add(producer)
     else {
@@ -50,14 +55,14 @@ export class Working {
       if (watermark > (this.watermarks.get(producer) ?? Number.NEGATIVE_INFINITY)) this.watermarks.set(producer, watermark)
     }
     let min = Number.POSITIVE_INFINITY
-    let live = 0
+    let max = Number.NEGATIVE_INFINITY
     for (const p of this.producers) {
-      if (this.idle.has(p)) continue
-      live++
       const w = this.watermarks.get(p) ?? Number.NEGATIVE_INFINITY
-      if (w < min) min = w
+      if (w > max) max = w
+      if (!this.idle.has(p) && w < min) min = w
     }
-    if (live === 0 || min <= this.watermark) return undefined
+    if (this.allIdle) min = max
+    if (min <= this.watermark) return undefined
     // Those that are heard have ended, but a silent one has not: the end is not here.
     if (min === Number.POSITIVE_INFINITY && this.idle.size > 0) return undefined
     this.watermark = min

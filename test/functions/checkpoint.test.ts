@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type CheckpointAnswer, checkpointHandler, type StartedCheckpoint } from '../../runtime/aws/functions/checkpoint.ts'
 import { cutHandler } from '../../runtime/aws/functions/cut.ts'
+import { lookHandler } from '../../runtime/aws/functions/look.ts'
 import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { decisions } from '../../runtime/checkpoint/decision.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
@@ -66,36 +67,44 @@ describe('checkpoints', () => {
     await finish(world, mappings)
   })
 
-  test('output is not held back when whoever decided died before the sinks committed, and nothing flows any more (D7)', async () => {
-    const { world, mappings, step } = await open()
-    await drain(mappings)
-    const start = await step<StartedCheckpoint>({ step: 'start' })
-    await cutAll(world, start)
-    await drain(mappings)
-    const { parts } = await step({ step: 'collect', start })
-    const materialised = await materialiseAll(world, start, parts)
-    const dead = async (): Promise<never> => Promise.reject(new Error('killed'))
-    const dying = () => ({ ...world.back(() => undefined), sinks: sinksOn({ ...world.ports.blobs, put: dead }) })
-    await assert.rejects(
-      checkpointHandler(environment(world, undefined, dying))({ step: 'complete', start, materialised }, context()),
-      /killed/,
-    )
-    assert.deepEqual(await outcomes(world), ['complete'])
-    assert.deepEqual(await world.rows('pages'), [])
-    assert.deepEqual(await step({ step: 'start' }), { nothing: true })
-    assert.deepEqual(sorted(await world.rows('pages')), embedded.pages)
-    const calls: string[] = []
-    const list = (prefix: string) => {
-      calls.push(prefix)
-      return world.ports.blobs.list(prefix)
-    }
-    const counted = { ...world.ports.blobs, list }
-    const idle = () => ({ ...world.back(() => undefined), sinks: sinksOn(counted) })
-    assert.deepEqual(await checkpointHandler(environment(world, undefined, idle))({ step: 'start' }, context()), {
-      nothing: true,
+  for (const by of ['start', 'look'] as const)
+    test(`output is not held back when whoever decided died before the sinks committed, and nothing flows any more (D7): ${by} finds it`, async () => {
+      const { world, mappings, step } = await open()
+      const idleStep = async (back = world.back) => {
+        if (by === 'start')
+          return assert.deepEqual(await checkpointHandler(environment(world, undefined, back))({ step: 'start' }, context()), {
+            nothing: true,
+          })
+        const never = { running: async () => assert.fail(), start: async () => assert.fail() }
+        const look = lookHandler(environment(world, undefined, back), never)
+        assert.deepEqual(await look({ step: 'look', machine: 'm' }, context()), { looked: 'nothing' })
+      }
+      await drain(mappings)
+      const start = await step<StartedCheckpoint>({ step: 'start' })
+      await cutAll(world, start)
+      await drain(mappings)
+      const { parts } = await step({ step: 'collect', start })
+      const materialised = await materialiseAll(world, start, parts)
+      const dead = async (): Promise<never> => Promise.reject(new Error('killed'))
+      const dying = () => ({ ...world.back(() => undefined), sinks: sinksOn({ ...world.ports.blobs, put: dead }) })
+      await assert.rejects(
+        checkpointHandler(environment(world, undefined, dying))({ step: 'complete', start, materialised }, context()),
+        /killed/,
+      )
+      assert.deepEqual(await outcomes(world), ['complete'])
+      assert.deepEqual(await world.rows('pages'), [])
+      await idleStep()
+      assert.deepEqual(sorted(await world.rows('pages')), embedded.pages)
+      const calls: string[] = []
+      const list = (prefix: string) => {
+        calls.push(prefix)
+        return world.ports.blobs.list(prefix)
+      }
+      const counted = { ...world.ports.blobs, list }
+      const idle = () => ({ ...world.back(() => undefined), sinks: sinksOn(counted) })
+      await idleStep(idle)
+      assert.deepEqual(calls, [], 'a pipeline that stands still asks no bucket')
     })
-    assert.deepEqual(calls, [], 'a pipeline that stands still asks no bucket')
-  })
 
   test('a stack that has never had a batch has no run: none is made by asking', async () => {
     const { world } = await open()

@@ -140,6 +140,29 @@ describe('a shard of a source that is split', () => {
 })
 
 describe('shards of a source that are merged', () => {
+  test('an end that was not found before traffic stopped has a scheduled checkpoint of its own, once it is there to be found', async () => {
+    const opened = await open()
+    const { stream, mappings, world } = opened
+    put(opened, 0, 200)
+    await drain(mappings)
+    stream.merge(stream.open()[0]!, stream.open()[1]!)
+    put(opened, 200, 300)
+    await drain(mappings)
+    const slow = { ...stream.source, isReadToEnd: async () => false }
+    const early = { ...world, back: (d: () => number | undefined) => ({ ...world.back(d), sourceStreams: slow }) }
+    for (let i = 0; (await checkpoint(early, mappings)).outcome !== 'nothing'; i++) assert.ok(i < 5)
+    const idle = async () => (await headOf(world, 0, 1)).fields.idle
+    assert.deepEqual(await idle(), [])
+    const outcomes: string[] = []
+    for (let outcome = ''; outcome !== 'nothing'; outcomes.push(outcome)) {
+      assert.ok(outcomes.length < 5)
+      ;({ outcome } = await checkpoint(world, mappings, { scheduled: true }))
+    }
+    assert.ok(outcomes.length > 1)
+    assert.deepEqual(await idle(), [1])
+    await finish(opened)
+  })
+
   test('of two subtasks: the lower one goes on, and the other holds no watermark back', async () => {
     const opened = await open()
     const { stream, world, source, mappings } = opened

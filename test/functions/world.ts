@@ -87,10 +87,14 @@ export async function drain(mappings: readonly { step(limit?: number): Promise<b
 }
 
 /** The state machine: one checkpoint, from start to its outcome. */
-export async function checkpoint(world: World, mappings: readonly { step(limit?: number): Promise<boolean> }[]) {
+export async function checkpoint(
+  world: World,
+  mappings: readonly { step(limit?: number): Promise<boolean> }[],
+  { scheduled = false } = {},
+) {
   const controller = checkpointHandler(environment(world))
   const materialise = materialiseHandler(environment(world))
-  const started = (await controller({ step: 'start' }, context())) as StartedCheckpoint | { nothing: true }
+  const started = (await controller({ step: 'start', scheduled }, context())) as StartedCheckpoint | { nothing: true }
   if ('nothing' in started) return { outcome: 'nothing' }
   const start = JSON.parse(JSON.stringify(started)) as StartedCheckpoint
   for (const { stage, shard } of start.sources)

@@ -86,6 +86,18 @@ test('a checkpoint: every source is cut, every part materialised, and the lock i
   assert.deepEqual(world.started, [])
 })
 
+test('the first step is told whether somebody asked for the checkpoint: only by itself it begins for what is due', async () => {
+  for (const [input, scheduled] of [
+    [{ repeat: true }, true],
+    [{}, false],
+    [undefined, false],
+  ] as const) {
+    const world = controller()
+    await world.run(input)
+    assert.deepEqual(world.calls[0]!.payload, { step: 'start', scheduled })
+  }
+})
+
 test('one part alone, and one source alone, are lists too', async () => {
   const world = controller({
     steps: {

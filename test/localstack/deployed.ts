@@ -6,7 +6,7 @@ import { openEnvironment } from '../../runtime/aws/functions/environment.ts'
 import type { LookEvent, Looked } from '../../runtime/aws/functions/look.ts'
 import { readSettings } from '../../runtime/aws/functions/settings.ts'
 import { isTaken, takenOf } from '../../runtime/aws/functions/shard-map.ts'
-import { somethingNew } from '../../runtime/aws/functions/something-new.ts'
+import { loadHeads, somethingNew } from '../../runtime/aws/functions/something-new.ts'
 import { stageStreams } from '../../runtime/aws/names.ts'
 import { awsPorts } from '../../runtime/aws/ports.ts'
 import { formatPosition } from '../../runtime/aws/position.ts'
@@ -218,7 +218,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
       await consumed()
       const topology = await existing()
       await until('a checkpoint with nothing behind it', async () => {
-        if (!(await somethingNew(topology, (await decided()).at(-1), log))) return true
+        if (!(await somethingNew(await loadHeads(topology, log), (await decided()).at(-1), log))) return true
         await execute()
         return undefined
       })

@@ -12,7 +12,7 @@ const watermark = fc.oneof(
   { weight: 1, arbitrary: fc.constant(INF) },
 )
 
-test("a stage's watermark is the minimum over its live producers, and only rises", () => {
+test("a stage's watermark is the minimum over its live producers, the maximum where none is, and only rises", () => {
   const idle = fc.constant(-INF)
   fc.assert(
     fc.property(
@@ -34,10 +34,12 @@ test("a stage's watermark is the minimum over its live producers, and only rises
             asleep.delete(producer)
             best.set(producer, Math.max(w, best.get(producer) ?? -INF))
           }
-          const live = ids.filter(p => !asleep.has(p)).map(p => best.get(p) ?? -INF)
-          const least = Math.min(...live)
+          const of = (p: number) => best.get(p) ?? -INF
+          const live = ids.filter(p => !asleep.has(p)).map(of)
+          // all asleep: as if those behind had fallen asleep first
+          const least = live.length === 0 ? Math.max(...ids.map(of)) : Math.min(...live)
           // an end is none while somebody is only silent
-          const unsure = live.length === 0 || (least === INF && asleep.size > 0)
+          const unsure = least === INF && asleep.size > 0
           const expected = unsure ? stage : Math.max(stage, least)
           assert.equal(risen, expected > stage ? expected : undefined)
           stage = expected

@@ -8,7 +8,7 @@ import type { Topology } from '../../stage/topology.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import { type MaterialisedRef, type PartRef, readMaterialised } from './materialise.ts'
-import { somethingNew } from './something-new.ts'
+import { isWanted } from './wanted.ts'
 
 /** What the other steps are given of the first one. */
 export interface StartedCheckpoint extends CheckpointStart {
@@ -18,7 +18,11 @@ export interface StartedCheckpoint extends CheckpointStart {
 }
 
 export type CheckpointEvent =
-  | { readonly step: 'start' }
+  | {
+      readonly step: 'start'
+      /** The schedule has it begin, or the one before it; false: somebody asked for it. */
+      readonly scheduled?: boolean
+    }
   | { readonly step: 'collect'; readonly start: StartedCheckpoint }
   | { readonly step: 'complete'; readonly start: StartedCheckpoint; readonly materialised: readonly MaterialisedRef[] }
   | {
@@ -44,7 +48,7 @@ export function checkpointHandler(
   return async (event, context) => {
     environment.begin(context)
     const run = await environment.existingRun()
-    if (event.step === 'start') return start(run, environment.ports)
+    if (event.step === 'start') return start(run, event.scheduled === true, environment)
     const { topology } = checkRun(run, event.start)
     switch (event.step) {
       case 'collect':
@@ -59,13 +63,14 @@ export function checkpointHandler(
   }
 }
 
-/** Nothing runs when nothing flowed since the last one, or ever. */
-async function start(run: OpenRun | undefined, ports: Ports): Promise<CheckpointAnswer> {
+/** Nothing runs when nothing flowed since the last one, or ever, and nothing is due. */
+async function start(run: OpenRun | undefined, scheduled: boolean, environment: Environment): Promise<CheckpointAnswer> {
   if (run === undefined) return { nothing: true }
   const { topology } = run
+  const { ports } = environment
   const started = await startCheckpoint(topology, ports)
   const last = (await decisions(ports.log, topology.run)).at(-1)
-  if (!(await somethingNew(topology, last, ports.log))) {
+  if (!(await isWanted(environment, run, last, scheduled))) {
     await settleSinks(topology, last, ports)
     return { nothing: true }
   }

@@ -1,10 +1,11 @@
-import { decisionOf } from '../../checkpoint/decision.ts'
+import { lastStop } from '../../checkpoint/stops.ts'
 import type { Subtask } from '../../stage/subtask.ts'
 import type { StageTopology } from '../../stage/topology.ts'
 import { type Environment, type OpenRun, ownStage } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import { isEnded, readShardMap } from './shard-map.ts'
 import { openShardTask, type ShardTask } from './shard-task.ts'
+import { goingSince, isSilent } from './silence.ts'
 import { openSourceShards } from './source-shards.ts'
 import { tendShards } from './tend-shards.ts'
 
@@ -23,7 +24,8 @@ export function cutHandler(environment: Environment): (event: CutEvent, context:
     const task = openShardTask(environment, run.topology, at, shard)
     try {
       const isOver = await tend(environment, run, at, task)
-      const isIdle = async (subtask: Subtask) => (isOver && (await hasEnded(subtask))) || isSilent(environment, run, subtask)
+      const isIdle = async (subtask: Subtask) =>
+        (isOver && (await hasEnded(subtask))) || hasFallenSilent(environment, run, subtask)
       return { cut: await task.run(async subtask => subtask.cutSource(checkpoint, await isIdle(subtask))) }
     } finally {
       await task.close()
@@ -44,14 +46,8 @@ async function hasEnded(subtask: Subtask): Promise<boolean> {
   return isEnded(readShardMap(source, '', watermark, 0))
 }
 
-/** Nothing was committed since the last cut, and that was longer ago than the source's `idleAfter`. */
-async function isSilent({ ports }: Environment, { meta }: OpenRun, subtask: Subtask): Promise<boolean> {
+async function hasFallenSilent({ ports }: Environment, { meta }: OpenRun, subtask: Subtask): Promise<boolean> {
   const { idleAfter } = subtask.at.stage.source!.source!.watermark
-  if (idleAfter === undefined) return false
   const { head } = await subtask.ready()
-  const { alignment } = head.fields
-  if (head.version !== (alignment?.version ?? 0)) return false
-  const silentSince =
-    alignment === undefined ? meta.createdAt : (await decisionOf(ports.log, meta.run, alignment.checkpoint))?.startedAt
-  return silentSince !== undefined && ports.clock.now() - silentSince >= idleAfter
+  return isSilent(head, idleAfter, goingSince(meta, await lastStop(ports.log, meta.run)), ports.clock.now())
 }

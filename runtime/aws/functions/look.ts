@@ -1,8 +1,9 @@
 import { decisions } from '../../checkpoint/decision.ts'
+import { settleSinks } from '../../checkpoint/settle-sinks.ts'
 import type { Environment } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import type { Executions } from './executions.ts'
-import { somethingNew } from './something-new.ts'
+import { isWanted } from './wanted.ts'
 
 /** What the schedule says each time. */
 export interface LookEvent {
@@ -16,13 +17,13 @@ export interface LookEvent {
 }
 
 export interface Looked {
-  /** `nothing` flowed since the last checkpoint; `busy`: one is being taken; or one was `begun`. */
+  /** `nothing` flowed since the last checkpoint, or is due; `busy`: one is being taken; or one was `begun`. */
   readonly looked: 'nothing' | 'busy' | 'begun'
 }
 
 /**
- * What the schedule calls: looks whether anything flowed since the last checkpoint, and only then has one taken. So an idle pipeline has no executions. The lock of the state
- * machine is what keeps two from being taken at a time; not to start a second one saves its transitions.
+ * What the schedule calls: looks whether anything flowed since the last checkpoint, or is due, and only then has one taken. So an idle pipeline has no executions: what `start` would make up for
+ * is made up for here. The lock of the state machine is what keeps two from being taken at a time; not to start a second one saves its transitions.
  */
 export function lookHandler(
   environment: Environment,
@@ -34,7 +35,10 @@ export function lookHandler(
     const run = await environment.existingRun()
     if (run === undefined) return { looked: 'nothing' }
     const last = (await decisions(log, run.topology.run)).at(-1)
-    if (!(await somethingNew(run.topology, last, log))) return { looked: 'nothing' }
+    if (!(await isWanted(environment, run, last, true))) {
+      await settleSinks(run.topology, last, environment.ports)
+      return { looked: 'nothing' }
+    }
     // A chain is told: it would not go on for long without its schedule (infra/checkpoint-definition.ts).
     if (!chain && (await executions.running(machine))) return { looked: 'busy' }
     await executions.start(machine, at && `scheduled-${at.replaceAll(/[^A-Za-z0-9-]/g, '-')}`, { repeat: true })

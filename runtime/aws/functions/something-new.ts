@@ -1,28 +1,41 @@
 import type { Decision } from '../../checkpoint/decision.ts'
 import type { CommitLog } from '../../ports.ts'
 import { type Counts, decodeItem } from '../../protocol/item.ts'
-import { loadHead } from '../../protocol/log.ts'
+import { type Head, loadHead } from '../../protocol/log.ts'
 import type { Topology } from '../../stage/topology.ts'
+
+/** Of all subtasks, by stage. */
+export type Heads = readonly (readonly SubtaskHead[])[]
+
+export interface SubtaskHead {
+  readonly log: string
+  readonly head: Head
+}
+
+export function loadHeads(topology: Topology, log: CommitLog): Promise<Heads> {
+  const load = async (name: string) => ({ log: name, head: (await loadHead(log, name, Number.POSITIVE_INFINITY)).head })
+  return Promise.all(
+    topology.stages.map(({ stage, parallelism }) =>
+      Promise.all(Array.from({ length: parallelism }, (_, shard) => load(topology.log(stage.index, shard)))),
+    ),
+  )
+}
 
 /** Whether anything flowed since the last checkpoint: any subtask that took, sent or wrote records behind its cut. Barriers and watermarks are no records. */
 export async function somethingNew(
-  topology: Topology,
+  heads: Heads,
   last: { readonly checkpoint: number; readonly decision: Decision } | undefined,
   log: CommitLog,
 ): Promise<boolean> {
-  const subtasks = topology.stages.flatMap(at =>
-    Array.from({ length: at.parallelism }, (_, shard) => topology.log(at.stage.index, shard)),
-  )
-  const found = await Promise.all(subtasks.map(name => isNew(name, last, log)))
+  const found = await Promise.all(heads.flat().map(subtask => isNew(subtask, last, log)))
   return found.includes(true)
 }
 
 async function isNew(
-  name: string,
+  { log: name, head }: SubtaskHead,
   last: { readonly checkpoint: number; readonly decision: Decision } | undefined,
   log: CommitLog,
 ): Promise<boolean> {
-  const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY)
   if (head.version === 0) return false
   const { alignment, counts, firing } = head.fields
   if (last?.decision.outcome !== 'complete' || alignment?.checkpoint !== last.checkpoint || firing.length > 0) return true

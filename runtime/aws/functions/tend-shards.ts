@@ -73,10 +73,10 @@ async function lookUp(environment: Environment, task: ShardTask, shards: SourceS
  * Whether the shards that came of a subtask's own, and that others take, have watermarks that are not behind those of the others. Before that, this subtask's watermark is what keeps
  * their records from being late: of two that are merged, one may have been far ahead.
  */
-async function isTakenOver(
+export async function isTakenOver(
   { ports }: Environment,
   topology: Topology,
-  { at, shard: subtask }: Subtask,
+  { at, shard: subtask }: Pick<Subtask, 'at' | 'shard'>,
   { splits, now }: SourceShards,
   listed: readonly OwnedShard[],
 ): Promise<boolean> {
