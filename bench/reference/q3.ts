@@ -4,8 +4,14 @@ import { isAuction, isPerson, nexmark } from './nexmark.ts'
 
 const { app, events } = nexmark('q3')
 
-const sellers = events.filter(isPerson).filter(person => ['OR', 'ID', 'CA'].includes(person.state))
-const auctions = events.filter(isAuction).filter(auction => auction.category === 10)
+const sellers = events
+  .filter(isPerson)
+  .filter(person => ['OR', 'ID', 'CA'].includes(person.state))
+  .select('id', 'name', 'city', 'state') // what a join keeps, it keeps for ever
+const auctions = events
+  .filter(isAuction)
+  .filter(auction => auction.category === 10)
+  .select('id', 'seller')
 
 auctions
   .keyBy('seller')

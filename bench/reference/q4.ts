@@ -4,10 +4,13 @@ import { isAuction, isBid, nexmark } from './nexmark.ts'
 
 const { app, events } = nexmark('q4')
 
-events
-  .filter(isAuction)
+// What a join keeps, it keeps for ever: no more than is needed.
+const auctions = events.filter(isAuction).select('id', 'category', 'dateTime', 'expires')
+const bids = events.filter(isBid).select('auction', 'price', 'dateTime')
+
+auctions
   .keyBy('id')
-  .join(events.filter(isBid).keyBy('auction'))
+  .join(bids.keyBy('auction'))
   .apply((auction, bid) => ({ auction, bid }))
   .filter(({ auction, bid }) => auction.dateTime <= bid.dateTime && bid.dateTime <= auction.expires)
   .map(({ auction, bid }) => ({ category: auction.category, final: bid.price }))

@@ -13,12 +13,17 @@ interface Won {
   readonly closed: number
 }
 
-const won = events
-  .filter(isAuction)
+const auctions = events.filter(isAuction).select('id', 'seller', 'dateTime', 'expires')
+const bids = events.filter(isBid).select('auction', 'price', 'dateTime')
+
+const won = auctions
   .keyBy('id')
-  .connect(events.filter(isBid).keyBy('auction'))
+  .connect(bids.keyBy('auction'))
   .process({
-    state: { auction: value<Auction & { closed: number }>(), bids: list<{ price: number; dateTime: number }>() },
+    state: {
+      auction: value<Pick<Auction, 'id' | 'seller' | 'dateTime' | 'expires'> & { closed: number }>(),
+      bids: list<{ price: number; dateTime: number }>(),
+    },
     onFirst(auction, { state, timers, currentWatermark }) {
       state.auction.set({ ...auction, closed: Math.max(auction.expires, currentWatermark + 1) })
       timers.event.set(auction.expires)

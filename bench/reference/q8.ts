@@ -6,8 +6,9 @@ const { app, events } = nexmark('q8')
 
 events
   .filter(isPerson)
+  .select('id', 'name')
   .keyBy('id')
-  .coGroup(events.filter(isAuction).keyBy('seller'))
+  .coGroup(events.filter(isAuction).select('seller').keyBy('seller'))
   .window(tumbling('10s'))
   .apply(function* ([person], auctions, { window }) {
     if (person === undefined || auctions.length === 0) return
