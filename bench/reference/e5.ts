@@ -1,6 +1,6 @@
 /** Clicks with the searches of the same user for the same item, up to ten minutes before them. */
 import { print } from 'millrace'
-import { isClick, isSearch, shop, timeOf } from './shop.ts'
+import { isClick, isSearch, type ShopEvent, shop, timeOf } from './shop.ts'
 
 const { app, events } = shop('e5')
 
@@ -9,8 +9,16 @@ const deduped = events
   .keyBy('user_id')
   .dedup('event_id', { ttl: Number.POSITIVE_INFINITY })
 
-const searches = deduped.filter(isSearch).keyBy(['user_id', 'item_id'])
-const clicks = deduped.filter(isClick).keyBy(['user_id', 'item_id'])
+/** What the join needs of an event, once for all that it is joined with. */
+const needed = (event: ShopEvent) => ({
+  event_id: event.event_id,
+  user_id: event.user_id,
+  item_id: event.item_id,
+  ts: timeOf(event),
+})
+
+const searches = deduped.filter(isSearch).map(needed).keyBy(['user_id', 'item_id'])
+const clicks = deduped.filter(isClick).map(needed).keyBy(['user_id', 'item_id'])
 
 searches
   .intervalJoin(clicks)
@@ -19,9 +27,9 @@ searches
     user_id: search.user_id,
     item_id: search.item_id,
     search_id: search.event_id,
-    search_ts: timeOf(search),
+    search_ts: search.ts,
     click_id: click.event_id,
-    click_ts: timeOf(click),
+    click_ts: click.ts,
   }))
   .sink('results', print())
 

@@ -25,7 +25,7 @@ import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.t
 const CHECKPOINT_MS = 10_000
 const heapLimit = getHeapStatistics().heap_size_limit
 /** Of the heap that V8 may have: what state may take where nobody says. */
-const STATE_MEMORY_SHARE = 1 / 8
+const STATE_MEMORY_SHARE = 1 / 4
 /** Here a commit costs no more for what is in it, and nobody pays for a batch that is done again; the time it may take is limited in any case. */
 const LARGE_COMMITS = { ...defaultLimits, recordsMax: 40_000, timersMax: 20_000, outputBytesMax: 16 * 1024 * 1024 }
 /** By how much of the memory given to it state may grow until it is brought to the base, if there is more of it than FULL_TOTAL, and until sources wait for that. */

@@ -24,7 +24,7 @@ export interface RunOptions {
   readonly batchSize?: number
   /** False: each operator in a stage of its own (for tests). Default true. */
   readonly chaining?: boolean
-  /** About how many bytes of keyed state may stay in memory, over all subtasks. Default: an eighth of V8's heap limit. */
+  /** About how many bytes of keyed state may stay in memory, over all subtasks. Default: a quarter of V8's heap limit. */
   readonly stateMemory?: number
   /** Called about four times a second while it runs. */
   readonly onProgress?: (progress: Progress) => void

@@ -11,6 +11,8 @@ export interface TtlCell {
 
 /** The map state of one key, as far as it is in memory. */
 export interface MapSlot {
+  /** For who reads ranges of subkeys (TimeBuffer): those that are there, sorted; undefined: to be made. */
+  order: number[] | undefined
   /** subkey → value, or DELETED where the base may still have one. Insertion order is the order of writing. */
   readonly entries: Map<KeyPart, unknown>
   /** Every entry that exists is in memory. */
@@ -43,5 +45,5 @@ export class KeyEntry {
 }
 
 export function newMapSlot(complete: boolean): MapSlot {
-  return { entries: new Map(), complete, dirty: new Map() }
+  return { order: undefined, entries: new Map(), complete, dirty: new Map() }
 }
