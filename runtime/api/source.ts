@@ -33,7 +33,7 @@ export interface DeadLetter {
   readonly position: string
   /** What is wrong with it: no JSON, or what the schema says. */
   readonly reason: string
-  /** As it came in. */
+  /** Its bytes, as it came in. A sink that writes JSON writes them as text, or as `base64:…` if they are not UTF-8. */
   readonly raw: Uint8Array
 }
 

@@ -2,7 +2,7 @@ import { ConnectorError, reasonOf } from './error.ts'
 
 /**
  * A value as one line of JSON, newline included. `toJSON` is honoured, as everywhere; a field that holds bytes (a dead letter's `raw`) becomes text if it
- * is UTF-8, `base64:…` otherwise. Throws ConnectorError for what JSON can't hold:
+ * is UTF-8, `base64:…` otherwise, a Buffer too. Throws ConnectorError for what JSON can't hold:
  * a bigint, a cycle, or undefined and functions as the whole value. `where` names the sink.
  */
 export function jsonLine(value: unknown, where: string): string {
@@ -26,14 +26,23 @@ function holdsBytes(value: unknown): boolean {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Text stays readable; other bytes say what they are. */
-function bytesAsText(_field: string, value: unknown): unknown {
-  if (!(value instanceof Uint8Array)) return value
+const BASE64 = 'base64:'
+
+/** Bytes as JSON has them, wherever Millrace writes some: text if they are UTF-8, else `base64:…`. Text that itself begins so is encoded as well, so that nobody has to guess. */
+export function bytesText(bytes: Uint8Array): string {
   try {
-    return utf8.decode(value)
+    const text = utf8.decode(bytes)
+    if (!text.startsWith(BASE64)) return text
   } catch {
-    return `base64:${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')}`
+    // no text
   }
+  return BASE64 + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
+}
+
+/** `this` holds the field as it is: `value` is what a Buffer's own toJSON has made of it, a list of numbers. */
+function bytesAsText(this: Readonly<Record<string, unknown>>, field: string, value: unknown): unknown {
+  const own = this[field]
+  return own instanceof Uint8Array ? bytesText(own) : value
 }
 
 function hasBigInt(error: unknown): boolean {

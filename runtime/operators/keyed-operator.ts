@@ -1,9 +1,11 @@
-import type { KeyPart } from '../graph/key.ts'
+import { type KeyPart, userKey } from '../graph/key.ts'
+import { BROADCAST_KEY } from '../state/broadcast.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import type { KeyedState } from '../state/keyed-state.ts'
 import { Timers } from '../state/timers.ts'
 import { Operator, type Receiver, WatermarkMerge } from './operator.ts'
+import { UserCodeError } from './user-code.ts'
 
 /** Keys whose timers of one time are loaded and fired together: all the keys of a large window would not fit in memory. */
 const DUE_KEYS = 1000
@@ -139,7 +141,7 @@ export abstract class KeyedOperator extends Operator {
         return due.slice(i)
       if (!this.processingTimers.delete(at, key, tag)) continue
       // one that missed state goes first when it is there: the order may not depend on what is cold
-      if (!this.fire(key, at, tag, 'processing')) return due.slice(i)
+      if (!this.fireOne(key, at, tag, 'processing')) return due.slice(i)
       if (this.pending) await this.drain()
       if (this.ctx.shouldYield()) {
         this.full = true
@@ -176,7 +178,11 @@ export abstract class KeyedOperator extends Operator {
       this.waiting.push({ input, value, timestamp, key })
       return
     }
-    this.onRecord(entry, value, timestamp, input)
+    try {
+      this.onRecord(entry, value, timestamp, input)
+    } catch (error) {
+      throw this.underKey(error, key)
+    }
   }
 
   /** Fires what is due and passes the watermark on; stops for cold keys and to yield, and is then called again. */
@@ -192,7 +198,7 @@ export abstract class KeyedOperator extends Operator {
       for (const { key, tag } of due) {
         if (!this.eventTimers.delete(at, key, tag)) continue // deleted by one that fired just before
         this.eventTimers.earliestSet = Number.POSITIVE_INFINITY
-        if (this.fire(key, at, tag, 'event') === false) return
+        if (!this.fireOne(key, at, tag, 'event')) return
         if (this.ctx.shouldYield()) {
           this.yielded = true
           return
@@ -224,7 +230,7 @@ export abstract class KeyedOperator extends Operator {
         const { at, key, tag } = due
         if (!this.state.resident([due]) || (this.pinned !== undefined && !this.state.resident([{ key: this.pinned }])))
           return false
-        if (this.processingTimers.delete(at, key, tag) && !this.fire(key, at, tag, 'processing')) return false
+        if (this.processingTimers.delete(at, key, tag) && !this.fireOne(key, at, tag, 'processing')) return false
         this.last.pop()
         if (this.ctx.shouldYield()) {
           this.yielded = true
@@ -234,6 +240,20 @@ export abstract class KeyedOperator extends Operator {
       this.last = undefined
       if (!this.finishes || this.processingTimers.size === 0) return true
     }
+  }
+
+  private fireOne(key: KeyPart, at: number, tag: KeyPart, domain: 'event' | 'processing'): boolean {
+    try {
+      return this.fire(key, at, tag, domain)
+    } catch (error) {
+      throw this.underKey(error, key)
+    }
+  }
+
+  /** What this operator's own function threw, with the key that it was called for. */
+  private underKey(error: unknown, key: KeyPart): unknown {
+    if (!(error instanceof UserCodeError) || error.operatorId !== this.ctx.operatorId || key === BROADCAST_KEY) return error
+    return error.withKey(userKey(key))
   }
 
   /** False: the timer missed state and was set again. */

@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.ts'
+import type { Key } from '../graph/key.ts'
 import type { OperatorContext } from './operator.ts'
 import { userPlace } from './user-place.ts'
 
@@ -14,11 +15,23 @@ export class UserCodeError extends MillraceError {
   readonly operatorId: string
   /** Of the record or timer that was being processed, epoch ms; undefined: it was one of a whole batch. */
   readonly timestamp: number | undefined
+  /** That the record or timer runs under; undefined: none that is known. */
+  readonly key: Key | undefined
+  private readonly problem: string
 
-  constructor(operatorId: string, timestamp: number | undefined, problem: string, cause?: unknown) {
-    super(`${recordOf(operatorId, timestamp)}: ${problem}`, cause === undefined ? undefined : { cause })
+  constructor(operatorId: string, timestamp: number | undefined, problem: string, cause?: unknown, key?: Key) {
+    super(`${recordOf(operatorId, timestamp, key)}: ${problem}`, cause === undefined ? undefined : { cause })
     this.operatorId = operatorId
     this.timestamp = timestamp
+    this.problem = problem
+    this.key = key
+  }
+
+  /** The same error, which names the key. */
+  withKey(key: Key): UserCodeError {
+    const named = new UserCodeError(this.operatorId, this.timestamp, this.problem, this.cause, key)
+    named.stack = `${named.name}: ${named.message}${this.stack?.slice(this.stack.indexOf(this.message) + this.message.length) ?? ''}`
+    return named
   }
 }
 
@@ -65,9 +78,10 @@ export function placeOf(error: unknown): string {
 }
 
 /** Which record of which operator: how errors of a user's function begin. */
-export function recordOf(operatorId: string, timestamp: number | undefined): string {
-  if (timestamp === undefined) return `operator '${operatorId}'`
-  return `operator '${operatorId}' at the record of ${time(timestamp)}`
+export function recordOf(operatorId: string, timestamp: number | undefined, key?: Key): string {
+  const under = key === undefined ? '' : ` under the key ${oneLine(JSON.stringify(key))}`
+  if (timestamp === undefined) return `operator '${operatorId}'${under}`
+  return `operator '${operatorId}' at the record of ${time(timestamp)}${under}`
 }
 
 function oneLine(text: string): string {

@@ -57,6 +57,8 @@ export function describePosition(split: string, place: SourcePosition | undefine
   return `${split}, ${place === undefined ? 'up to ' : ''}${fields.join(', ')}`
 }
 
+/** Never a Buffer, whatever the connector read with: that would be another value to user code, with another JSON. */
 export function rawBytes(raw: string | Uint8Array): Uint8Array {
-  return typeof raw === 'string' ? new TextEncoder().encode(raw) : raw
+  if (typeof raw === 'string') return new TextEncoder().encode(raw)
+  return Buffer.isBuffer(raw) ? new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength) : raw
 }

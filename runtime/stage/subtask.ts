@@ -1,5 +1,6 @@
 import { readChannelState } from '../checkpoint/channel-state.ts'
 import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
+import { type Key, type KeyPart, userKey } from '../graph/key.ts'
 import { placeOf } from '../operators/user-code.ts'
 import type { Ports, StreamRecord } from '../ports.ts'
 import { Decisions } from '../protocol/decisions.ts'
@@ -22,8 +23,8 @@ export interface EnteredRecord {
   readonly value: unknown
   /** Epoch ms. */
   readonly timestamp: number
-  /** Undefined: it travels without. */
-  readonly key: unknown
+  /** That it runs under here; undefined: it has none, or its key function failed. */
+  readonly key: Key | undefined
 }
 
 /** A frame whose fate nobody knows yet: the batch stops in front of it (protocol.md, B5). */
@@ -69,6 +70,7 @@ export class Subtask {
   /** Where the record is that was entered last. */
   private takingFrom = ''
   private taking: FrameCursor | undefined
+  private takingKey: KeyPart | undefined
   /** Ids of records of frames that are left out: user code has failed on them before, each time. */
   skipped: ReadonlySet<string> = new Set()
   /** The first dead letter of this environment: most pipelines have no sink for them, so a run says why there are any. */
@@ -319,7 +321,7 @@ export class Subtask {
         this.takingFrom = record.seq
         this.taking = cursor
         if (this.skipped.size > 0 && this.skipped.has(entryId(record.seq, cursor))) working.counts.deadLetters++
-        else enter(chain, cursor)
+        else this.enter(chain, cursor)
         this.attempt!.took(1)
         if (this.attempt!.full) await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)
       } else if (type === ENTRY_WATERMARK) {
@@ -336,6 +338,14 @@ export class Subtask {
     }
     working.accepted.set(header.producer, [header.version, header.index])
     working.position = { seq: record.seq, offset: 0 }
+  }
+
+  /** A record goes in where its edge enters the chain. */
+  private enter(chain: Chain, cursor: FrameCursor): void {
+    const entrance = chain.entrances.get(cursor.edge)!
+    this.takingKey = undefined // should the key function throw, it is not the key of the record before
+    this.takingKey = cursor.key === undefined && entrance.key !== undefined ? entrance.key(cursor.value) : cursor.key
+    entrance.receiver.record(cursor.value, cursor.timestamp, this.takingKey)
   }
 
   /** A commit in the middle of a frame: the position says how many of its entries are taken. */
@@ -378,8 +388,9 @@ export class Subtask {
   /** The record of a frame that was entered last, by which whoever delivers knows it again; undefined: timers have fired since. */
   get entered(): EnteredRecord | undefined {
     if (this.taking === undefined) return undefined
-    const { taking } = this
-    return { id: entryId(this.takingFrom, taking), value: taking.value, timestamp: taking.timestamp, key: taking.key }
+    const { taking, takingKey } = this
+    const key = takingKey === undefined ? undefined : userKey(takingKey)
+    return { id: entryId(this.takingFrom, taking), value: taking.value, timestamp: taking.timestamp, key }
   }
 
   /** A watermark that has timers to fire: more than fit in one commit are committed in several. */
@@ -431,7 +442,7 @@ export class Subtask {
       for (let i = from, type = cursor.next(); i < to && type >= 0; i++, type = cursor.next()) {
         if (++passed <= taken) continue
         if (type === ENTRY_RECORD) {
-          enter(live.chain, cursor)
+          this.enter(live.chain, cursor)
           this.attempt!.took(1)
         } else if (type === ENTRY_WATERMARK) {
           const risen = working.onWatermark(frame.header.producer, cursor.watermark)
@@ -508,11 +519,4 @@ export class Subtask {
 /** By the stream's record and the place in its frame. */
 function entryId(seq: string, { offset }: FrameCursor): string {
   return `${seq}-${offset}`
-}
-
-/** A record goes in where its edge enters the chain. */
-function enter(chain: Chain, cursor: FrameCursor): void {
-  const entrance = chain.entrances.get(cursor.edge)!
-  const key = cursor.key === undefined && entrance.key !== undefined ? entrance.key(cursor.value) : cursor.key
-  entrance.receiver.record(cursor.value, cursor.timestamp, key)
 }

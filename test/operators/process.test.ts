@@ -162,7 +162,10 @@ test('what the user gets wrong is said: a throw, a promise, a timer without onTi
       error instanceof UserCodeError &&
       error.cause === thrown &&
       error.operatorId === 'test' &&
-      /operator 'test' at the record of 1970-01-01T00:00:00.000Z: onRecord threw TypeError: boom/.test(error.message),
+      error.key !== undefined &&
+      /operator 'test' at the record of 1970-01-01T00:00:00.000Z under the key \S+: onRecord threw TypeError: boom/.test(
+        error.message,
+      ),
   )
   await assert.rejects(failing({ async onRecord() {} }), /onRecord returned a Promise, but has to be synchronous/)
   await assert.rejects(failing({ onRecord: (_: any, ctx: any) => ctx.timers.event.set(5) }), /has no onTimer/)

@@ -3,7 +3,7 @@ import test from 'node:test'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import * as z from 'zod'
 import type { SourceSpec } from '../../runtime/graph/graph.ts'
-import { decode, describePosition } from '../../runtime/stage/decode.ts'
+import { decode, describePosition, rawBytes } from '../../runtime/stage/decode.ts'
 import { monotonous } from '../../runtime/time/watermarks.ts'
 
 const Event = z.object({ at: z.number(), tags: z.array(z.string()).optional() })
@@ -60,6 +60,12 @@ test('an asynchronous schema is refused by name', () => {
     () => decode('{}', source(validator(async () => ({ value: {} })))),
     /schema of source events validates asynchronously/,
   )
+})
+
+test('raw bytes are a plain Uint8Array, also where a connector read with Buffers: the same value everywhere', () => {
+  const [first, ...others] = ['{bad', Buffer.from('{bad'), new TextEncoder().encode('{bad')].map(rawBytes)
+  for (const bytes of others) assert.deepStrictEqual(bytes, first)
+  assert.equal(Object.getPrototypeOf(first), Uint8Array.prototype)
 })
 
 test('where a dead letter lies: at its place, or, where only positions are known, before the one behind it', () => {

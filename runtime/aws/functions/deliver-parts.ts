@@ -86,6 +86,6 @@ export function keepLetter(
 ): Promise<void> {
   const source = at.stage.source!.source!.name
   const split = topology.splitOf(source, shard)
-  const letter = { source, split, ...place, reason, raw: Buffer.from(rawBytes(data)).toString('base64') }
+  const letter = { source, split, ...place, reason, raw: rawBytes(data) }
   return giveUp(environment, `source '${source}'`, `${source}/${split}/${id}`, letter, { split, ...place })
 }

@@ -1,3 +1,4 @@
+import { bytesText } from '../../connectors/json-line.ts'
 import { UserCodeError } from '../../operators/user-code.ts'
 import type { Clock } from '../../ports.ts'
 import { KeyChangedError } from '../../stage/wiring.ts'
@@ -49,7 +50,9 @@ export async function giveUp(
 }
 
 /** For people: what JSON has no form for, in one that it has. */
-function readable(_name: string, value: unknown): unknown {
+function readable(this: Readonly<Record<string, unknown>>, name: string, value: unknown): unknown {
+  const own = this[name]
+  if (own instanceof Uint8Array) return bytesText(own)
   if (typeof value === 'bigint') return String(value)
   if (value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)) return Array.from(value as Iterable<unknown>)
   return value
