@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { registerHooks, stripTypeScriptTypes } from 'node:module'
-import { fileURLToPath } from 'node:url'
+import { createRequire, registerHooks, stripTypeScriptTypes } from 'node:module'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { compileFunction } from 'node:vm'
+
+/** Not import.meta.resolve: tsx, which runs the apps that `cdk init` makes, turns this package into CommonJS and leaves that out. */
+const { resolve: pathOf } = createRequire(import.meta.url)
 
 /**
  * Two things that make a pipeline file run wherever it lies, installed now for all that is imported from here on:
@@ -16,7 +19,7 @@ export function registerUserModules(): void {
     resolve(specifier, context, next) {
       // From here it is already the one.
       if (!/^millrace($|\/)/.test(specifier) || context.parentURL === import.meta.url) return next(specifier, context)
-      return { url: import.meta.resolve(specifier), shortCircuit: true }
+      return { url: pathToFileURL(pathOf(specifier)).href, shortCircuit: true }
     },
     load(url, context, next) {
       const format = MODULE_FORMAT[context.format ?? '']
