@@ -34,7 +34,7 @@ export function makeCheckpoints(
   prefix: string,
   functions: CheckpointFunctions,
   log: ITable,
-  options: { readonly interval?: Duration; readonly timeout?: Duration; readonly key: IKey | undefined },
+  options: { readonly interval?: Duration; readonly timeout?: Duration; readonly key: IKey | undefined; readonly inVpc: boolean },
 ): { readonly machine: StateMachine; readonly schedule: CfnSchedule } {
   const interval = options.interval ?? INTERVAL
   checkInterval(interval)
@@ -61,12 +61,10 @@ export function makeCheckpoints(
       'Step Functions keeps the whole history of each execution for 90 days. Sending it to a log as well takes rights on all log deliveries of the account.',
     'AwsSolutions-SF2': 'The history has the times of each step. X-Ray takes rights that can not be limited to this pipeline.',
   })
-  allowStarting(functions.checkpoint, machineArn(scope, stateMachineName))
+  if (!options.inVpc) allowStarting(functions.checkpoint, machineArn(scope, stateMachineName))
   const chain = everySeconds !== undefined
-  return {
-    machine,
-    schedule: makeSchedule(scope, machine, functions.checkpoint, { interval: chain ? INTERVAL : interval, chain }),
-  }
+  const called = options.inVpc ? { machine } : { machine, look: functions.checkpoint }
+  return { machine, schedule: makeSchedule(scope, called, { interval: chain ? INTERVAL : interval, chain }) }
 }
 
 function checkInterval(interval: Duration): void {
@@ -137,35 +135,42 @@ function controllerRole(
 }
 
 /**
- * It calls the function that looks whether anything flowed, which then starts an execution: one that found nothing would cost seven transitions, each minute of an idle month.
+ * It calls the function that looks whether anything flowed, which then starts an execution: one that found nothing would cost seven transitions, each minute of an idle month. From a VPC that function would need a
+ * way to Step Functions, and an endpoint costs as much: there the schedule starts the execution, whose first step looks. No `look`: that is so.
  */
 function makeSchedule(
   scope: Construct,
-  machine: StateMachine,
-  checkpoint: IFunction,
+  { machine, look }: { readonly machine: StateMachine; readonly look?: IFunction },
   { interval, chain }: { readonly interval: Duration; readonly chain: boolean },
 ): CfnSchedule {
   const role = new Role(scope, 'ScheduleRole', {
     assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
       conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(scope).account } },
     }),
-    description: 'Looks whether a checkpoint is due',
+    description: look === undefined ? 'Starts checkpoints' : 'Looks whether a checkpoint is due',
   })
-  role.addToPolicy(new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [checkpoint.functionArn] }))
-  const look: LookEvent = { step: 'look', machine: machine.stateMachineArn, chain, at: '<aws.scheduler.scheduled-time>' }
+  const call =
+    look === undefined
+      ? { action: 'states:StartExecution', arn: machine.stateMachineArn, input: { repeat: true } }
+      : { action: 'lambda:InvokeFunction', arn: look.functionArn, input: lookEvent(machine, chain) }
+  role.addToPolicy(new PolicyStatement({ actions: [call.action], resources: [call.arn] }))
   const minutes = interval.toMinutes()
   const schedule = new CfnSchedule(scope, 'Schedule', {
     description: 'Checkpoints',
     scheduleExpression: minutes === 1 ? 'rate(1 minute)' : `rate(${minutes} minutes)`,
     flexibleTimeWindow: { mode: 'OFF' },
     target: {
-      arn: checkpoint.functionArn,
+      arn: call.arn,
       roleArn: role.roleArn,
-      input: Stack.of(scope).toJsonString(look),
+      input: Stack.of(scope).toJsonString(call.input),
       // The next one comes soon enough.
       retryPolicy: { maximumRetryAttempts: 0 },
     },
   })
   schedule.node.addDependency(role)
   return schedule
+}
+
+function lookEvent({ stateMachineArn: machine }: StateMachine, chain: boolean): LookEvent {
+  return { step: 'look', machine, chain, at: '<aws.scheduler.scheduled-time>' }
 }

@@ -110,6 +110,7 @@ export class MillracePipeline extends Construct {
       interval: props.checkpointInterval,
       timeout: props.checkpointTimeout,
       key: props.encryptionKey,
+      inVpc: props.vpc !== undefined,
     })
     this.checkpoints = machine
     const handlers = mapValues(stages, ({ handler }) => handler)

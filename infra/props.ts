@@ -49,7 +49,7 @@ export interface MillracePipelineProps extends StageProps {
    * Default: a queue is made.
    */
   readonly onFailure?: IQueue | ITopic | IBucket
-  /** Puts the functions into a VPC, which needs ways to Kinesis, DynamoDB, S3 and KMS: endpoints, or a NAT gateway. Default: none. */
+  /** Puts the functions into a VPC, which needs ways to Kinesis, DynamoDB, S3 and, with a key, KMS: endpoints, or a NAT gateway. Default: none. */
   readonly vpc?: IVpc
   /** Default: the private ones. */
   readonly vpcSubnets?: SubnetSelection

@@ -2,6 +2,7 @@ import { systemClock } from '../embedded/clock.ts'
 import type { Command } from './command.ts'
 import { openStack, STACK_FLAGS } from './stack/stack.ts'
 import { startStack } from './stack/stop-stack.ts'
+import { tellRun } from './stack/tell.ts'
 
 export const start: Command = {
   name: 'start',
@@ -14,7 +15,7 @@ What its sources' streams have dropped in the meantime (their retention is a day
   examples: ['millrace start --stack Shop'],
   async run(args) {
     const { control, stack } = await openStack(args)
-    await startStack(control, stack, systemClock)
+    await startStack(control, stack, systemClock, tellRun(stack))
     process.stdout.write(`${stack.pipeline} runs\n`)
     return 0
   },

@@ -2,6 +2,7 @@ import { systemClock } from '../embedded/clock.ts'
 import type { Command } from './command.ts'
 import { openStack, STACK_FLAGS } from './stack/stack.ts'
 import { stopStack } from './stack/stop-stack.ts'
+import { tellRun } from './stack/tell.ts'
 import { waiting } from './stack/waiting.ts'
 
 export const stop: Command = {
@@ -20,6 +21,7 @@ If the checkpoint fails, the sources go on as before, and the exit code is 1; wi
     const stopped = await stopStack(control, stack, systemClock, {
       checkpoint: !args.has('no-checkpoint'),
       onWait: progress.update,
+      tell: tellRun(stack),
     }).finally(progress.clear)
     if (stopped?.outcome === 'failed') {
       process.stderr.write(`millrace: the last checkpoint failed, and ${stack.pipeline} goes on as before: ${stopped.reason}\n`)

@@ -134,6 +134,19 @@ test('what is typed wrongly, or is not there, is one sentence and exit code 2; a
   const opened = await millrace([...run, '--from-snapshot', 'bad', '--out', 'o2'], { cwd })
   assert.equal(opened.code, 1)
   assert.ok(opened.err.includes(`segments/${segment} of bad is damaged`), opened.err)
+  // One whose writing was cut off is in the way, and can be deleted; a directory that holds something else can't, though it has files of such names.
+  for (const name of ['cut', 'other']) cpSync(join(cwd, 'p'), join(cwd, name), { recursive: true })
+  for (const name of ['cut', 'other']) rmSync(join(cwd, name, '_metadata'))
+  writeFileSync(join(cwd, 'other/mine'), '')
+  const inTheWay = await millrace(['savepoint', 'create', 's', '--to', 'cut'], { cwd })
+  assert.match(
+    inTheWay.err,
+    /a savepoint needs a place of its own, and segments\/\S+ is there already: .*millrace savepoint delete cut/,
+  )
+  assert.equal((await millrace(['savepoint', 'delete', 'cut'], { cwd })).code, 0)
+  assert.ok(!existsSync(join(cwd, 'cut')))
+  assert.match((await millrace(['savepoint', 'delete', 'other'], { cwd })).err, /there is no savepoint at other/)
+  assert.ok(readdirSync(join(cwd, 'other/segments')).length > 0)
   // What is not part of it stays.
   assert.equal((await millrace(['savepoint', 'delete', 'bad'], { cwd })).code, 0)
   assert.deepEqual(readdirSync(join(cwd, 'bad')), ['notes'])

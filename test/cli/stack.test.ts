@@ -181,7 +181,7 @@ test('a mapping that does not change is named', async () => {
   )
 })
 
-const quiet = { checkpoint: true, onWait: () => {} }
+const quiet = { checkpoint: true, onWait: () => {}, tell: async () => {} }
 type World = ReturnType<typeof executions> &
   ReturnType<typeof mappings> &
   Omit<Control, 'outputs' | 'lags'> & { running: string[][] }
@@ -212,10 +212,12 @@ function world(...seen: Execution[][]) {
 test('stop: sources, then the checkpoint of all that they sent, then the others, then the schedule; start: the other way round', async () => {
   const control = world([RUNNING, complete(7)])
   const clock = handClock()
-  assert.deepEqual(await stopStack(control, SHOP, clock, quiet), { outcome: 'complete', checkpoint: 7 })
-  assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm2 off', 'every off'])
-  await startStack(control, SHOP, clock)
-  assert.deepEqual(control.changes, ['every on', 'm2 on', 'm1 on'])
+  const tell = async (stopped: boolean) => void control.changes.push(stopped ? 'told to stop' : 'told to go on')
+  assert.deepEqual(await stopStack(control, SHOP, clock, { ...quiet, tell }), { outcome: 'complete', checkpoint: 7 })
+  // What the schedule has called by then begins nothing behind it.
+  assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm2 off', 'told to stop', 'every off'])
+  await startStack(control, SHOP, clock, tell)
+  assert.deepEqual(control.changes, ['every on', 'm2 on', 'm1 on', 'told to go on'])
 })
 
 test('a chain of checkpoints is stopped, with the link that was begun meanwhile; one that somebody asked for comes to its end', async () => {
@@ -241,10 +243,11 @@ test('a chain that can not be caught is waited for no longer than it lives witho
 test('a stop whose checkpoint fails changes nothing; one without a checkpoint stops all', async () => {
   const control = world([{ status: 'FAILED', cause: 'it is broken' }])
   const clock = handClock()
-  assert.deepEqual(await stopStack(control, SHOP, clock, quiet), { outcome: 'failed', reason: 'it is broken' })
+  const tell = async (stopped: boolean) => void control.changes.push(stopped ? 'told to stop' : 'told to go on')
+  assert.deepEqual(await stopStack(control, SHOP, clock, { ...quiet, tell }), { outcome: 'failed', reason: 'it is broken' })
   assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm1 on'])
-  assert.equal(await stopStack(control, SHOP, clock, { ...quiet, checkpoint: false }), undefined)
-  assert.deepEqual(control.changes, ['m1 off', 'm2 off', 'every off'])
+  assert.equal(await stopStack(control, SHOP, clock, { ...quiet, checkpoint: false, tell }), undefined)
+  assert.deepEqual(control.changes, ['m1 off', 'm2 off', 'told to stop', 'every off'])
 })
 
 test('the status for people', () => {

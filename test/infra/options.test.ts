@@ -148,6 +148,26 @@ test('an imported stream names its key; then its stage, which Lambda polls as, a
     )
 })
 
+test('no function in a VPC calls Step Functions, so that its endpoint is not needed: the schedule starts executions', () => {
+  const template = shop(stack => ({ vpc: new Vpc(stack, 'Vpc', { maxAzs: 2, flowLogs: { all: {} } }) })).template()
+  for (const [name, fn] of Object.entries(functions(template))) {
+    const actions = statementsOf(template, fn.Properties.Role['Fn::GetAtt'][0]).flatMap(s => [s.Action].flat())
+    assert.deepEqual(
+      actions.filter(action => action.startsWith('states:')),
+      [],
+      name,
+    )
+  }
+  const [machine] = Object.keys(resources(template, 'AWS::StepFunctions::StateMachine'))
+  const [{ Properties: schedule }] = all(template, 'AWS::Scheduler::Schedule') as [any]
+  assert.deepEqual([schedule.Target.Arn, schedule.Target.Input], [{ Ref: machine }, '{"repeat":true}'])
+  const may = statementsOf(template, schedule.Target.RoleArn['Fn::GetAtt'][0])
+  assert.deepEqual(
+    may.map(({ Action, Resource }) => [Action, Resource]),
+    [['states:StartExecution', { Ref: machine }]],
+  )
+})
+
 test('existing streams, buckets and queues are used, with their keys', () => {
   const template = shop(stack => {
     const key = new Key(stack, 'Key')

@@ -1,6 +1,7 @@
 import { systemClock, systemRandom } from '../../embedded/clock.ts'
 import type { SavepointPlace } from '../../embedded/run-options.ts'
 import type { SavepointManifest } from '../../savepoint/format.ts'
+import { isDataFile } from '../../savepoint/names.ts'
 import { SnapshotError } from '../../snapshot/error.ts'
 import type { Arguments, Command } from '../command.ts'
 import { asUsage, UsageError } from '../error.ts'
@@ -106,8 +107,10 @@ async function emptyPlace(path: string): Promise<SavepointPlace> {
   const { blobs, close } = await place.open()
   try {
     const [something] = await blobs.list('')
-    if (something !== undefined)
-      throw new UsageError(`--to ${path}: a savepoint needs a place of its own, and ${something} is there already`)
+    if (something !== undefined) {
+      const remedy = isDataFile(something) ? `: if it is left of one that was cut off, millrace savepoint delete ${path}` : ''
+      throw new UsageError(`--to ${path}: a savepoint needs a place of its own, and ${something} is there already${remedy}`)
+    }
     return place
   } finally {
     await close()

@@ -8,7 +8,7 @@ import { savepointPlace } from './place.ts'
 export const savepointDelete: Command = {
   name: 'savepoint delete',
   summary: 'Delete a savepoint',
-  description: `Deletes the files of a savepoint, damaged ones too, and nothing else that lies beside them. Runs that began with it don't need it any more.`,
+  description: `Deletes the files of a savepoint, damaged ones too, and nothing else that lies beside them. What is left of one whose writing was cut off goes as well, if nothing else lies there. Runs that began with it don't need it any more.`,
   positionals: [{ name: 'PATH', help: 'the savepoint: its directory, or s3://BUCKET/KEY' }],
   flags: {},
   examples: ['millrace savepoint delete before-the-sale'],
@@ -16,8 +16,11 @@ export const savepointDelete: Command = {
     const path = args.positionals[0]!
     const { blobs, close } = await (await savepointPlace(path)).open()
     try {
-      const names = (await blobs.list('')).filter(isSavepointFile)
-      if (!names.includes(METADATA)) throw new UsageError(`there is no savepoint at ${path}: it has no ${METADATA}`)
+      const found = await blobs.list('')
+      const names = found.filter(isSavepointFile)
+      // Without it, a savepoint whose writing was cut off; but not beside what is none, as in the directory of a run.
+      const isSavepoint = names.includes(METADATA) || (names.length > 0 && names.length === found.length)
+      if (!isSavepoint) throw new UsageError(`there is no savepoint at ${path}: it has no ${METADATA}`)
       // First: from then on it is none.
       await blobs.delete(METADATA)
       for (const name of names) await blobs.delete(name)

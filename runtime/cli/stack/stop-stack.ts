@@ -5,20 +5,24 @@ import { endSchedule } from './schedule.ts'
 import type { Stack } from './stack.ts'
 import { type Taken, takeCheckpoint } from './take-checkpoint.ts'
 
+/** Tells the run that it is stopped, or goes on (checkpoint/stops.ts). */
+export type Tell = (stopped: boolean) => Promise<void>
+
 /**
  * Sources first: then the barrier of the last checkpoint is behind all that they sent, and the checkpoint has all that was on its way. The schedule last, as the checkpoint may be one
- * of its own. What the checkpoint says, unless none was wanted; when it failed, all is as it was.
+ * of its own; before it, the run is told, so that what the schedule has called by then begins nothing any more. What the checkpoint says, unless none was wanted; when it failed, all is as it was.
  */
 export async function stopStack(
   control: Omit<Control, 'outputs' | 'lags'>,
   stack: Stack,
   clock: Clock,
-  { checkpoint, onWait }: { checkpoint: boolean; onWait: (elapsedMs: number, what: string) => void },
+  { checkpoint, onWait, tell }: { checkpoint: boolean; onWait: (elapsedMs: number, what: string) => void; tell: Tell },
 ): Promise<Taken | undefined> {
   const sources = mappingsOf(stack, true)
   if (!checkpoint) {
     onWait(0, 'the stages stop')
     await setMappings(control, { ...sources, ...mappingsOf(stack, false) }, false, clock)
+    await tell(true)
     await endSchedule(control, stack, clock)
     return undefined
   }
@@ -30,19 +34,22 @@ export async function stopStack(
     return taken
   }
   await setMappings(control, mappingsOf(stack, false), false, clock)
+  await tell(true)
   await endSchedule(control, stack, clock)
   return taken
 }
 
-/** The schedule, then the stages behind the sources, so that they are there for what these send. */
+/** The schedule, then the stages behind the sources, so that they are there for what these send. The run is told last: from then on a source without records is silent. */
 export async function startStack(
   control: Pick<Control, 'mappingState' | 'setMapping' | 'setSchedule'>,
   stack: Stack,
   clock: Clock,
+  tell: Tell,
 ): Promise<void> {
   await control.setSchedule(stack.schedule, true)
   await setMappings(control, mappingsOf(stack, false), true, clock)
   await setMappings(control, mappingsOf(stack, true), true, clock)
+  await tell(false)
 }
 
 function mappingsOf({ stages }: Stack, ofSources: boolean): Record<string, string> {
