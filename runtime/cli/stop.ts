@@ -1,5 +1,6 @@
 import { systemClock } from '../embedded/clock.ts'
 import type { Command } from './command.ts'
+import { keptWhileStopped } from './stack/kept.ts'
 import { openStack, STACK_FLAGS } from './stack/stack.ts'
 import { stopStack } from './stack/stop-stack.ts'
 import { tellRun } from './stack/tell.ts'
@@ -9,7 +10,7 @@ export const stop: Command = {
   name: 'stop',
   summary: 'Stop a pipeline on AWS, with a last checkpoint',
   description: `Stops the pipeline of a stack: its sources first, then, when a last checkpoint has taken in all that was on its way, the other stages.
-Nothing is lost, and nothing is removed: what arrives in its sources meanwhile waits there, as long as their streams keep it, until millrace start.
+Nothing is lost, and nothing is removed: what arrives in its sources meanwhile waits there, as long as they keep it (it says how long), until millrace start.
 Checkpoints are no longer taken by themselves.
 If the checkpoint fails, the sources go on as before, and the exit code is 1; with --no-checkpoint all stages stop at once, between two commits.`,
   positionals: [],
@@ -28,7 +29,9 @@ If the checkpoint fails, the sources go on as before, and the exit code is 1; wi
       return 1
     }
     const last = stopped?.outcome === 'complete' ? `, with checkpoint ${stopped.checkpoint}` : ''
-    process.stdout.write(`${stack.pipeline} is stopped${last}; millrace start --stack ${args.text('stack')} goes on\n`)
+    process.stdout.write(
+      `${stack.pipeline} is stopped${last}; millrace start --stack ${args.text('stack')} goes on\n${keptWhileStopped(stack, stopped !== undefined)}\n`,
+    )
     return 0
   },
 }

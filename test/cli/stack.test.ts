@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Control, Execution } from '../../runtime/cli/stack/control.ts'
+import { keptWhileStopped } from '../../runtime/cli/stack/kept.ts'
 import { lagMetric } from '../../runtime/cli/stack/lag.ts'
 import { setMappings } from '../../runtime/cli/stack/mappings.ts'
 import { findStack, type Stack, type StackStage } from '../../runtime/cli/stack/stack.ts'
@@ -248,6 +249,18 @@ test('a stop whose checkpoint fails changes nothing; one without a checkpoint st
   assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm1 on'])
   assert.equal(await stopStack(control, SHOP, clock, { ...quiet, checkpoint: false, tell }), undefined)
   assert.deepEqual(control.changes, ['m1 off', 'm2 off', 'told to stop', 'every off'])
+})
+
+test('how long a pipeline may be stopped is said by source, and of frames where no checkpoint has taken them in', () => {
+  const stage = { function: 'f', mapping: 'm' }
+  const stages = {
+    'source-clicks': { ...stage, cut: 'c', reads: 'kinesis' },
+    'source-orders': { ...stage, cut: 'c', reads: 's3' },
+    pages: { ...stage, reads: 'kinesis' },
+  } as const
+  const sources = 'source-clicks 24 hours, unless its stream was set to keep more; source-orders 14 days'
+  assert.equal(keptWhileStopped({ stages }, true), `records wait, and stopped for longer it loses some: ${sources}`)
+  assert.ok(keptWhileStopped({ stages }, false).endsWith(`${sources}; between stages 24 hours`))
 })
 
 test('the status for people', () => {

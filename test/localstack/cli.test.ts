@@ -110,7 +110,7 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     const stopped = await operate('stop')
     assert.match(
       stopped.out,
-      /^visits is stopped(, with checkpoint \d+)?; millrace start --stack Operations goes on\n$/,
+      /^visits is stopped(, with checkpoint \d+)?; millrace start --stack Operations goes on\nrecords wait, .*\n$/,
       stopped.err,
     )
     assert.deepEqual([...new Set(await states())], ['Disabled'])
