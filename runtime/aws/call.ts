@@ -77,6 +77,9 @@ export function caller({ clock, random, meters, deadline }: CallerOptions): Call
   }
 }
 
+/** Operations that change nothing. */
+const READING = /\.(BatchGet|Describe|Get|Head|List|Query)/
+
 const RETRIED: ReadonlySet<Failure> = new Set(['throttled', 'conflict', 'unavailable'])
 
 function outOfTime(operation: string, resource: string, cause?: unknown): DeadlineError {
@@ -101,8 +104,10 @@ export function named(failure: Failure, operation: string, resource: string, tri
     case 'access':
       return new AccessRefusedError(
         resource,
-        `${operation} on ${resource} is not allowed: check the credentials and the policy of this function's role` +
-          `${operation === 's3.GetObject' ? ' (without s3:ListBucket, S3 refuses to say that an object is not there)' : ''}. It said ${said}`,
+        name === 'CredentialsProviderError'
+          ? `there are no AWS credentials for ${operation} on ${resource}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. The SDK said ${said}`
+          : `${operation} on ${resource} is not allowed: check the credentials, and the policies of the role or user that they are of` +
+              `${operation === 's3.GetObject' ? ' (without s3:ListBucket, S3 refuses to say that an object is not there)' : ''}. It said ${said}`,
         { cause },
       )
     case 'missing':
@@ -116,7 +121,7 @@ export function named(failure: Failure, operation: string, resource: string, tri
     default:
       return new ServiceUnavailableError(
         resource,
-        `${operation} on ${resource} failed ${tries} times; it may have taken effect. The last time: ${said}`,
+        `${operation} on ${resource} failed ${tries} times${READING.test(operation) ? '' : '; it may have taken effect'}. The last time: ${said}`,
         { cause },
       )
   }

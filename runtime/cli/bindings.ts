@@ -7,8 +7,8 @@ import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
+import { list, suggest } from '../suggest.ts'
 import { UsageError } from './error.ts'
-import { list, suggest } from './suggest.ts'
 import { checkDirectory, checkTarget } from './targets.ts'
 
 export interface Bindings {

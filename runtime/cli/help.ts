@@ -2,17 +2,31 @@ import { COMMON_FLAGS, type Command, type Flag } from './command.ts'
 
 /** `millrace --help` */
 export function overview(commands: readonly Command[]): string {
-  const rows = commands.map(c => [[c.name, ...words(c)].join(' '), c.summary] as const)
   return `millrace: Apache Flink's model for TypeScript, on serverless AWS or on one machine.
 
 Usage: millrace COMMAND [FLAGS]
 
 Commands:
-${table(rows)}
+${tableOf(commands)}
 
 millrace COMMAND --help tells more about one. millrace --version gives the version.
 Exit codes: 0 done (or stopped by Ctrl-C, with a last checkpoint), 1 failed while running, 2 wrong arguments, file, pipeline or state directory.
 `
+}
+
+/** `millrace savepoint --help`: commands that begin with the same word. */
+export function groupHelp(word: string, commands: readonly Command[]): string {
+  return `Usage: millrace ${word} COMMAND [FLAGS]
+
+Commands:
+${tableOf(commands)}
+
+millrace ${word} COMMAND --help tells more about one.
+`
+}
+
+function tableOf(commands: readonly Command[]): string {
+  return table(commands.map(c => [[c.name, ...words(c)].join(' '), c.summary]))
 }
 
 /** `millrace COMMAND --help` */

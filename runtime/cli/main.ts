@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { suggest } from '../suggest.ts'
 import { checkpoint } from './checkpoint.ts'
 import { checkpoints } from './checkpoints.ts'
 import type { Command } from './command.ts'
 import { errorText, UsageError } from './error.ts'
-import { commandHelp, overview } from './help.ts'
+import { commandHelp, groupHelp, overview } from './help.ts'
 import { parseArguments } from './parse.ts'
 import { plan } from './plan.ts'
 import { run } from './run.ts'
@@ -15,7 +16,6 @@ import { start } from './start.ts'
 import { stateGet } from './state-get.ts'
 import { status } from './status.ts'
 import { stop } from './stop.ts'
-import { suggest } from './suggest.ts'
 
 const SAVEPOINTS = [savepointCreate, savepointList, savepointVerify, savepointDelete]
 const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints, ...SAVEPOINTS, status, checkpoint, stop, start]
@@ -42,10 +42,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
   }
   const command = find(first, second)
   if (command === undefined) {
-    if (groupOf(first).length > 0 && (second === '--help' || second === '-h')) {
-      process.stdout.write(groupOf(first).map(commandHelp).join('\n'))
-      return 0
-    }
+    if (groupOf(first).length > 0 && (second === '--help' || second === '-h')) return helpFor([first])
     throw unknown(first, second)
   }
   const args = parseArguments(command, words.slice(command.name.split(' ').length))
@@ -56,11 +53,16 @@ async function dispatch(words: readonly string[]): Promise<number> {
   return command.run(args)
 }
 
-/** `millrace help`, `millrace help run`. */
-function helpFor(words: readonly string[]): number {
-  const command = words[0] === undefined ? undefined : find(words[0], words[1])
-  if (words[0] !== undefined && command === undefined) throw unknown(words[0], words[1])
-  process.stdout.write(command === undefined ? overview(COMMANDS) : commandHelp(command))
+/** `millrace help`, `millrace help run`, `millrace help savepoint`. */
+function helpFor([first, second]: readonly string[]): number {
+  if (first === undefined) {
+    process.stdout.write(overview(COMMANDS))
+    return 0
+  }
+  const group = second === undefined ? groupOf(first) : []
+  const command = group.length === 1 ? group[0] : find(first, second)
+  if (command === undefined && group.length === 0) throw unknown(first, second)
+  process.stdout.write(command === undefined ? groupHelp(first, group) : commandHelp(command))
   return 0
 }
 

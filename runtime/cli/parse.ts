@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
+import { suggest } from '../suggest.ts'
 import { type Arguments, COMMON_FLAGS, type Command, type Flag } from './command.ts'
 import { UsageError } from './error.ts'
-import { suggest } from './suggest.ts'
 
 /** Checks the words behind a command's name against its definition. Throws UsageError. */
 export function parseArguments(command: Command, words: readonly string[]): Arguments {

@@ -127,6 +127,8 @@ async function snapshotOrigin(text: string | undefined, newInput: boolean): Prom
   if (isSavepoint(place!))
     throw new UsageError(`--from-snapshot ${text}: a savepoint is of one checkpoint: leave @${checkpoint} out`)
   if (!place!.startsWith(STACK)) return { directory: checkStateDirectory(place!), newInput, ...at }
+  if (/^(\/|$)/.test(place!.slice(STACK.length)))
+    throw new UsageError(`--from-snapshot ${text}: a stack's name is missing: ${STACK}NAME, or ${STACK}NAME@N`)
   const { stackSnapshots } = await import('./stack/snapshots.ts')
   return { store: await stackSnapshots(place!.slice(STACK.length)), ...at }
 }

@@ -14,6 +14,7 @@ import type { StateDeclaration } from '../state/declaration.ts'
 import { KeyedState } from '../state/keyed-state.ts'
 import { listBounds } from '../state/spec.ts'
 import { compareParts } from '../state/timers.ts'
+import { suggest } from '../suggest.ts'
 import type { Readable } from './checkpoints.ts'
 import { eventTimeOf } from './event-time.ts'
 
@@ -115,7 +116,12 @@ function ownerOf(meta: RunMeta, query: StateQuery): Owner {
   const owner = withState.find(({ operator }) => operator.id === query.operator)
   if (owner === undefined)
     throw new MillraceError(
-      `there is no operator '${query.operator}' with state; there is ${withState.map(o => o.operator.id).join(', ') || 'none'}`,
+      `there is no operator '${query.operator}' with state${
+        suggest(
+          query.operator,
+          withState.map(o => o.operator.id),
+        ) || ': there is none'
+      }`,
     )
   const declarations = owner.operator.states.map(declarationOf)
   const stage = owner.stage.id
@@ -144,7 +150,10 @@ function statesOf({ declarations }: Owner, query: StateQuery): Declared[] {
   const chosen = query.state === undefined ? states : states.filter(s => s.name === query.state)
   if (chosen.length === 0)
     throw new MillraceError(
-      `operator '${query.operator}' has no state '${query.state}'; it has ${states.map(s => s.name).join(', ')}`,
+      `operator '${query.operator}' has no state '${query.state}'${suggest(
+        query.state!,
+        states.map(s => s.name),
+      )}`,
     )
   return chosen
 }

@@ -99,6 +99,31 @@ describe('a call', () => {
     }
   })
 
+  test('says who has to do what, and of reading not that it may have taken effect', async () => {
+    const said = async (operation: string, error: unknown) => {
+      const failed: Error = await fakeCalls()
+        .call({ ...options, operation }, failing(Array(20).fill(error)))
+        .then(assert.fail, e => e)
+      return failed.message
+    }
+    const refused = networkError('ECONNREFUSED')
+    assert.match(await said('dynamodb.PutItem', refused), /failed 12 times; it may have taken effect\. The last time/)
+    for (const reading of [
+      'cloudformation.DescribeStacks',
+      's3.GetObject',
+      's3.HeadObject',
+      'dynamodb.Query',
+      'kinesis.ListShards',
+    ])
+      assert.match(await said(reading, refused), /failed 12 times\. The last time/)
+    assert.match(
+      await said('s3.PutObject', serviceError('AccessDenied', 403)),
+      /is not allowed: check the credentials, and the policies of the role or user that they are of\. It said/,
+    )
+    const none = Object.assign(new Error('Could not load credentials'), { name: 'CredentialsProviderError' })
+    assert.match(await said('s3.PutObject', none), /^there are no AWS credentials for s3\.PutObject on .*: set AWS_PROFILE, or /)
+  })
+
   test('knows after a failure of the network, and not after throttling, that it may have taken effect', async () => {
     const { call } = fakeCalls()
     const doubts: boolean[] = []

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { parseArguments, positiveInteger } from '../../runtime/cli/parse.ts'
 import { run } from '../../runtime/cli/run.ts'
 import { keysOf } from '../../runtime/cli/state-get.ts'
-import { suggest } from '../../runtime/cli/suggest.ts'
+import { suggest } from '../../runtime/suggest.ts'
 import { directoryWith, MILLRACE, millrace } from './cli.ts'
 
 /** What is typed, and the sentence that answers it. */
@@ -43,6 +43,11 @@ const REFUSED: readonly (readonly [words: string, sentence: RegExp])[] = [
   ['plan a.ts --json --mermaid', /--json and --mermaid can't both be printed/],
   ['checkpoints none', /there is no state directory none/],
   ['state get none op', /millrace state get needs KEY/],
+  [
+    'savepoint',
+    /millrace savepoint needs to be told what to do: there is savepoint create, savepoint list, savepoint verify and savepoint delete/,
+  ],
+  ['savepoint lits', /there is no command 'savepoint lits': did you mean savepoint list\?/],
   ['state get none op k', /there is no state directory none/],
 ]
 
@@ -69,6 +74,13 @@ test('every command helps, alone and from the overview', async () => {
   }
   assert.equal((await millrace([])).out, out)
   assert.match((await millrace(['state', '--help'])).out, /Usage: millrace state get/)
+  const { code: groupCode, out: group } = await millrace(['savepoint', '--help'])
+  assert.equal(groupCode, 0)
+  assert.match(
+    group,
+    /^Usage: millrace savepoint COMMAND \[FLAGS\]\n\nCommands:\n( {2}savepoint \w+ .*\n){4}\nmillrace savepoint COMMAND --help .*\n$/,
+  )
+  assert.equal((await millrace(['help', 'savepoint'])).out, group)
   assert.match((await millrace(['--version'])).out, /^\d+\.\d+\.\d+\n$/)
 })
 

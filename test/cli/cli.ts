@@ -16,9 +16,12 @@ export interface Result {
 /** Runs the command to its end. */
 export function millrace(
   args: readonly string[],
-  options: { readonly input?: string; readonly cwd?: string } = {},
+  options: { readonly input?: string; readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<Result> {
-  const child = spawn(process.execPath, [MILLRACE, ...args], { cwd: options.cwd })
+  const child = spawn(process.execPath, [MILLRACE, ...args], {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+  })
   let out = ''
   let err = ''
   child.stdout.on('data', data => {

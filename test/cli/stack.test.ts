@@ -4,6 +4,7 @@ import type { Control, Execution } from '../../runtime/cli/stack/control.ts'
 import { keptWhileStopped } from '../../runtime/cli/stack/kept.ts'
 import { lagMetric } from '../../runtime/cli/stack/lag.ts'
 import { setMappings } from '../../runtime/cli/stack/mappings.ts'
+import { checkEndpoints } from '../../runtime/cli/stack/sdk.ts'
 import { findStack, type Stack, type StackStage } from '../../runtime/cli/stack/stack.ts'
 import { statusText } from '../../runtime/cli/stack/status-text.ts'
 import { startStack, stopStack } from '../../runtime/cli/stack/stop-stack.ts'
@@ -338,12 +339,30 @@ test('waiting is told in one line on a terminal, and now and then elsewhere', ()
   assert.equal(told(true)[1], '\rwaiting (5.0 s)\u001b[K')
 })
 
+test('an endpoint that is no URL is refused before anything is asked of it', async () => {
+  for (const [name, value] of [
+    ['AWS_ENDPOINT_URL', 'localhost:4566'],
+    ['AWS_ENDPOINT_URL_S3', '127.0.0.1:4566'],
+  ] as const)
+    for (const words of ['status --stack Shop', 'savepoint verify s3://bucket/key']) {
+      const { code, err } = await millrace(words.split(' '), { env: { AWS_REGION: 'us-east-1', [name]: value } })
+      assert.equal(err, `millrace: ${name} is '${value}': a URL is needed, such as http://127.0.0.1:4566\n`)
+      assert.equal(code, 2)
+    }
+  assert.doesNotThrow(() => checkEndpoints({ AWS_ENDPOINT_URL: 'https://localhost:4566', AWS_ENDPOINT_URL_S3: '', PATH: 'x' }))
+})
+
 test('what is typed wrongly is said in one sentence', async () => {
   for (const [words, sentence] of [
     ['status', /^millrace: --stack NAME is needed: the stack on AWS$/],
     ['checkpoints', /needs DIR, the state directory of a run, or --stack NAME in the place of DIR: millrace checkpoints DIR$/],
     ['checkpoints state --stack Shop', /doesn't know what to do with 'state'$/],
     ['state get --stack Shop trending', /needs KEY, the key: .*: millrace state get OPERATOR KEY$/],
+    [
+      'run a.ts --from-snapshot stack:',
+      /^millrace: --from-snapshot stack:: a stack's name is missing: stack:NAME, or stack:NAME@N$/,
+    ],
+    ['run a.ts --from-snapshot stack:@3', /a stack's name is missing/],
     ['stop --stack', /--stack needs a value: --stack NAME$/],
   ] as const) {
     const { code, err } = await millrace(words.split(' '))

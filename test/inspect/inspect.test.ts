@@ -72,9 +72,13 @@ test('stages, checkpoints and state of a run, through any ports', async () => {
     assert.deepEqual(await stateOf(ports, meta, { operator: 'users', key: 'nobody' }), [])
     await assert.rejects(
       stateOf(ports, meta, { operator: 'user', key: 'u0' }),
-      /there is no operator 'user' with state; there is users, /,
+      /there is no operator 'user' with state: did you mean users\?$/,
     )
-    await assert.rejects(stateOf(ports, meta, { ...query, state: 'sen' }), /operator 'users' has no state 'sen'; it has seen/)
+    await assert.rejects(
+      stateOf(ports, meta, { ...query, state: 'sen' }),
+      /operator 'users' has no state 'sen': did you mean seen\?$/,
+    )
+    await assert.rejects(stateOf(ports, meta, { operator: 'zzz', key: 'u0' }), /no operator 'zzz' with state: there is users/)
     const checkpoints = await checkpointsOf(ports, meta)
     assert.ok(checkpoints.length > 0)
     assert.equal(checkpoints.at(-1)!.status, 'complete')
@@ -150,7 +154,8 @@ test('state is shown as its handles show it: lists, maps, broadcast state, and n
   const broadcast = [0, 1, 2].map(n => [n * 1000, events[n]!.user])
   assert.deepEqual(await get(undefined), [{ state: 'first', value: broadcast }])
   assert.deepEqual(await get(undefined, 'first'), [{ state: 'first', value: broadcast }])
-  await assert.rejects(get('u1', 'recent#'), /has no state 'recent#'; it has last, recent, everyone, counts, onTheClock, first$/)
+  await assert.rejects(get('u1', 'recent#'), /has no state 'recent#': did you mean recent\?$/)
+  await assert.rejects(get('u1', 'xyz'), /has no state 'xyz': there is last, recent, everyone, counts, onTheClock and first$/)
 
   const db = await openEmbedded({ directory: state })
   try {

@@ -91,7 +91,7 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     assert.match((await operate('state', 'get', counted, 'u1')).out, /^\{"state":"n","value":\d+\}\n$/)
     assert.match(
       (await operate('state', 'get', 'none', 'u1')).err,
-      /^millrace: there is no operator 'none' with state; there is /,
+      /^millrace: there is no operator 'none' with state: there is /,
     )
   })
 

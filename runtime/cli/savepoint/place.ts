@@ -51,15 +51,22 @@ function bucketOf(path: string, withKey = true): [bucket: string, key: string] {
 }
 
 async function openBucket(bucket: string, prefix: string): ReturnType<SavepointPlace['open']> {
-  const [{ openS3 }, { s3Blobs }, { caller }, { meters }, { systemClock: clock, systemRandom: random }, { withRegion }] =
-    await Promise.all([
-      import('../../aws/clients.ts'),
-      import('../../aws/blobs.ts'),
-      import('../../aws/call.ts'),
-      import('../../aws/meter.ts'),
-      import('../../embedded/clock.ts'),
-      import('../stack/sdk.ts'),
-    ])
+  const [
+    { openS3 },
+    { s3Blobs },
+    { caller },
+    { meters },
+    { systemClock: clock, systemRandom: random },
+    { checkEndpoints, withRegion },
+  ] = await Promise.all([
+    import('../../aws/clients.ts'),
+    import('../../aws/blobs.ts'),
+    import('../../aws/call.ts'),
+    import('../../aws/meter.ts'),
+    import('../../embedded/clock.ts'),
+    import('../stack/sdk.ts'),
+  ])
+  checkEndpoints()
   const client = openS3({})
   // Before anything else is asked of it: the region may not be said.
   await withRegion(() => client.config.region())

@@ -4,7 +4,7 @@ import { isNamed } from '../../aws/classify.ts'
 import { meters } from '../../aws/meter.ts'
 import { systemClock, systemRandom } from '../../embedded/clock.ts'
 import { type Lag, lagMetric } from './lag.ts'
-import { installed, once, withRegion } from './sdk.ts'
+import { checkEndpoints, installed, once, withRegion } from './sdk.ts'
 import type { StackStage } from './stack.ts'
 
 export interface Execution {
@@ -47,8 +47,12 @@ const LAG_WINDOW_MS = 5 * 60_000
 const LISTED_MAX = 20
 const IN_USE = ['ResourceInUseException', 'ResourceConflictException']
 
-/** On the SDK's clients, each loaded when it is first needed: they are no part of what `millrace run` needs, nor of its dependencies. */
+/**
+ * On the SDK's clients, each loaded when it is first needed: they are no part of what `millrace run` needs, nor of its dependencies.
+ * @throws UsageError for an endpoint that is no URL
+ */
 export function awsControl(): Control {
+  checkEndpoints()
   const call = caller({ clock: systemClock, random: systemRandom, meters: meters() })
   const ask = <T>(
     operation: string,

@@ -22,6 +22,13 @@ export async function installed<T>(load: () => Promise<T>): Promise<T> {
   }
 }
 
+/** The SDK takes `localhost:4566` for a URL, and reports nothing that could be understood. @throws UsageError naming the variable */
+export function checkEndpoints(environment: NodeJS.ProcessEnv = process.env): void {
+  for (const [name, value] of Object.entries(environment))
+    if (/^AWS_ENDPOINT_URL(_|$)/.test(name) && value && !/^https?:\/\/[^/]/i.test(value))
+      throw new UsageError(`${name} is '${value}': a URL is needed, such as http://127.0.0.1:4566`)
+}
+
 /** @throws UsageError when no region is set */
 export async function withRegion<T>(work: () => Promise<T>): Promise<T> {
   try {

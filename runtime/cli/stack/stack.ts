@@ -1,7 +1,7 @@
 import type { SourceSetting } from '../../aws/functions/settings.ts'
+import { list, suggest } from '../../suggest.ts'
 import type { Arguments, Flag } from '../command.ts'
 import { UsageError } from '../error.ts'
-import { list, suggest } from '../suggest.ts'
 import { awsControl, type Control } from './control.ts'
 
 /** A pipeline on AWS, by the outputs of its stack (infra/outputs.ts). */
