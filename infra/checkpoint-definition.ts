@@ -47,8 +47,13 @@ const RETRY = [{ ErrorEquals: RETRYABLE, IntervalSeconds: 1, BackoffRate: 2, Max
 const RETRY_TABLE = [{ ErrorEquals: ['States.ALL'], IntervalSeconds: 1, BackoffRate: 2, MaxAttempts: 5, JitterStrategy: 'FULL' }]
 
 const REASON = `{% $substring($states.errorOutput.Error & ': ' & $states.errorOutput.Cause, 0, ${CAUSE_CHARS_MAX}) %}`
+/**
+ * In an object, and never a variable of its own: LocalStack writes a variable that is a string into each later expression between quotes as it is, and a Lambda's cause is JSON. No
+ * variable here holds text that others wrote.
+ */
+const failedBy = (reason: string) => ({ failure: { reason } })
 /** Whatever goes wrong ends as a failed checkpoint, whose reason is on record. */
-const giveUp = (next: string) => [{ ErrorEquals: ['States.ALL'], Assign: { failure: REASON }, Next: next }]
+const giveUp = (next: string) => [{ ErrorEquals: ['States.ALL'], Assign: failedBy(REASON), Next: next }]
 
 /**
  * The checkpoint controller (design.md, 7), in Amazon States Language: one execution is one checkpoint.
@@ -84,7 +89,7 @@ function lockStates({ logTable, everySeconds }: Controlled): Record<string, Stat
         Item: { ...LOCK_KEY, owner: { S: MY_ARN } },
         ConditionExpression: `attribute_not_exists(${PARTITION_KEY})`,
       },
-      Assign: { failure: '', begun: '{% $millis() %}', until: UNTIL },
+      Assign: { ...failedBy(''), begun: '{% $millis() %}', until: UNTIL },
       otherwise: 'Locked',
     }),
     Locked: table('getItem', 'Is there a lock', {
@@ -160,7 +165,7 @@ function checkpointStates({ checkpoint, materialise, cuts, timeoutSeconds }: Con
     'Wait for acks': { Type: 'Wait', Seconds: POLL_SECONDS, Next: 'Collect' },
     'Too late': {
       Type: 'Pass',
-      Assign: { failure: `{% 'no ack within ${timeoutSeconds} s from ' & $join($collected.missing, ', ') %}` },
+      Assign: failedBy(`{% 'no ack within ${timeoutSeconds} s from ' & $join($collected.missing, ', ') %}`),
       Next: 'Fail',
     },
     Materialise: each(
@@ -178,7 +183,7 @@ function checkpointStates({ checkpoint, materialise, cuts, timeoutSeconds }: Con
       { Assign: { outcome: '{% $states.result.Payload.outcome %}' } },
     ),
     'Is it complete': choice([["$outcome = 'complete'", END]], 'Somebody else decided'),
-    'Somebody else decided': { Type: 'Pass', Assign: { failure: "{% 'decided before: ' & $outcome %}" }, Next: END },
+    'Somebody else decided': { Type: 'Pass', Assign: failedBy("{% 'decided before: ' & $outcome %}"), Next: END },
     // Nobody acts on a checkpoint that is not decided: without this the next one could not begin.
     Fail: invoke(
       checkpoint,
@@ -186,7 +191,7 @@ function checkpointStates({ checkpoint, materialise, cuts, timeoutSeconds }: Con
         step: 'fail',
         start: '{% $start %}',
         missing: '{% $exists($collected.missing) ? $collected.missing : [] %}',
-        reason: '{% $failure %}',
+        reason: '{% $failure.reason %}',
       },
       END,
       {},
@@ -201,8 +206,11 @@ const OUTCOME =
   "{% $exists($start.nothing) ? {'outcome': 'nothing'} : {'outcome': 'complete', 'checkpoint': $start.checkpoint} %}"
 
 function endStates({ logTable, everySeconds }: Controlled): Record<string, State> {
-  const outcome = { 'Did it fail': choice([["$failure = ''", 'Done']], 'Failed'), Done: { Type: 'Succeed', Output: OUTCOME } }
-  const failed = { Failed: { Type: 'Fail', Error: 'CheckpointFailed', Cause: '{% $failure %}' } }
+  const outcome = {
+    'Did it fail': choice([["$failure.reason = ''", 'Done']], 'Failed'),
+    Done: { Type: 'Succeed', Output: OUTCOME },
+  }
+  const failed = { Failed: { Type: 'Fail', Error: 'CheckpointFailed', Cause: '{% $failure.reason %}' } }
   const next = everySeconds === undefined ? 'Did it fail' : 'Does the chain go on'
   const unlock = table('deleteItem', next, {
     Arguments: { TableName: logTable, Key: LOCK_KEY, ...ownedBy(MY_ARN), ReturnValues: 'ALL_OLD' },

@@ -160,6 +160,23 @@ test('whatever goes wrong ends the checkpoint as failed, with its reason, and gi
   }
 })
 
+test("a Lambda's error is JSON, quotes and all: the reason has it, and nothing else breaks by it", async () => {
+  const cause = JSON.stringify({
+    errorType: 'StateMismatchError',
+    errorMessage: `the state of this stack has a "window" \\ no 'sum'`,
+  })
+  for (const step of ['start', 'cut', 'collect', 'materialise', 'complete'] as const) {
+    const broken = () => {
+      throw new TaskError('StateMismatchError', cause)
+    }
+    const world = controller({ steps: { [step]: broken } })
+    const ended = await world.run()
+    assert.deepEqual([ended.error, ended.cause], ['CheckpointFailed', `StateMismatchError: ${cause}`], step)
+    if (step !== 'start') assert.equal(world.calls.at(-1)!.payload.reason, `StateMismatchError: ${cause}`)
+    assert.equal(world.lock, undefined)
+  }
+})
+
 test('what could not even start is no checkpoint that could fail', async () => {
   const world = controller({
     steps: {

@@ -78,6 +78,11 @@ export async function runMachine(definition: any, machine: Machine): Promise<End
       const assign = async (from: any, states: object) => {
         const values = await fill(from?.Assign ?? {}, states, {})
         Object.assign(variables, values)
+        for (const [variable, value] of Object.entries(variables)) {
+          // As LocalStack does, which puts a string between quotes as it is.
+          if (typeof value === 'string' && /["\\]/.test(value))
+            throw new TaskError('UNKNOWN', `$${variable} is text with quotes: ${value}`)
+        }
       }
       const states = { input }
       if (state.Type === 'Fail') throw new TaskError(await fill(state.Error, states, {}), await fill(state.Cause, states, {}))
