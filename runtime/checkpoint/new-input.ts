@@ -17,7 +17,7 @@ export function checkNewInput(found: Manifest, wanted: RunKind, what: string, re
   }
   if (found.subtasks.some(s => s.head.watermark === Number.POSITIVE_INFINITY))
     throw new StateMismatchError(
-      `${what} was made when the input had come to its end and everything had fired, so that whatever came now would be late: start from an earlier one`,
+      `${what} was made when the input had come to its end and everything had fired, so that whatever came now would be late: start from an earlier one, or run that input again with --keep-open, in a new state directory, and start from there`,
     )
 }
 

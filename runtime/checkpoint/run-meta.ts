@@ -125,15 +125,15 @@ async function readAll<T>(ports: Pick<Ports, 'log'>, log: string): Promise<T[]> 
   }
 }
 
-/** `what` was written by another pipeline, plan or input: says so, and what to do. */
-export function checkKind(found: RunKind, wanted: RunKind, what: string, remedy: string): void {
+/** `what` was written by another pipeline, plan or input: says so, and what to do; `inputRemedy`: if it is the input alone. */
+export function checkKind(found: RunKind, wanted: RunKind, what: string, remedy: string, inputRemedy = remedy): void {
   checkPlan(found, wanted, what, remedy)
   if (JSON.stringify(found.splits) === JSON.stringify(wanted.splits)) return
   const names = Object.keys({ ...found.splits, ...wanted.splits })
   const name = names.find(n => JSON.stringify(found.splits[n]) !== JSON.stringify(wanted.splits[n]))!
   const list = (splits: readonly string[] | undefined) => (splits ?? []).join(', ') || 'nothing'
   throw new StateMismatchError(
-    `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${remedy}`,
+    `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${inputRemedy}`,
   )
 }
 

@@ -31,7 +31,8 @@ With --from-snapshot, a new run starts from a checkpoint: its state and its plac
 names the same directory, which then goes back to it, each time. The same command again goes on with the run in --state that began there. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
 From stack:NAME, a stack on AWS, only the state is taken: it runs on, and the sources read the files that are given, as many as the stream has shards.
 So it is from a savepoint of a stack. From one of a state directory the sources go on where they were; the sinks begin new files either way.
-With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files.
+With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files. For that, yesterday's run must not have fired everything
+at its end: give it --keep-open, so that windows, timers and watermarks stay as they are, as if more were to come; the last day's run goes without, and fires what is left.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
 that have changed since (all, if nothingToRead). The fields are those of the type RunSummary, which millrace exports.
 Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
@@ -56,6 +57,9 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     'new-input': {
       help: 'With --from-snapshot: the sources read other files than those that the snapshot was made by, from their beginning',
     },
+    'keep-open': {
+      help: 'With --state: where the input ends, take a last checkpoint and fire nothing; a later run goes on from there, also with --new-input',
+    },
     parallelism: { value: 'N', help: 'Subtasks of each stage whose operators set none' },
     checkpoint: { value: 'TIME', help: 'Between the starts of two checkpoints, like 500ms, 10s or 1m (default: 10s)' },
     batch: { value: 'N', help: 'Source records in one batch (default: 1000)' },
@@ -66,6 +70,8 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     'millrace run trending.ts --source clicks=monday.ndjson --source clicks=tuesday.ndjson --sink trending=- --json',
     'millrace run trending.ts --state state --checkpoint 5s --parallelism 4',
     'millrace run trending.ts --from-snapshot state@12 --state fork --out fork-results',
+    'millrace run trending.ts --source clicks=monday.ndjson --state monday --keep-open',
+    'millrace run trending.ts --source clicks=tuesday.ndjson --from-snapshot monday --new-input --state tuesday --keep-open',
   ],
   run: runPipeline,
 }
@@ -91,11 +97,15 @@ async function engineOptions(args: Arguments): Promise<RunOptions> {
   const parallelism = positiveInteger(args, 'parallelism')
   const batchSize = positiveInteger(args, 'batch')
   const state = args.text('state')
+  const keepOpen = args.has('keep-open')
+  if (keepOpen && state === undefined)
+    throw new UsageError('--keep-open goes with --state only: without a state directory nothing could go on from there')
   if (state !== undefined) makeStateDirectory(state)
   return {
     parallelism,
     batchSize,
     state,
+    keepOpen,
     from: await snapshotOrigin(args.text('from-snapshot'), args.has('new-input')),
     checkpointMs: checkpointMs(args.text('checkpoint')),
   }

@@ -136,6 +136,7 @@ class Run {
       startedAt: ports.clock.now(),
       stopping: () => this.stopping,
       ended: () => this.ending || this.failure !== undefined,
+      keepOpen: options.keepOpen ?? false,
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
     const limits = {
@@ -185,7 +186,7 @@ class Run {
       clearInterval(timer)
       this.options.signal?.removeEventListener('abort', abort)
     }
-    const summary = this.failure === undefined ? this.report.summary(this.finished ? 'finished' : 'stopped') : undefined
+    const summary = this.failure === undefined ? this.report.summary(this.outcome) : undefined
     this.ending = true
     this.wakeAll()
     await Promise.all(loops)
@@ -212,7 +213,7 @@ class Run {
   private async supervise(): Promise<void> {
     const interval = this.options.checkpointMs ?? CHECKPOINT_MS
     let next = this.shared.ports.clock.now() + interval
-    while (!this.finished && !this.stopping && this.failure === undefined) {
+    while (!this.finished && !this.readToEnd && !this.stopping && this.failure === undefined) {
       await this.report.changed.wait(Math.max(1, Math.min(100, next - this.shared.ports.clock.now())))
       const now = this.shared.ports.clock.now()
       const full = this.unsettled > FULL * this.stateBudget && this.stateMemory > FULL_TOTAL * this.stateBudget
@@ -221,12 +222,31 @@ class Run {
       next = this.shared.ports.clock.now() + interval
     }
     if (this.failure !== undefined || !this.checkpointer.somethingNew) return
-    const { finished } = this
-    if (!(await this.checkpointer.run(false)) && finished && this.failure === undefined) {
+    const ended = this.finished || this.readToEnd
+    if (!(await this.lastCheckpoint()) && ended && this.failure === undefined) {
       throw new MillraceError(
         'the last checkpoint failed, so the sinks lack what came since the one before: run again to go on from there',
       )
     }
+  }
+
+  /** Of an input that is kept open much may still be on its way to later stages: as long as they get on, a checkpoint that took too long is tried again. */
+  private async lastCheckpoint(): Promise<boolean> {
+    for (;;) {
+      const before = this.commits
+      if (await this.checkpointer.run(false)) return true
+      if (!this.readToEnd || this.stopping || this.failure !== undefined || this.commits === before) return false
+    }
+  }
+
+  private get outcome(): RunSummary['outcome'] {
+    if (this.finished) return 'finished'
+    return this.readToEnd && !this.stopping ? 'kept open' : 'stopped'
+  }
+
+  /** The input is kept open, and all that there is of it has been read. */
+  private get readToEnd(): boolean {
+    return this.shared.keepOpen && this.workers.every(w => w.readToEnd)
   }
 
   /** Every subtask has committed the end of its input, with all that it fired. */

@@ -8,6 +8,7 @@ import type { EmbeddedPorts } from './ports.ts'
 import type { SavepointPlace } from './run-options.ts'
 
 const REMEDY = 'run what it was made by'
+const NEW_INPUT = `${REMEDY}, or read another input from its beginning (--new-input)`
 
 /**
  * A new run that starts from a savepoint, or the one that began with it, which goes on. Sinks begin anew: what they had written stays with the run that the savepoint was taken of.
@@ -38,7 +39,7 @@ export async function restoreSavepoint(
     // Streams and their shards are not there to be read on from here.
     const newInput = takenFrom.kind === 'stack' || (given.newInput ?? false)
     if (newInput) checkNewInput(savepoint, wanted, place.name, REMEDY)
-    else checkKind(savepoint, wanted, place.name, `${REMEDY}, or read another input from its beginning (--new-input)`)
+    else checkKind(savepoint, wanted, place.name, REMEDY, NEW_INPUT)
     return await openRestored(ports, wanted, checkpoint, async run => {
       const topology = topologyOf(run)
       const begun = newInput ? withNewInput(savepoint, topology) : savepoint

@@ -74,7 +74,7 @@ async function restoreFrom(
   const what = `checkpoint ${known} in ${place}`
   const found = await readManifest(from.blobs, old.run, known)
   if (newInput) checkNewInput(found, wanted, what, REMEDY)
-  else checkKind(found, wanted, what, `${REMEDY}, or read another input from its beginning (--new-input)`)
+  else checkKind(found, wanted, what, REMEDY, NEW_INPUT)
   return openRestored(ports, wanted, checkpoint, async run => {
     let [n, manifest] = [known, found]
     if (inPlace) {
@@ -91,3 +91,4 @@ async function restoreFrom(
 }
 
 const REMEDY = 'run what it was made by'
+const NEW_INPUT = `${REMEDY}, or read another input from its beginning (--new-input)`

@@ -20,6 +20,11 @@ export interface RunOptions {
   readonly sources?: Readonly<Record<string, SourceConnector>>
   /** By name of the sink: replaces it. */
   readonly sinks?: Readonly<Record<string, Sink<any>>>
+  /**
+   * Where the input comes to its end, nothing is told of it: a last checkpoint is taken (`outcome: 'kept open'`), and windows and timers that are not due by the watermark stay as they
+   * are. A later run goes on from there, on more of the same input, or on new input (`from.newInput`). Default false: at the end everything fires, and the run has finished.
+   */
+  readonly keepOpen?: boolean
   /** Source records of one batch. Default: as many as take about 100 ms, at most 8,000. */
   readonly batchSize?: number
   /** False: each operator in a stage of its own (for tests). Default true. */
@@ -105,8 +110,11 @@ export interface EndedSplit {
 
 /** The counts are those of this process, but for `total`. */
 export interface RunSummary extends Progress {
-  /** finished: the bounded input is through, everything fired, final checkpoint taken. stopped: by the signal. */
-  readonly outcome: 'finished' | 'stopped'
+  /**
+   * finished: the bounded input is through, everything fired, final checkpoint taken. kept open: the input is through, nothing fired for that, final checkpoint taken (`keepOpen`).
+   * stopped: by the signal.
+   */
+  readonly outcome: 'finished' | 'kept open' | 'stopped'
   /** Its name. */
   readonly pipeline: string
   /** Its id: the same each time that it goes on. */

@@ -1,4 +1,4 @@
-import type { SplitReader } from '../connectors/source.ts'
+import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/source.ts'
 import type { Ports } from '../ports.ts'
 import { LostRaceError } from '../protocol/errors.ts'
 import { help } from '../protocol/help.ts'
@@ -21,6 +21,8 @@ export interface Shared {
   ended: () => boolean
   /** True while sources should wait: too much is under way, or state has to be materialised first. */
   congested: () => boolean
+  /** True: that a split has come to its end is told to nobody: more of it is to come, in another run. */
+  readonly keepOpen: boolean
 }
 
 const BATCH = 1000
@@ -43,6 +45,8 @@ export interface Worker {
   readonly signal: Signal
   /** Sources: the barrier to send next. */
   requestCut(checkpoint: number): void
+  /** A source that is kept open: all there is has been read and committed. */
+  readonly readToEnd: boolean
   run(): Promise<void>
 }
 
@@ -51,15 +55,25 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
   let cut = 0
   let lastRecordAt = shared.ports.clock.now()
   let size = shared.batchSize ?? BATCH
+  let readToEnd = false
   const read = async () => {
     const { working } = await subtask.ready()
-    if (working.sourceDone || shared.stopping()) return false
+    if (working.sourceDone || readToEnd || shared.stopping()) return false
     if (shared.congested()) {
       lastRecordAt = shared.ports.clock.now() // it waits for the others: it is not idle
       return false
     }
     const startedAt = shared.ports.clock.now()
-    if (!(await subtask.deliverSource(position => reader.read(position, size)))) return false
+    let ends = false
+    const take = async (position: SourcePosition | undefined) => {
+      const batch = await reader.read(position, size)
+      ends = shared.keepOpen && batch.done
+      // Its positions may be computed when they are asked for.
+      return ends ? (Object.create(batch, { done: { value: false } }) as SourceBatch) : batch
+    }
+    const delivered = await subtask.deliverSource(take)
+    readToEnd = ends
+    if (!delivered) return false
     lastRecordAt = shared.ports.clock.now()
     if (shared.batchSize === undefined) size = nextSize(size, lastRecordAt - startedAt)
     return true
@@ -77,6 +91,9 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
   return {
     subtask,
     signal,
+    get readToEnd() {
+      return readToEnd || (subtask.current?.working.sourceDone ?? false)
+    },
     requestCut(checkpoint) {
       cut = checkpoint
       signal.announce()
@@ -147,6 +164,7 @@ export function stageWorker(subtask: Subtask, stream: string, shared: Shared): W
     subtask,
     signal,
     requestCut() {},
+    readToEnd: true,
     async run() {
       try {
         while (!shared.ended()) {

@@ -71,3 +71,52 @@ test('a snapshot that is not there, or a directory in use, is one sentence and e
   assert.equal(used.code, 2)
   assert.match(used.err, /u holds a run already/)
 })
+
+test("--keep-open: yesterday's state goes on with today's files, sums and a window over midnight too", async () => {
+  const sums = COUNTS.replace('monotonous, ', 'boundedOutOfOrderness, sum, tumbling, ')
+    .replace('monotonous()', "boundedOutOfOrderness('5m')")
+    .replace(
+      'export default',
+      `app
+  .source('again', ndjson(z.object({ item: z.string(), time: z.number() })), { time: e => e.time, watermark: boundedOutOfOrderness('5m') })
+  .keyBy('item')
+  .window(tumbling('8h', { offset: '4h' }))
+  .aggregate(sum('time'), (total, { key, window }) => ({ item: key, from: window.start, total }))
+  .sink('shifts', print())
+export default`,
+    )
+  const day = 86_400_000
+  const record = (_: unknown, i: number) =>
+    `${JSON.stringify({ item: `i${i % 3}`, time: i * 600_000 + ((i * 7) % 5) * 50_000 })}\n`
+  const all = Array.from({ length: (2 * day) / 600_000 }, record)
+  const half = all.length / 2
+  const cwd = directoryWith({
+    'sums.ts': sums,
+    'mon.ndjson': all.slice(0, half).join(''),
+    'tue.ndjson': all.slice(half).join(''),
+    'both.ndjson': all.join(''),
+  })
+  const over = async (file: string, ...args: string[]) => {
+    const { code, out, err } = await millrace(
+      ['run', 'sums.ts', '--source', `events=${file}`, '--source', `again=${file}`, ...args],
+      { cwd },
+    )
+    assert.equal(code, 0, err)
+    return out
+  }
+  const lines = (...names: string[]) =>
+    names.flatMap(name => readFileSync(join(cwd, name), 'utf8').split('\n').filter(Boolean)).sort()
+  await over('both.ndjson', '--out', 'both')
+  assert.match(await over('mon.ndjson', '--out', 'mon', '--state', 's1', '--keep-open'), /^counts kept open after/)
+  await over('tue.ndjson', '--out', 'tue', '--state', 's2', '--from-snapshot', 's1', '--new-input')
+  for (const sink of ['counts', 'shifts'])
+    assert.deepEqual(lines(`mon/${sink}.ndjson`, `tue/${sink}.ndjson`), lines(`both/${sink}.ndjson`), sink)
+  const midnight = lines('tue/shifts.ndjson').filter(line => JSON.parse(line).from < day)
+  assert.equal(midnight.length, 3, 'the shift over midnight is told of by the second day')
+  const nowhere = await millrace(
+    ['run', 'sums.ts', '--source', 'events=mon.ndjson', '--source', 'again=mon.ndjson', '--out', 'x', '--keep-open'],
+    { cwd },
+  )
+  assert.equal(nowhere.code, 2)
+  assert.match(nowhere.err, /--keep-open goes with --state only/)
+})

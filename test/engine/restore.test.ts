@@ -71,7 +71,11 @@ test('a fork leaves its origin alone, and a snapshot of another shape or a used 
   assert.equal(readFileSync(at('a.out'), 'utf8'), before)
   await run(name, input, { out: at('a'), state: at('a-state') })
   const from = { directory: at('a-state') }
-  await assert.rejects(run(name, input, { out: at('c'), from, parallelism: 2 }), StateMismatchError)
+  // Another input would not help, so it is not what is advised.
+  await assert.rejects(
+    run(name, input, { out: at('c'), from, parallelism: 2 }),
+    error => error instanceof StateMismatchError && /another plan.*: run what it was made by$/.test(error.message),
+  )
   await run(name, input, { out: at('d'), state: at('d-state') })
   await assert.rejects(run(name, input, { out: at('c'), state: at('d-state'), from }), /holds a run already/)
   await assert.rejects(
@@ -177,13 +181,45 @@ test('with new input only the state comes from the checkpoint: the rest of the r
   }
 })
 
+for (const [turn, name] of Object.keys(pipelines).entries()) {
+  test(`${name}: three days' inputs that are kept open, one run after the other, end as one run over all of them`, async t => {
+    const dir = scratch(t)
+    const at = (file: string) => join(dir, file)
+    const events = generate(EVENTS, 90 + turn)
+    const parallelism = 1 + (turn % 3)
+    const whole = await run(name, writeEvents(at('whole.ndjson'), events), { out: at('whole'), parallelism })
+    assert.equal(whole.outcome, 'finished')
+    const days = [events.slice(0, 211), events.slice(211, 402), events.slice(402)]
+    for (const [day, records] of days.entries()) {
+      const last = day === days.length - 1
+      const input = writeEvents(at(`day-${day}.ndjson`), records)
+      const from = day === 0 ? undefined : { directory: at(`state-${day - 1}`), newInput: true }
+      const way = { out: at(name), state: at(`state-${day}`), parallelism, from, keepOpen: !last }
+      const { outcome, events: taken } = await run(name, input, way)
+      assert.deepEqual([outcome, taken], [last ? 'finished' : 'kept open', records.length])
+    }
+    assert.deepEqual(lines(at(name)), lines(at('whole')))
+    // The same run again, no longer kept open: it reads nothing more, and ends as one over what it had.
+    await run(name, writeEvents(at('first.ndjson'), days[0]!), { out: at('first'), parallelism })
+    await run(name, at('first.ndjson'), { out: at('closed'), state: at('closed'), parallelism, keepOpen: true })
+    const before = lines(at('closed'))
+    const closed = await run(name, at('first.ndjson'), { out: at('closed'), state: at('closed'), parallelism })
+    assert.deepEqual([closed.outcome, closed.events], ['finished', 0])
+    assert.deepEqual(lines(at('closed')), lines(at('first')))
+    assert.ok(before.out.length <= lines(at('closed')).out.length)
+  })
+}
+
 test('new input is refused where the old one had ended, or of another number of splits', async t => {
   const dir = scratch(t)
   const input = writeEvents(join(dir, 'events.ndjson'), generate(100, 1))
   const state = join(dir, 'state')
   await run('session', input, { out: join(dir, 'a'), state })
   const from = { directory: state, newInput: true }
-  await assert.rejects(run('session', input, { out: join(dir, 'b'), from }), /had come to its end.*start from an earlier one/)
+  await assert.rejects(
+    run('session', input, { out: join(dir, 'b'), from }),
+    /had come to its end.*start from an earlier one, or run that input again with --keep-open/,
+  )
   const two = { events: fileSource([input, writeEvents(join(dir, 'more.ndjson'), generate(10, 2))]) }
   await assert.rejects(
     runEmbedded(pipelines.session!().graph(), { sources: two, from }),

@@ -124,6 +124,7 @@ test('a delivery that is lost when part of it is committed leaves no backlog beh
     startedAt: 0,
     stopping: () => false,
     ended: () => ++steps > 4,
+    keepOpen: false,
     congested: () => false,
   }
   assert.ok(streams.backlogBytes > 0)
