@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # LocalStack 4.14.0 (the last release that asks for no token) without Docker: PyPI, npm and Maven Central only.
-# usage: setup.sh [HOME_DIR]   installs into HOME_DIR (default .localstack below the working directory), about
+# usage: setup.sh [HOME_DIR]   installs into HOME_DIR (default LOCALSTACK_HOME, else .localstack below the working directory), about
 # 550 MB and 2 minutes the first time; again: nothing to do. Needs python 3.13, node, JDK 17 or newer, mvn.
 set -euo pipefail
-SRC=$(cd "$(dirname "$0")" && pwd); R=$(mkdir -p "${1:-.localstack}" && cd "${1:-.localstack}" && pwd)
+SRC=$(cd "$(dirname "$0")" && pwd); DIR=${1:-${LOCALSTACK_HOME:-.localstack}}; R=$(mkdir -p "$DIR" && cd "$DIR" && pwd)
 for PY in "${PY:-}" python3.13 python3 "$(pyenv root 2>/dev/null)"/versions/3.13*/bin/python; do
   "$PY" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null && break; PY=; done
 [ -n "$PY" ] || { echo "no Python 3.13 or newer found: set PY" >&2; exit 1; }

@@ -7,14 +7,9 @@ import { pack, projectWith, REPOSITORY, run } from './project.ts'
 const MODULES = join(REPOSITORY, 'node_modules')
 const TSC = join(MODULES, '.bin/tsc')
 const firstBlock = (file: string) => /```ts\n(.*?)```/s.exec(readFileSync(join(REPOSITORY, file), 'utf8'))![1]!
-/** The README's first pipeline, in the stack that docs/aws.md begins with. */
+/** The README's first pipeline, in the app that docs/aws.md begins with. */
 const VIEWS = firstBlock('README.md')
-const APP = `${firstBlock('docs/aws.md')}
-import { App } from 'aws-cdk-lib'
-const app = new App({ outdir: 'cdk.out' })
-new Trending(app, 'Trending')
-app.synth()
-`
+const APP = firstBlock('docs/aws.md')
 
 const { tarball } = pack()
 
@@ -23,6 +18,7 @@ function projectOf(type: string | undefined): string {
     'package.json': JSON.stringify({ name: 'shop', type }),
     'views.ts': VIEWS,
     'app.ts': APP,
+    'app.mts': APP,
     'wrong.ts': APP.replace('sources: { views }', 'sources: { views: 1 }'),
   })
   for (const name of ['aws-cdk-lib', 'constructs', 'esbuild'])
@@ -30,9 +26,9 @@ function projectOf(type: string | undefined): string {
   return project
 }
 
-/** Runs the app; what its functions run was bundled from the package and the project's own pipeline file. */
+/** Runs the app as cdk does; what its functions run was bundled from the package and the project's own pipeline file. */
 function checkApp(project: string, program: string, file: string): void {
-  const { code, err } = run(project, program, [file], { CDK_VALIDATION: 'false' })
+  const { code, err } = run(project, program, [file], { CDK_VALIDATION: 'false', CDK_OUTDIR: 'cdk.out' })
   assert.equal(code, 0, err)
   const template = JSON.parse(readFileSync(join(project, 'cdk.out/Trending.template.json'), 'utf8'))
   const functions = Object.values<any>(template.Resources).filter(r => r.Properties?.Environment?.Variables?.MILLRACE_PREFIX)
@@ -64,3 +60,8 @@ for (const type of [undefined, 'module'])
   test(`a CDK app runs under tsx, as \`cdk init\` has it (${type ?? 'no'} type)`, () => {
     checkApp(projectOf(type), join(MODULES, '.bin/tsx'), 'app.ts')
   })
+
+// `npm init` says "commonjs".
+test('a CDK app is run by Node as docs/aws.md has it, as .mts', () => {
+  checkApp(projectOf('commonjs'), process.execPath, 'app.mts')
+})

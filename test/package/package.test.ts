@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { build, type Metafile } from 'esbuild'
@@ -11,6 +11,7 @@ const BUNDLE_BYTES_MAX = 300_000
 const TSC = join(REPOSITORY, 'node_modules/.bin/tsc')
 /** The first pipeline of the README. */
 const VIEWS = /```ts\n(.*?)```/s.exec(readFileSync(join(REPOSITORY, 'README.md'), 'utf8'))![1]!
+const DOCS = readdirSync(join(REPOSITORY, 'docs')).map(file => `docs/${file}`)
 const EVENTS = Array.from({ length: 600 }, (_, i) =>
   JSON.stringify({ user: `u${i % 5}`, item: `i${(i * i) % 7}`, at: 1.7e12 + i * 200 }),
 )
@@ -25,11 +26,21 @@ test('the tarball has what was built, and nothing that only serves the repositor
   const others = files.filter(file => !/^package\/dist\/(runtime|functions|infra)\/.*\.(js|js\.map|d\.ts)$/.test(file))
   assert.deepEqual(
     others.sort(),
-    ['LICENSE', 'README.md', 'bin/millrace.js', 'package.json'].map(file => `package/${file}`).sort(),
+    ['LICENSE', 'README.md', 'bin/millrace.js', 'package.json', 'examples/recommendations/README.md', ...DOCS]
+      .map(file => `package/${file}`)
+      .sort(),
   )
   const { size } = statSync(tarball)
   t.diagnostic(`tarball: ${Math.round(size / 1000)} kB, ${files.length} files`)
   assert.ok(size < TARBALL_BYTES_MAX)
+})
+
+test('what its README links to is there', () => {
+  const links = [...readFileSync(join(installed, 'README.md'), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
+    ([, link]) => link!,
+  )
+  assert.ok(links.length >= 10)
+  for (const link of links) assert.ok(existsSync(join(installed, link)), link)
 })
 
 test('its package.json names no sources and no development tools; the one in the repository is as it was', () => {
