@@ -108,6 +108,8 @@ test('how a checkpoint ends', async () => {
     outcome: 'failed',
     reason: 'no ack within 120 s from pages/0',
   })
+  const cause = `StateMismatchError: ${JSON.stringify({ errorType: 'StateMismatchError', errorMessage: 'another "plan"', trace: [] })}`
+  assert.deepEqual(await end({ status: 'FAILED', cause }), { outcome: 'failed', reason: 'StateMismatchError: another "plan"' })
   assert.deepEqual(await end({ status: 'ABORTED' }), { outcome: 'failed', reason: 'its execution ended as ABORTED' })
 })
 
@@ -186,7 +188,7 @@ test('a mapping that does not change is named', async () => {
 const quiet = { checkpoint: true, onWait: () => {}, tell: async () => {} }
 type World = ReturnType<typeof executions> &
   ReturnType<typeof mappings> &
-  Omit<Control, 'outputs' | 'lags'> & { running: string[][] }
+  Omit<Control, 'outputs' | 'lags' | 'mappingProblem'> & { running: string[][] }
 /** `running`: what runs at each look, by ARN, when the schedule has been switched off; the last one stays. */
 function world(...seen: Execution[][]) {
   const made = executions(...seen)
@@ -272,6 +274,7 @@ test('the status for people', () => {
     versions: 1_200,
     counts,
     state: 'Enabled',
+    problem: null,
     recordsPerSecond: 41.6,
     behindMs: 350,
     behindRecords: null,
@@ -283,7 +286,14 @@ test('the status for people', () => {
       stages: [
         { ...stage, watermark: NOW - 5_000 },
         { ...stage, id: 'buyers', watermark: null, behindMs: null, state: 'Disabled', recordsPerSecond: 0 },
-        { ...stage, id: 'topic', watermark: null, behindMs: null, behindRecords: 12_000 },
+        {
+          ...stage,
+          id: 'topic',
+          watermark: null,
+          behindMs: null,
+          behindRecords: 12_000,
+          problem: 'PROBLEM: Function call failed',
+        },
       ],
       lastCheckpoint: { n: 7, status: 'complete', kept: true, startedAt: NOW - 12_000, completedAt: NOW - 8_000, bytes: 1_500 },
     },
@@ -300,6 +310,7 @@ topic   enabled   4         12,345   42        12,000 records  -                
 
 checkpoint 7: complete 8.0 s ago, took 4.0 s, 1.5 kB
 3 dead letters
+topic: the last batch failed (PROBLEM: Function call failed); the log of its function says why
 `,
   )
   const nothing = statusText(

@@ -5,6 +5,7 @@ import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from 
 import { MillraceError } from '../../errors.ts'
 import type { Ports } from '../../ports.ts'
 import type { Topology } from '../../stage/topology.ts'
+import { lambdaCause } from '../lambda-cause.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import { type MaterialisedRef, type PartRef, readMaterialised } from './materialise.ts'
@@ -135,7 +136,7 @@ async function fail(
           startedAt,
           decidedAt: ports.clock.now(),
           bytes: 0,
-          reason: (reason ?? 'it was aborted').slice(0, REASON_CHARS),
+          reason: lambdaCause(reason ?? 'it was aborted').slice(0, REASON_CHARS),
         })
   if (decision.outcome === 'failed') {
     recorder.count('CheckpointsFailed', 1)

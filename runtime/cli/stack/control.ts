@@ -37,6 +37,8 @@ export interface Control {
   setSchedule(name: string, enabled: boolean): Promise<void>
   /** Enabled, Disabled, Enabling, … */
   mappingState(uuid: string): Promise<string>
+  /** What Lambda says of the last batch, where that failed. */
+  mappingProblem(uuid: string): Promise<string | undefined>
   /** False: it is being changed, so that one has to come again. */
   setMapping(uuid: string, enabled: boolean): Promise<boolean>
   /** How far each stage is behind what it reads: the most in the last minutes, where CloudWatch knows. */
@@ -146,6 +148,12 @@ export function awsControl(): Control {
       const { sdk, client } = await lambda()
       const command = new sdk.GetEventSourceMappingCommand({ UUID: uuid })
       return (await ask('lambda.GetEventSourceMapping', `mapping ${uuid}`, o => client.send(command, o))).State!
+    },
+    async mappingProblem(uuid) {
+      const { sdk, client } = await lambda()
+      const command = new sdk.GetEventSourceMappingCommand({ UUID: uuid })
+      const found = await ask('lambda.GetEventSourceMapping', `mapping ${uuid}`, o => client.send(command, o))
+      return /^PROBLEM/.test(found.LastProcessingResult ?? '') ? found.LastProcessingResult : undefined
     },
     async setMapping(uuid, enabled) {
       const { sdk, client } = await lambda()

@@ -9,10 +9,10 @@ const HEADINGS = ['stage', 'state', 'subtasks', 'records', 'a second', 'behind',
 export function statusText({ pipeline, run, stages, lastCheckpoint }: Status, now: number): string {
   if (run === undefined) {
     const states = columns([['stage', 'state'], ...stages.map(({ id, state }) => [id, state.toLowerCase()])])
-    return `${pipeline}: none of its sources has had a record yet\n\n${states}\n`
+    return `${pipeline}: none of its sources has had a record yet\n\n${states}\n${problemLines(stages)}`
   }
   const table = columns([HEADINGS, ...stages.map(stage => row(stage, now))])
-  return `${pipeline}, run ${run}\n\n${table}\n\n${checkpointLine(lastCheckpoint, now)}\n${lossLine(stages)}`
+  return `${pipeline}, run ${run}\n\n${table}\n\n${checkpointLine(lastCheckpoint, now)}\n${lossLine(stages)}${problemLines(stages)}`
 }
 
 function row(
@@ -49,4 +49,12 @@ function lossLine(stages: readonly StageStatus[]): string {
     ...(late > 0 ? [`${counted(late, 'record')} too late`] : []),
   ]
   return parts.length === 0 ? '' : `${parts.join(', ')}\n`
+}
+
+function problemLines(stages: readonly StageStatus[]): string {
+  return stages
+    .flatMap(({ id, problem }) =>
+      problem === null ? [] : [`${id}: the last batch failed (${problem}); the log of its function says why\n`],
+    )
+    .join('')
 }

@@ -19,6 +19,8 @@ export interface Status {
 export interface StageStatus extends Omit<StageState, 'watermark'> {
   /** Of its event source mapping: Enabled, Disabled, … */
   readonly state: string
+  /** What Lambda says of its last batch, if that failed; null: it did not. */
+  readonly problem: string | null
   /** Epoch ms; null: none yet, or at the end of the input. */
   readonly watermark: number | null
   readonly recordsPerSecond: number
@@ -27,9 +29,13 @@ export interface StageStatus extends Omit<StageState, 'watermark'> {
   readonly behindRecords: number | null
 }
 
-export async function readStatus(control: Pick<Control, 'mappingState' | 'lags'>, stack: Stack, clock: Clock): Promise<Status> {
+export async function readStatus(
+  control: Pick<Control, 'mappingState' | 'mappingProblem' | 'lags'>,
+  stack: Stack,
+  clock: Clock,
+): Promise<Status> {
   const ids = Object.keys(stack.stages)
-  const [looked, states, lags] = await Promise.all([
+  const [looked, states, problems, lags] = await Promise.all([
     withRunIfAny(stack, async (ports, meta) => {
       const [before, began] = [await stagesOf(ports.log, meta), clock.now()]
       await clock.sleep(LOOKS_MS)
@@ -37,6 +43,7 @@ export async function readStatus(control: Pick<Control, 'mappingState' | 'lags'>
       return { run: meta.run, before, after, elapsedMs: clock.now() - began, checkpoints: await checkpointsOf(ports, meta) }
     }),
     Promise.all(ids.map(id => control.mappingState(stack.stages[id]!.mapping))),
+    Promise.all(ids.map(id => control.mappingProblem(stack.stages[id]!.mapping))),
     // Metrics are a courtesy: who may not read them sees the rest.
     control.lags(ids.map(id => stack.stages[id]!)).catch(() => ids.map(() => undefined)),
   ])
@@ -50,6 +57,7 @@ export async function readStatus(control: Pick<Control, 'mappingState' | 'lags'>
     return {
       ...now,
       state: states[i]!,
+      problem: problems[i] ?? null,
       watermark: Number.isFinite(now.watermark) ? now.watermark : null,
       recordsPerSecond: found === undefined ? 0 : (records * 1000) / found.elapsedMs,
       behindMs: lag !== undefined && 'ms' in lag ? lag.ms : null,

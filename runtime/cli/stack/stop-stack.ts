@@ -13,7 +13,7 @@ export type Tell = (stopped: boolean) => Promise<void>
  * of its own; before it, the run is told, so that what the schedule has called by then begins nothing any more. What the checkpoint says, unless none was wanted; when it failed, all is as it was.
  */
 export async function stopStack(
-  control: Omit<Control, 'outputs' | 'lags'>,
+  control: Omit<Control, 'outputs' | 'lags' | 'mappingProblem'>,
   stack: Stack,
   clock: Clock,
   { checkpoint, onWait, tell }: { checkpoint: boolean; onWait: (elapsedMs: number, what: string) => void; tell: Tell },

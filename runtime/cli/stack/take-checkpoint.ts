@@ -1,3 +1,4 @@
+import { lambdaCause } from '../../aws/lambda-cause.ts'
 import type { Clock } from '../../ports.ts'
 import type { Control, Execution } from './control.ts'
 
@@ -51,7 +52,8 @@ export async function takeCheckpoint(
 }
 
 function takenBy({ status, output, cause }: Execution): Taken {
-  if (status !== 'SUCCEEDED') return { outcome: 'failed', reason: cause ?? `its execution ended as ${status}` }
+  if (status !== 'SUCCEEDED')
+    return { outcome: 'failed', reason: cause === undefined ? `its execution ended as ${status}` : lambdaCause(cause) }
   if (output?.outcome === 'complete') return { outcome: 'complete', checkpoint: output.checkpoint! }
   return { outcome: 'nothing' }
 }
