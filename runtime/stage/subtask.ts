@@ -442,7 +442,10 @@ export class Subtask {
       for (let i = from, type = cursor.next(); i < to && type >= 0; i++, type = cursor.next()) {
         if (++passed <= taken) continue
         if (type === ENTRY_RECORD) {
-          this.enter(live.chain, cursor)
+          this.takingFrom = `${INJECTED}${passed}`
+          this.taking = cursor
+          if (this.skipped.has(entryId(this.takingFrom, cursor))) working.counts.deadLetters++
+          else this.enter(live.chain, cursor)
           this.attempt!.took(1)
         } else if (type === ENTRY_WATERMARK) {
           const risen = working.onWatermark(frame.header.producer, cursor.watermark)
@@ -515,6 +518,9 @@ export class Subtask {
     } else live.checkedAt = this.ports.clock.now()
   }
 }
+
+/** In the place of a stream's record, with how manieth it is of all that is injected. */
+const INJECTED = 'injected-'
 
 /** By the stream's record and the place in its frame. */
 function entryId(seq: string, { offset }: FrameCursor): string {

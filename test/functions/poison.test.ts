@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as z from 'zod'
+import { checkpointHandler, type StartedCheckpoint } from '../../runtime/aws/functions/checkpoint.ts'
+import { cutHandler } from '../../runtime/aws/functions/cut.ts'
+import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
+import { readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { boundedOutOfOrderness, ndjson, pipeline, print, value } from '../../runtime/index.ts'
+import { goBack } from '../sim/restored.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { embeddedWorld } from './embedded-world.ts'
 import { generate, type Visit, visits } from './visits.ts'
@@ -181,6 +186,40 @@ describe('a record of a later stage on which user code throws each time', () => 
     await drain(mappings)
     await checkpoint(world, mappings)
     assert.deepEqual(sorted(await world.rows('pages')), (await expected(choosy(() => false).app, without, 2)).pages)
+  })
+
+  test('that was on its way when a checkpoint was taken, is left out in a run that begins there', async t => {
+    quiet(t)
+    const { app } = choosy(isPoison)
+    const world = await embeddedWorld(app, clean, 2)
+    const [first, second, ...behind] = deploy(world, world.topology)
+    const controller = checkpointHandler(environment(world))
+    const start = (await controller({ step: 'start' }, context()).then(async () => {
+      await first!.step(20)
+      return controller({ step: 'start' }, context())
+    })) as StartedCheckpoint
+    const cut = (shard: number) =>
+      cutHandler(environment(world, start.sources[shard]!.stage))({ shard, checkpoint: 1 }, context())
+    await cut(0)
+    for (const m of behind) await m.step(100)
+    await second!.step(100)
+    for (const m of behind) await m.step(100)
+    await cut(1)
+    for (const m of behind) await m.step(100)
+    const { parts } = (await controller({ step: 'collect', start }, context())) as unknown as { parts: PartRef[] }
+    const materialise = materialiseHandler(environment(world))
+    const materialised = await Promise.all(parts.map(part => materialise({ start, part }, context())))
+    await controller({ step: 'complete', start, materialised }, context())
+    const { subtasks } = await readManifest(world.ports.blobs, world.topology.run, 1)
+    assert.ok(subtasks.some(s => s.channelState.length > 0))
+    await goBack({ ...world, plan: world.topology.plan }, 1)
+    const { topology } = await environment(world).run()
+    const mappings = deploy(world, topology)
+    await drain(mappings)
+    assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+    assert.deepEqual(sorted(await world.rows('pages')), (await expected(choosy(() => false).app, without, 2)).pages)
+    const kept = await world.ports.blobs.list(`dead-letters/${topology.stages[1]!.stage.id}/`)
+    assert.ok(kept.some(key => key.includes('injected-')))
   })
 
   test('a timer on which user code throws is no record: the invocation fails by name, and nothing is lost', async t => {

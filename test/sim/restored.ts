@@ -11,7 +11,7 @@ export async function checkpointsOf({ ports }: World): Promise<number[]> {
 }
 
 /** A new run in the place of a world's, from one of its checkpoints. What the old one has left in streams and tables is there still. */
-export async function goBack({ ports, plan, app }: World, checkpoint: number): Promise<void> {
+export async function goBack({ ports, plan, app }: Pick<World, 'ports' | 'plan' | 'app'>, checkpoint: number): Promise<void> {
   const old = (await readRun(ports))!
   await supersede(ports.log, old.run, ports.clock.now(), `it goes back to ${checkpoint}`)
   const splits = new Map(Object.entries(old.splits))
