@@ -6,7 +6,7 @@ import { compareUtf8 } from './utf8.ts'
 export type Bucket = Map<string, Uint8Array>
 
 /** S3: strong reads and lists, conditional puts. A put that fails may be applied later, over what was put since. */
-export function simBlobs(bucket: Bucket, { call }: Sandbox): Blobs {
+export function simBlobs(bucket: Bucket, { call }: Pick<Sandbox, 'call'>): Blobs {
   return {
     put(key, data) {
       const bytes = copyBytes(data)

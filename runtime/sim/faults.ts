@@ -13,6 +13,8 @@ export const FAULTS = {
   'key is left unprocessed': 0.2,
   'environment is killed': 0.05,
   'environment freezes': 0.04,
+  'environment is frozen for an hour': 0.004,
+  'stream loses a frame': 0.004,
   'environment starts cold': 0.5,
   'clock is wrong': 0.5,
   'batch goes to two environments': 0.5,
@@ -58,6 +60,8 @@ export function openFaults(seed: Dice, leavesOut: Leaves = () => false, first = 
   const rates = new Map<Fault, number>()
   const calm = weather.fraction()
   for (const fault of ALL) rates.set(fault, weather.chance(calm) ? 0 : FAULTS[fault] * weather.spread(0.02, 1))
+  // It ends a run, so that few have it.
+  if (weather.chance(0.9)) rates.set('stream loses a frame', 0)
   const sequences = new Map(ALL.map(fault => [fault, seed.fork(fault)]))
   const injected: Injected[] = []
   let stopped = false

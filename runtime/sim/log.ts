@@ -56,7 +56,7 @@ export function openLogTable(logs = new Map<string, Slots>()): LogTable {
 const LAG_MS = [1, 5_000] as const
 
 /** DynamoDB, as a commit log: conditional puts, strong reads, and a batch read that may lag and leave keys out. */
-export function simLog({ scheduler, dice, faults }: Simulation, table: LogTable, { call }: Sandbox): CommitLog {
+export function simLog({ scheduler, dice, faults }: Simulation, table: LogTable, { call }: Pick<Sandbox, 'call'>): CommitLog {
   return {
     putIfAbsent(log, version, item) {
       // An answer that was lost is settled by the port itself, on AWS by an id of the call (aws/log.ts).

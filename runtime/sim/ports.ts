@@ -1,4 +1,5 @@
 import type { Ports } from '../ports.ts'
+import { DeadlineError } from '../protocol/errors.ts'
 import { type Bucket, simBlobs } from './blobs.ts'
 import { type LogTable, openLogTable, simLog } from './log.ts'
 import type { Sandbox } from './sandbox.ts'
@@ -37,15 +38,27 @@ export function copyServices({ log, state, bucket, kinesis, ids }: Services): Se
   }
 }
 
-/** The ports of one environment. */
-export function openSimPorts(simulation: Simulation, services: Services, sandbox: Sandbox): Ports {
+/** The ports of one environment. `deadline`: nothing is sent after it, as on AWS (aws/call.ts). */
+export function openSimPorts(
+  simulation: Simulation,
+  services: Services,
+  { clock, call }: Pick<Sandbox, 'clock' | 'call'>,
+  deadline: () => number | undefined = () => undefined,
+): Ports {
   const { dice } = simulation
+  const sandbox: Pick<Sandbox, 'call'> = {
+    async call(operation) {
+      const end = deadline()
+      if (end !== undefined && clock.now() >= end) throw new DeadlineError(`no time is left for ${operation.name}`)
+      return call(operation)
+    },
+  }
   return {
     streams: simStreams(simulation, services.kinesis, sandbox),
     log: simLog(simulation, services.log, sandbox),
     store: simStore(simulation, services.state, sandbox),
     blobs: simBlobs(services.bucket, sandbox),
-    clock: sandbox.clock,
+    clock,
     random: {
       // Runs are in order by what their ids begin with.
       id: () =>

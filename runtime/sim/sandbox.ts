@@ -37,8 +37,10 @@ const LATENCY_MS = [1, 12] as const
 const SLOW_MS = [20, 8_000] as const
 /** A client gives a request up after this long, and the network may deliver it still. */
 const LATE_MS = [100, 90_000] as const
-/** Below what the runtime reckons with as the longest life of a view (15 minutes of an invocation). */
+/** Between the last look at a deadline and the request: below what the runtime reckons with as the longest life of a view (15 minutes of an invocation). */
 const FROZEN_MS = [50, 12 * 60_000] as const
+/** In front of an answer: whoever thaws has to see that its time is over (protocol.md, A8). */
+const LOST_MS = [31 * 60_000, 100 * 60_000] as const
 const SKEW_MS_MAX = 4_000
 
 export function openSandbox(simulation: Simulation, name: string): Sandbox {
@@ -57,12 +59,14 @@ export function openSandbox(simulation: Simulation, name: string): Sandbox {
     else run()
   }
 
+  function freeze([least, most]: readonly [number, number]): void {
+    frozenUntil = scheduler.now + dice.spread(least, most)
+    trace?.(`${name} freezes for ${Math.round(frozenUntil - scheduler.now)} ms`)
+  }
+
   /** Before a request leaves. */
   function strike(): void {
-    if (faults.happens('environment freezes')) {
-      frozenUntil = scheduler.now + dice.spread(...FROZEN_MS)
-      trace?.(`${name} freezes for ${Math.round(frozenUntil - scheduler.now)} ms`)
-    }
+    if (faults.happens('environment freezes')) freeze(FROZEN_MS)
     if (faults.happens('environment is killed')) kill()
   }
 
@@ -81,7 +85,11 @@ export function openSandbox(simulation: Simulation, name: string): Sandbox {
   function send<T>(operation: Operation<T>, resolve: (answer: T) => void, reject: (error: unknown) => void): void {
     const { name: what, isWrite = false, applyInPart } = operation
     const at = (delay: number, run: () => void) => void scheduler.after(delay, run)
-    const answer = (run: () => void) => at(latency(), () => enter(run))
+    const answer = (run: () => void) =>
+      at(latency(), () => {
+        if (faults.happens('environment is frozen for an hour')) freeze(LOST_MS)
+        enter(run)
+      })
     const fail = (error: Error) => {
       trace?.(`${name} ${what}: ${error.message}`)
       answer(() => reject(error))

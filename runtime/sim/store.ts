@@ -8,7 +8,7 @@ import { compareUtf8 } from './utf8.ts'
 export type StateTable = Map<string, Map<string, BaseItem>>
 
 /** DynamoDB, as a keyed store: strong reads, and writes of many items, each of which is written by itself. */
-export function simStore({ dice }: Simulation, table: StateTable, { call }: Sandbox): KeyedStore {
+export function simStore({ dice }: Simulation, table: StateTable, { call }: Pick<Sandbox, 'call'>): KeyedStore {
   function write(item: BaseItem): void {
     const items = table.get(item.pk) ?? new Map<string, BaseItem>()
     table.set(item.pk, items)

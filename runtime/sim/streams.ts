@@ -9,6 +9,10 @@ export interface Kinesis {
   readonly shards: ReadonlyMap<string, readonly StreamRecord[]>
   records(stream: string, shard: number): readonly StreamRecord[]
   append(stream: string, shard: number, data: Uint8Array, now: number): string
+  /** Called for each record that lands. */
+  onRecord: ((stream: string, data: Uint8Array) => void) | undefined
+  /** The position of a record that is lost. */
+  skip(): string
   /** Resolves when there is a record behind the first `known`. */
   more(stream: string, shard: number, known: number): Promise<void>
   copy(): Kinesis
@@ -29,13 +33,17 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
     return known
   }
 
-  return {
+  const next = () => formatPosition(String((sequence += 1 + gap())))
+
+  const kinesis: Kinesis = {
     shards,
+    onRecord: undefined,
+    skip: next,
     records: (stream, shard) => of(`${stream} ${shard}`),
     append(stream, shard, data, now) {
       const name = `${stream} ${shard}`
-      sequence += 1 + gap()
-      const seq = formatPosition(String(sequence))
+      const seq = next()
+      kinesis.onRecord?.(stream, data)
       of(name).push({ seq, data: copyBytes(data), arrivedAt: Math.floor(now) })
       const waiting = waiters.get(name) ?? []
       waiters.delete(name)
@@ -49,15 +57,20 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
     },
     copy: () => openKinesis(gap, new Map([...shards].map(([name, records]) => [name, [...records]])), sequence),
   }
+  return kinesis
 }
 
 /** Kinesis: a put that fails may land, now or later, and one that succeeds may land once more. */
-export function simStreams({ scheduler }: Simulation, kinesis: Kinesis, { call }: Sandbox): Streams {
+export function simStreams({ scheduler, faults, trace }: Simulation, kinesis: Kinesis, { call }: Pick<Sandbox, 'call'>): Streams {
   return {
     put(name, shard, data) {
       const stream = streamOf(name)
       const bytes = copyBytes(data)
-      const apply = () => kinesis.append(stream, shard, bytes, scheduler.now)
+      const apply = () => {
+        if (!faults.happens('stream loses a frame')) return kinesis.append(stream, shard, bytes, scheduler.now)
+        trace?.(`${name} ${shard} loses a frame`)
+        return kinesis.skip()
+      }
       return call({ name: `streams.put ${stream} ${shard}`, isWrite: true, mayDouble: true, apply })
     },
     poll: (stream, shard, after, limit, bytesMax = Number.POSITIVE_INFINITY) =>

@@ -11,6 +11,7 @@ import { blobSink } from '../connectors/blob-sink.ts'
 import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
 import type { Ports } from '../ports.ts'
+import type { Topology } from '../stage/topology.ts'
 import { type Controller, openController } from './controller.ts'
 import { NO_FAULTS } from './faults.ts'
 import { type Handler, type Lambda, openLambda } from './lambda.ts'
@@ -37,6 +38,8 @@ export interface World {
   readonly services: Services
   readonly plan: PhysicalPlan
   readonly controller: Controller
+  /** Of the run that it works for, once it has begun. */
+  readonly topology: Topology | undefined
   readonly mappings: readonly Mapping[]
   readonly lambdas: readonly Lambda[]
   /** Ports that nothing goes wrong with, for whoever looks at the world from outside. */
@@ -89,8 +92,11 @@ export function openWorld(
   }
 
   function environmentIn(sandbox: Sandbox, stage?: string): Environment {
-    const ports = openSimPorts(simulation, services, sandbox)
-    const back = (): Backing => ({
+    const back = (deadline: () => number | undefined): Backing => {
+      const ports = openSimPorts(simulation, services, sandbox, deadline)
+      return backing(ports)
+    }
+    const backing = (ports: Ports): Backing => ({
       ports,
       sourceStreams: {
         listShards: async () => Array.from({ length: shards }, (_, i) => ({ id: formatShard(i), parents: [], closed: false })),
@@ -122,12 +128,14 @@ export function openWorld(
   })
   const outside = openSandbox({ ...simulation, faults: NO_FAULTS, trace: undefined }, 'outside')
   let mappings: Mapping[] = []
+  let topology: Topology | undefined
 
   async function start(): Promise<void> {
-    const run = await environmentIn(outside).run()
-    mappings = run.topology.stages.flatMap((at, i) => {
+    topology = (await environmentIn(outside).run()).topology
+    const { stages: all } = topology
+    mappings = all.flatMap((at, i) => {
       const source = at.stage.source?.source?.name
-      const stream = source === undefined ? streamOf(run.topology.stream(at.stage.index)) : sourceStream(source)
+      const stream = source === undefined ? streamOf(topology!.stream(at.stage.index)) : sourceStream(source)
       return Array.from({ length: at.parallelism }, (_, shard) =>
         openMapping(simulation, services.kinesis, stages[i]!, { stream, shard, batchMax: deployment.batchMax }),
       )
@@ -141,6 +149,9 @@ export function openWorld(
     services,
     plan,
     controller,
+    get topology() {
+      return topology
+    },
     get mappings() {
       return mappings
     },

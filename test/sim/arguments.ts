@@ -6,7 +6,7 @@ export const HELP = `npm run sim -- [options]
 Drives whole pipelines, their checkpoints and their faults through the functions of runtime/aws/functions, on simulated services: each seed is a run of its own,
 and always the same. See docs/simulator.md.
 
-  --seeds N        how many seeds (300)
+  --seeds N        how many seeds (300; 500 for each mutant)
   --from S         the first one (0)
   --minutes M      seeds until then, instead of a number of them
   --pipeline P     of one pipeline only: ${scenarios.map(s => s.name).join(', ')}
@@ -37,7 +37,7 @@ export function parseOptions(args: readonly string[], cores: number): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      seeds: { type: 'string', default: '300' },
+      seeds: { type: 'string' },
       from: { type: 'string', default: '0' },
       minutes: { type: 'string' },
       pipeline: { type: 'string' },
@@ -54,7 +54,7 @@ export function parseOptions(args: readonly string[], cores: number): Options {
     throw new Error(`there is no pipeline '${pipeline}': there are ${scenarios.map(s => s.name).join(', ')}`)
   if (trace && values.seed === undefined) throw new Error('--trace is of one --seed')
   return {
-    seeds: whole('seeds', values.seeds, 1),
+    seeds: whole('seeds', values.seeds ?? (mutants || mutant !== undefined ? '500' : '300'), 1),
     from: whole('from', values.from, 0),
     minutes: values.minutes === undefined ? undefined : above('minutes', values.minutes),
     pipeline,

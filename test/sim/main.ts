@@ -1,6 +1,7 @@
 /** The simulator's command: `npm run sim -- --help`. */
 import { availableParallelism } from 'node:os'
 import { HELP, type Options, parseOptions } from './arguments.ts'
+import { findMutants } from './mutation.ts'
 import { openTotals, type Report } from './report.ts'
 import { runSeeds, workerFor } from './seeds.ts'
 import { shrink } from './shrink.ts'
@@ -9,6 +10,7 @@ const LINES = 80
 
 async function main(options: Options): Promise<number> {
   if (options.help) return say(HELP)
+  if (options.mutants || options.mutant !== undefined) return plant(options)
   if (options.seed !== undefined) return one(options, options.seed)
   const totals = openTotals()
   const { from, seeds, minutes, pipeline, workers } = options
@@ -28,6 +30,21 @@ async function main(options: Options): Promise<number> {
   })
   say(totals.text())
   return failed === undefined ? say('nothing was found') : tell(options, failed)
+}
+
+/** Faults that are planted, each of which has to be found. */
+async function plant({ mutant, seeds: seedsMax, workers }: Options): Promise<number> {
+  const survivors: string[] = []
+  await findMutants(mutant, seedsMax, workers, ({ mutant: { name }, report, seeds }) => {
+    if (report === undefined) survivors.push(name)
+    const by = report && `seed ${report.seed} (${report.pipeline}): ${report.error!.split('\n')[0]!.slice(0, 140)}`
+    say(
+      `${report === undefined ? 'SURVIVES' : 'found'} after ${String(seeds).padStart(3)} seeds  ${name}${by === undefined ? '' : `\n            ${by}`}`,
+    )
+  })
+  if (survivors.length === 0) return say('all are found')
+  say(`${survivors.length} survive`)
+  return 1
 }
 
 /** One seed, as it always runs. */

@@ -1,9 +1,15 @@
+import { readHeader } from '../../runtime/protocol/frame.ts'
 import { type CommitItem, decodeItem, type SlotItem } from '../../runtime/protocol/item.ts'
 import type { LogTable } from '../../runtime/sim/log.ts'
 import { Violation } from '../../runtime/sim/simulation.ts'
+import type { Kinesis } from '../../runtime/sim/streams.ts'
+import { sourceStream, type World } from '../../runtime/sim/world.ts'
+import type { Topology } from '../../runtime/stage/topology.ts'
 
 /** What a slot that is won must be like, given what is there: checked at the moment at which it is written. */
-export function watchLogs(table: LogTable, report: (violation: Violation) => void): void {
+export function watchLogs(world: World, report: (violation: Violation) => void): void {
+  const { log: table, kinesis } = world.services
+  const sent = watchFrames(kinesis)
   table.onSlot = (log, version, bytes) => {
     if (!/^[^/]+\/[^/]+\/\d+$/.test(log)) return
     // Below the floor a slot that was deleted counts as free: whoever takes it finds out by the floor (C2).
@@ -11,12 +17,28 @@ export function watchLogs(table: LogTable, report: (violation: Violation) => voi
     const item = decodeItem(bytes)
     const fail = (what: string) => report(new Violation(`slot ${version} of ${log}: ${what}`))
     if (item.attempt === 'restored') return
+    if (item.kind === 'abort' && !sent(log, version, world.topology!)) fail('it is aborted, though no frame waits for it')
     const before = read(table, log, version - 1)
     if (version > 1 && before === undefined) return fail('its predecessor is not there')
     if (item.prev !== (before?.attempt ?? ''))
       return fail(`it names ${item.prev} as its predecessor, which is ${before?.attempt}`)
     const last = lastCommit(table, log, version - 1)
     if (item.kind === 'commit' && last !== undefined) compare(last, item, fail)
+  }
+}
+
+/** Whether a frame of this version, or of one above it, was ever sent by the subtask of a log. */
+function watchFrames(kinesis: Kinesis): (log: string, version: number, topology: Topology) => boolean {
+  const newest = new Map<string, number>()
+  kinesis.onRecord = (stream, data) => {
+    if (stream.startsWith(sourceStream(''))) return
+    const { run, producer, version } = readHeader(data)
+    newest.set(`${run} ${producer}`, Math.max(version, newest.get(`${run} ${producer}`) ?? 0))
+  }
+  return (log, version, topology) => {
+    const [run, stage, shard] = log.split('/')
+    const at = topology.stages.find(s => s.stage.id === stage)!
+    return version <= (newest.get(`${run} ${at.firstProducer + Number(shard)}`) ?? 0)
   }
 }
 

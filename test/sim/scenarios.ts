@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import {
   boundedOutOfOrderness,
   ndjson,
@@ -14,6 +15,7 @@ import type { Dice } from '../../runtime/sim/random.ts'
 import { type Event, generate, START, Event as schema } from '../engine/events.ts'
 import { pipelines } from '../engine/pipelines.ts'
 import { counts, KEY_GROUPS, lots, poison } from './counts.ts'
+import { randomScenario } from './random-pipeline.ts'
 import type { Input, Scenario } from './scenario.ts'
 
 const EVENTS = 30
@@ -127,6 +129,42 @@ const calls: Scenario = {
   },
 }
 
+/** Watermarks travel with barriers only: no other step is as large as they have to be. */
+const steps: Scenario = {
+  name: 'watermark-steps',
+  shards: 2,
+  parallelism: 2,
+  variants: 4,
+  input: dice => ({
+    events: [0, 1].map(shard =>
+      Array.from({ length: 12 }, (_, i) => {
+        const event = { id: `${shard}-${i}`, kind: 'view', user: `u${dice.below(3)}`, item: 'i', amount: 1 }
+        return JSON.stringify({ ...event, at: START + i * 200 })
+      }),
+    ),
+  }),
+  app() {
+    const app = pipeline('steps', { keyGroups: KEY_GROUPS, watermarkStep: 3_600_000 })
+    app
+      .source('events', ndjson(schema), { time: e => e.at, watermark: boundedOutOfOrderness('0s') })
+      .keyBy('user')
+      .window(tumbling('1s'))
+      .aggregate(sum('amount'), (n, { key, window }) => ({ user: key, n, start: window.start }))
+      .sink('out', print())
+    return app
+  },
+  check({ out }, { events }) {
+    const watermark = START + 11 * 200 - 1
+    const counts = new Map<string, number>()
+    for (const { user, at } of events!.flat().map(line => JSON.parse(line))) {
+      const start = Math.floor(at / 1_000) * 1_000
+      if (start + 999 <= watermark) counts.set(`${user} ${start}`, (counts.get(`${user} ${start}`) ?? 0) + 1)
+    }
+    const found = new Map(out!.map(({ user, n, start }) => [`${user} ${start}`, n]))
+    assert.deepEqual([...found].sort(), [...counts].sort(), 'windows that the watermark has passed are out')
+  },
+}
+
 const cep: Scenario = {
   name: 'cep',
   shards: 2,
@@ -161,6 +199,8 @@ export const scenarios: readonly Scenario[] = [
   timers,
   calls,
   cep,
+  steps,
+  randomScenario(eventsOf),
   ...Object.entries(ENGINES).map(([name, shards]) => engine(name, shards)),
 ]
 

@@ -19,7 +19,7 @@ async function once(seed: number): Promise<Report> {
 }
 
 test(`${SEEDS} seeds: whatever goes wrong, the sinks come to what they hold without faults, from the beginning and from a checkpoint`, {
-  timeout: 600_000,
+  timeout: 1_800_000,
 }, async t => {
   const found: Report[] = []
   const pipelines = new Set<string>()

@@ -43,6 +43,8 @@ process.on('message', async ({ seeds, trace = false, only }: Job) => {
       outcomes: Object.fromEntries(run.outcomes),
       trace: lines,
     }
-    process.send!(report)
+    // Whoever asked may have gone.
+    process.send!(report, undefined, {}, () => {})
   }
 })
+process.on('disconnect', () => process.exit())

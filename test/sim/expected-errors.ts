@@ -1,0 +1,21 @@
+import { MillraceError } from '../../runtime/errors.ts'
+import { UserCodeError } from '../../runtime/index.ts'
+
+/** What steps of a checkpoint say that come too late: it is decided, and others have gone on. */
+const TOO_LATE = [
+  /^Error: chunk .* is gone, though its commit is there$/,
+  /^BrokenLogError: .* is missing though (it was never materialised|the cut lies behind it)/,
+  /^SupersededFoldError/,
+  /^SnapshotError: (there is no manifest|.* is gone)/,
+  /did not ack$/,
+  /has no part of checkpoint/,
+  /is gone, though it was just materialised/,
+  /was not materialised$/,
+]
+
+/** What functions may end with: what the service is told to try again, and user code. Of the controller's steps, those that come too late have nothing to do any more. */
+export function isExpected(error: unknown, name: string): boolean {
+  if (error instanceof UserCodeError || (error instanceof MillraceError && error.retryable)) return true
+  const { name: kind, message } = error as Error
+  return /^(checkpoint|materialise)#/.test(name) && TOO_LATE.some(pattern => pattern.test(`${kind}: ${message}`))
+}

@@ -1,0 +1,15 @@
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { changed, ROOT } from './changes.ts'
+import { mutants } from './mutants.ts'
+import { SMALL } from './small.ts'
+
+test('what is planted, or made small, stands in the source', () => {
+  for (const changes of [SMALL, ...mutants.map(m => m.changes)]) {
+    const sources = new Map<string, string>()
+    for (const change of changes) {
+      const { file } = change
+      sources.set(file, changed(sources.get(file) ?? readFileSync(new URL(file, ROOT), 'utf8'), change))
+    }
+  }
+})
