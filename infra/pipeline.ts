@@ -32,6 +32,7 @@ import { mapTopic } from './kafka.ts'
 import { loadPipeline, naming } from './load.ts'
 import { givenUpRecords } from './metrics.ts'
 import { mapObjects, type ObjectsReading } from './objects.ts'
+import { checkOptionNames } from './option-names.ts'
 import { makeOutputs } from './outputs.ts'
 import type { FilesInBucket, MillracePipelineProps } from './props.ts'
 import { isChanges, isKafka, isObjects, type SourceProps, sourceSetting, streamOf, streamsOf } from './sources.ts'
@@ -82,6 +83,7 @@ export class MillracePipeline extends Construct {
 
   constructor(scope: Construct, id: string, props: MillracePipelineProps) {
     super(scope, id)
+    checkOptionNames(props ?? {})
     checkEnvironment(props.environment ?? {})
     const graph = loadPipeline(props.entry, props.environment)
     this.plan = naming(props.entry, () => makePlan(graph, props))

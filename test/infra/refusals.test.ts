@@ -120,3 +120,19 @@ test('names that the functions use themselves', () => {
   )
   assert.match(refusal({ environment: { AWS_REGION: 'eu-west-1' } }), /AWS_REGION is one of the names/)
 })
+
+test('options that there are not, or that are left out, which tsx would let pass', () => {
+  const wrong = (props: object) => refusal(props as Props)
+  assert.equal(wrong({ paralelism: 2 }), "MillracePipeline has no option 'paralelism': did you mean parallelism?")
+  assert.equal(
+    wrong({ stages: { pages: { memorysize: 512 } } }),
+    "stages.pages has no option 'memorysize': did you mean memorySize?",
+  )
+  assert.equal(wrong({ batching: { sise: 5 } }), "batching has no option 'sise': did you mean size?")
+  assert.equal(wrong({ sinks: { pages: { bukket: 1 } } }), "sinks.pages has no option 'bukket': did you mean bucket?")
+  assert.equal(
+    wrong({ sources: undefined }),
+    'sources is missing: say what each source reads, as in `sources: { views: stream }`',
+  )
+  assert.equal(wrong({ entry: undefined }), "entry is missing: name the pipeline's file, as in `entry: 'views.ts'`")
+})
