@@ -19,28 +19,34 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const BIN = join(ROOT, 'node_modules', '.bin')
 
 let bootstrapped: Promise<unknown> | undefined
+/** Of stacks that were deployed from here: to destroy one, its template need not be made again. */
+const assemblies = new Map<string, string>()
 
 /** Deploys a stack on LocalStack by cdklocal, into an account that was bootstrapped. Gives its outputs. */
 export async function deploy(source: StackSource): Promise<Record<string, string>> {
   // Elsewhere: here it would make the stacks of cdk.json first.
   bootstrapped ??= cdklocal(['bootstrap', `aws://${account.id}/${account.region}`], {}, tmpdir())
   await bootstrapped
-  const outputs = join(mkdtempSync(join(tmpdir(), 'millrace-cdk-')), 'outputs.json')
+  const dir = mkdtempSync(join(tmpdir(), 'millrace-cdk-'))
+  const assembly = join(dir, 'assembly')
+  const outputs = join(dir, 'outputs.json')
   const options = ['--require-approval', 'never', '--outputs-file', outputs]
-  await cdklocal(['deploy', source.stack, ...optionsOf(source), ...options], source.environment)
+  await cdklocal(['deploy', source.stack, ...optionsOf(source), '--output', assembly, ...options], source.environment)
+  assemblies.set(source.stack, assembly)
   return JSON.parse(readFileSync(outputs, 'utf8'))[source.stack]
 }
 
 export async function destroy(source: StackSource): Promise<void> {
-  await cdklocal(['destroy', source.stack, ...optionsOf(source), '--force'], source.environment)
+  const assembly = assemblies.get(source.stack)
+  const elsewhere = ['--output', mkdtempSync(join(tmpdir(), 'millrace-cdk-'))]
+  const options = assembly === undefined ? [...optionsOf(source), ...elsewhere] : ['--app', assembly]
+  await cdklocal(['destroy', source.stack, ...options, '--force'], source.environment)
 }
 
 function optionsOf({ app, context = {} }: StackSource): string[] {
-  const output = mkdtempSync(join(tmpdir(), 'millrace-cdk-'))
   return [
     ...(app === undefined ? [] : ['--app', `node ${app}`]),
     ...Object.entries(context).flatMap(([name, value]) => ['--context', `${name}=${value}`]),
-    ...['--output', output],
   ]
 }
 

@@ -3,7 +3,7 @@ import { Stream, StreamMode } from 'aws-cdk-lib/aws-kinesis'
 import { Bucket } from 'aws-cdk-lib/aws-s3'
 import { MillracePipeline } from '../../../infra/index.ts'
 
-/** A small pipeline of three stages, two subtasks each, that takes checkpoints each few seconds. */
+/** A small pipeline of three stages, two subtasks each unless VISITS_PARALLELISM says less behind the source, that takes checkpoints each few seconds. */
 const app = new App()
 const stack = new Stack(app, 'Visits')
 const visits = new Stream(stack, 'Visits', {
@@ -17,7 +17,7 @@ new MillracePipeline(stack, 'Pipeline', {
   entry: process.env.VISITS_ENTRY ?? 'test/localstack/stacks/visits.ts',
   sources: { visits },
   sinks: { pages: { bucket, prefix: 'out/' }, rejected: { bucket, prefix: 'out/' } },
-  parallelism: 2,
+  parallelism: Number(process.env.VISITS_PARALLELISM ?? 2),
   timeout: Duration.seconds(20),
   checkpointInterval: Duration.seconds(3),
   removalPolicy: RemovalPolicy.DESTROY,
