@@ -1,7 +1,7 @@
 /**
  * One query, run once in a process of its own: started by `main.ts`, which reads the line of JSON that it prints.
  *
- *   node bench/one-run.ts '{"query":"q5","events":["events.ndjson"],"boundMs":0,"parallelism":1,"exactlyOnce":true}'
+ *   npx node bench/one-run.ts '{"query":"q5","events":["events.ndjson"],"boundMs":0,"parallelism":1,"exactlyOnce":true}'
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

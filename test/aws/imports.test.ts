@@ -6,7 +6,7 @@ import { test } from 'node:test'
 test('nothing in the runtime but its AWS ports imports the SDK, so that no other bundle or start pays for it', () => {
   const root = join(import.meta.dirname, '../..')
   const importing = globSync('runtime/**/*.ts', { cwd: root }).filter(file =>
-    /from '(@aws-sdk|@smithy)\//.test(readFileSync(join(root, file), 'utf8')),
+    /from '(@aws-sdk|@smithy)\//.test(loaded(readFileSync(join(root, file), 'utf8'))),
   )
   assert.ok(importing.length > 0)
   assert.deepEqual(
@@ -17,3 +17,8 @@ test('nothing in the runtime but its AWS ports imports the SDK, so that no other
   const ports = globSync('runtime/**/*.ts', { cwd: root }).filter(file => !/^runtime\/(aws|cli\/stack)\//.test(file))
   for (const file of ports) assert.doesNotMatch(readFileSync(join(root, file), 'utf8'), /from '.*\/aws\//, file)
 })
+
+/** Without imports of types, of which nothing is left when it runs. */
+function loaded(source: string): string {
+  return source.replace(/^import type [^']*'[^']*'/gm, '')
+}
