@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts are parts of source files
 import type { Change } from './changes.ts'
 
 /** A fault that is planted into the runtime, to see whether the simulator finds it. */
