@@ -38,6 +38,8 @@ interface Stage {
 const START = 1_800_000_000_000
 /** From when nothing goes wrong any more until all is through. */
 const PROGRESS_MS_MAX = 2 * 3_600_000
+/** Of one run; most have some thousands. Whoever goes on and on without getting anywhere is not through either. */
+const STEPS_MAX = 150_000
 /** Faults go on for a part of the time that the input takes, when all of it is there. */
 const AFTERMATH = 0.5
 const AFTERMATH_MS_MAX = 5 * 60_000
@@ -133,10 +135,13 @@ async function play(
   scheduler.after(calm - scheduler.now, () => faults.stop())
   world.start()
   const late = calm + PROGRESS_MS_MAX
-  await scheduler.run(() => violation !== undefined || scheduler.now > late || (scheduler.now > busy && world.isQuiet()))
+  const isOver = () => scheduler.now > late || scheduler.steps > STEPS_MAX || (scheduler.now > busy && world.isQuiet())
+  await scheduler.run(() => violation !== undefined || isOver())
   if (violation !== undefined) throw violation
   if (!world.isQuiet())
-    throw new Violation(`${PROGRESS_MS_MAX / 60_000} minutes after the last fault, not all is through: ${progress(world)}`)
+    throw new Violation(
+      `${Math.round((scheduler.now - calm) / 60_000)} minutes after the last fault, and ${scheduler.steps} steps, not all is through: ${progress(world)}`,
+    )
   return world
 }
 
