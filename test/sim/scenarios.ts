@@ -30,7 +30,7 @@ function eventsOf(shards: number) {
       events[shard]!.push({ ...event, item: shards === 1 ? event.item : `${shard}-${event.item}` })
     }
     for (const [shard, all] of events.entries())
-      all.push({ id: `end${shard}`, kind: 'view', user: `end${shard}`, item: 'end', at: END, amount: 0 })
+      all.push({ id: `end${shard}`, kind: 'view', user: `end${shard}`, item: `end${shard}`, at: END, amount: 0 })
     return { events: events.map(all => all.map(event => JSON.stringify(event))) }
   }
 }
