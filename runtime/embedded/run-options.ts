@@ -25,7 +25,7 @@ export interface RunOptions {
    * are. A later run goes on from there, on more of the same input, or on new input (`from.newInput`). Default false: at the end everything fires, and the run has finished.
    */
   readonly keepOpen?: boolean
-  /** Source records of one batch. Default: as many as take about 100 ms, at most 8,000. */
+  /** Source records of one batch. Default: as many as take about 250 ms, from 1,000 to 8,000. */
   readonly batchSize?: number
   /** False: each operator in a stage of its own (for tests). Default true. */
   readonly chaining?: boolean

@@ -27,7 +27,7 @@ export interface Shared {
 
 const BATCH = 1000
 const BATCH_MAX = 8000
-const BATCH_MS = 100
+const BATCH_MS = 250
 
 /** Frames of one poll: as many as take about POLL_MS to process, so that it is known soon how fast they are. */
 const POLL_FRAMES_MAX = 200
@@ -118,7 +118,7 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
 }
 
 function nextSize(size: number, tookMs: number): number {
-  return tookMs > BATCH_MS ? Math.max(1, size >> 1) : tookMs < BATCH_MS / 2 ? Math.min(BATCH_MAX, size * 2) : size
+  return tookMs > BATCH_MS ? Math.max(BATCH, size >> 1) : tookMs < BATCH_MS / 2 ? Math.min(BATCH_MAX, size * 2) : size
 }
 
 export function stageWorker(subtask: Subtask, stream: string, shared: Shared): Worker {
