@@ -1,13 +1,12 @@
 import { Operator } from './operator.ts'
-import { pickFields } from './pick.ts'
 
 /** Keeps only these fields of each value. A field that a value does not have is not made. */
 export class SelectOperator extends Operator {
-  private readonly pick: (value: any) => Record<string, unknown>
+  private readonly fields: readonly string[]
 
   constructor(fields: readonly string[]) {
     super()
-    this.pick = pickFields(fields)
+    this.fields = fields
   }
 
   override get shares(): boolean {
@@ -15,6 +14,11 @@ export class SelectOperator extends Operator {
   }
 
   record(value: any, timestamp: number, key: unknown): void {
-    this.ctx.output.record(this.pick(value), timestamp, key)
+    const selected: Record<string, unknown> = {}
+    for (let i = 0; i < this.fields.length; i++) {
+      const field = this.fields[i]!
+      if (field in value) selected[field] = value[field]
+    }
+    this.ctx.output.record(selected, timestamp, key)
   }
 }

@@ -2,7 +2,6 @@ import type { Exchange, OperatorNode } from '../graph/graph.ts'
 import { type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
-import { pickFields } from '../operators/pick.ts'
 import { UserCodeError } from '../operators/user-code.ts'
 import { FrameError, FrameWriter } from '../protocol/frame.ts'
 import type { FrameId } from '../protocol/item.ts'
@@ -107,11 +106,6 @@ export class StageOutput {
     return this.merge.current
   }
 
-  /** The watermark of all edges. */
-  advance(timestamp: number): void {
-    this.merge.updateAll(timestamp)
-  }
-
   restoreSent(shard: number, id: FrameId): void {
     this.channels[shard]!.sent = id
   }
@@ -160,8 +154,7 @@ export class StageOutput {
   }
 
   private route(edge: StageEdge, exchange: Exchange, shard: number): Receiver['record'] {
-    // Only the fields that the consumers use (the planner knows them) travel.
-    const shape = edge.fields === undefined ? (value: any) => value : pickFields(edge.fields)
+    const shape = projection(edge.fields)
     if (exchange.kind === 'broadcast') {
       return (value, timestamp, key) => {
         const v = shape(value)
@@ -236,5 +229,15 @@ export class StageOutput {
     const [predVersion, predIndex] = channel.sent
     channel.closed.push(channel.writer.finish({ ...tag, index: channel.index, predVersion, predIndex }))
     channel.sent = [tag.version, channel.index]
+  }
+}
+
+/** Only the fields that the consumers use (the planner knows them) travel. */
+function projection(fields: readonly string[] | undefined): (value: any) => any {
+  if (fields === undefined) return value => value
+  return value => {
+    const out: Record<string, unknown> = {}
+    for (const f of fields) if (f in value) out[f] = value[f]
+    return out
   }
 }
