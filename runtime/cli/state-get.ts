@@ -10,7 +10,7 @@ export const stateGet: Command = {
   name: 'state get',
   summary: "Show an operator's state for a key",
   description: `Shows what the operator keeps for KEY, as of the last checkpoint, one line of JSON for each of its states, also while a run is on. OPERATOR is its uid, or its id as millrace plan prints it.
-A list is shown as an array, a map as an array of [key, value]. The panes of a tumbling or sliding window are numbered by time: pane n begins at n times its width behind the window's offset, and is as wide as the greatest common divisor of size and slide (28333337 of one minute: 28333337 * 60000, in epoch ms). What has outlived its time to live is left out: in event time by the watermark of that checkpoint, in processing time by this machine's clock. Once the input has ended, event time goes no further, so nothing more expires: all that was still kept then is shown.
+A list is shown as an array, a map as an array of [key, value]. The panes of a tumbling or sliding window are shown with the time at which they begin; each is as wide as the greatest common divisor of size and slide. What has outlived its time to live is left out: in event time by the watermark of that checkpoint, in processing time by this machine's clock. Once the input has ended, event time goes no further, so nothing more expires: all that was still kept then is shown.
 A KEY that reads as a number or as a tuple in JSON is looked up as that first, then as a string; '"42"', quotes included, is always a string.
 Exit code 1 if nothing is kept for that key.`,
   positionals: [

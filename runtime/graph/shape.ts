@@ -1,5 +1,5 @@
-import type { StateDeclaration } from '../state/declaration.ts'
 import type { PhysicalPlan } from './plan.ts'
+import { stateText } from './state-text.ts'
 
 /** `shapeOf`, parsed. */
 export interface Shape {
@@ -8,7 +8,7 @@ export interface Shape {
     readonly id: string
     /** Undefined for a source: its splits decide. */
     readonly parallelism?: number
-    /** `states`: `name:primitive`, with `:processing` behind it where the entries age by the machine's clock. */
+    /** `states`: see `stateText`. */
     readonly operators: readonly { readonly id: string; readonly type: string; readonly states: readonly string[] }[]
     readonly inputs: readonly [fromStage: number, exchange: string, key: string, ...unknown[]][]
   }[]
@@ -36,9 +36,4 @@ export function shapeOf(plan: PhysicalPlan): string {
       ]),
     })),
   })
-}
-
-/** An expiry by one clock means nothing by the other. */
-function stateText({ name, primitive, ttl }: StateDeclaration): string {
-  return `${name}:${primitive}${ttl?.time === 'processing' ? ':processing' : ''}`
 }

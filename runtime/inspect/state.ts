@@ -6,15 +6,17 @@ import type { RunMeta } from '../checkpoint/run-meta.ts'
 import { MillraceError } from '../errors.ts'
 import { canonicalKey, type Key, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
 import type { Shape } from '../graph/shape.ts'
+import { stateOfText } from '../graph/state-text.ts'
 import type { BaseItem, KeyedStore } from '../ports.ts'
 import { BaseLoader } from '../state/base.ts'
 import { BROADCAST_KEY } from '../state/broadcast.ts'
 import { applyState, forEachChange } from '../state/changelog.ts'
-import type { StateDeclaration } from '../state/declaration.ts'
+import type { Panes, StateDeclaration } from '../state/declaration.ts'
 import { KeyedState } from '../state/keyed-state.ts'
 import { listBounds } from '../state/spec.ts'
 import { compareParts } from '../state/timers.ts'
 import { suggest } from '../suggest.ts'
+import { paneWidth } from '../windows/window.ts'
 import type { Readable } from './checkpoints.ts'
 import { eventTimeOf } from './event-time.ts'
 
@@ -27,7 +29,7 @@ export interface StateQuery {
   readonly state?: string
 }
 
-/** What a state holds: a value, a list as an array, a map as a list of [subkey, value]. */
+/** What a state holds: a value, a list as an array, a map as a list of [subkey, value]. The subkey of a pane is its start in ISO 8601. */
 export interface FoundState {
   readonly state: string
   readonly value: unknown
@@ -77,7 +79,9 @@ export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery,
     }
     keyed.want(entry, index, 'all')
     await keyed.load([])
-    const entries = [...keyed.mapEntries(entry, index, at)].sort(([a], [b]) => compareParts(a, b))
+    const sorted = [...keyed.mapEntries(entry, index, at)].sort(([a], [b]) => compareParts(a, b))
+    const { panes } = owner.declarations[index]!
+    const entries = panes === undefined ? sorted : sorted.map(([number, value]) => [startOfPane(panes, Number(number)), value])
     if (entries.length > 0) found.push({ state: name, value: kind === 'list' ? entries.map(([, value]) => value) : entries })
   }
   return found
@@ -123,22 +127,12 @@ function ownerOf(meta: RunMeta, query: StateQuery): Owner {
         ) || ': there is none'
       }`,
     )
-  const declarations = owner.operator.states.map(declarationOf)
+  const declarations = owner.operator.states.map(stateOfText)
   const stage = owner.stage.id
   if (query.key === undefined) return { stage, subtask: 0, key: BROADCAST_KEY, declarations }
   const key = canonicalKey(query.key, 'state get')
   const subtask = subtaskOf(keyGroup(key, shape.keyGroups), shape.keyGroups, owner.stage.parallelism ?? 1)
   return { stage, subtask, key, declarations }
-}
-
-/** From the shape's text (graph/shape.ts). With a time to live always: see `dated`. */
-function declarationOf(text: string): StateDeclaration {
-  const [, name, primitive, processing] = /^(.*):(value|map)(:processing)?$/.exec(text)!
-  return {
-    name: name!,
-    primitive: primitive as StateDeclaration['primitive'],
-    ttl: { ms: 0, time: processing === undefined ? 'event' : 'processing', refresh: 'write' },
-  }
 }
 
 function statesOf({ declarations }: Owner, query: StateQuery): Declared[] {
@@ -156,6 +150,10 @@ function statesOf({ declarations }: Owner, query: StateQuery): Declared[] {
       )}`,
     )
   return chosen
+}
+
+function startOfPane({ size, slide, offset }: Panes, number: number): string {
+  return new Date(offset + number * paneWidth(size, slide)).toISOString()
 }
 
 /** The run does not say which states have a time to live; their entries do. Without one they never end. */

@@ -3,7 +3,7 @@ import { DELETED, type KeyEntry } from '../state/entry.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
 import type { SlidingAssigner } from '../windows/assigners.ts'
 import type { WindowOptions } from '../windows/options.ts'
-import { alignDown } from '../windows/window.ts'
+import { alignDown, paneWidth } from '../windows/window.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import { userError } from './user-code.ts'
 import { emitResult } from './window-function.ts'
@@ -41,7 +41,7 @@ export class PaneWindowOperator extends KeyedOperator {
     this.size = assigner.size
     this.slide = assigner.slide
     this.offset = assigner.offset
-    this.pane = gcd(assigner.size, assigner.slide)
+    this.pane = paneWidth(assigner.size, assigner.slide)
     this.panes = this.size / this.pane
     this.eventTime = assigner.time === 'event'
   }
@@ -148,8 +148,4 @@ export class PaneWindowOperator extends KeyedOperator {
     if (!this.eventTime || timestamp > this.currentWatermark) return
     this.dropLate(this.options.late, value, timestamp, entry.key)
   }
-}
-
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b)
 }

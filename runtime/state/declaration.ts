@@ -13,6 +13,16 @@ export interface StateDeclaration {
    * when first asked for (many entries).
    */
   readonly load?: 'all' | 'entry'
+  /** Map only: its entries are panes of these windows, by number. Of other windows they would be other times. */
+  readonly panes?: Panes
+}
+
+/** Windows of a fixed size, whose time is cut into panes: pane n begins at `offset + n * gcd(size, slide)`. All in ms. */
+export interface Panes {
+  readonly size: number
+  readonly slide: number
+  readonly offset: number
+  readonly time: 'event' | 'processing'
 }
 
 export interface Ttl {

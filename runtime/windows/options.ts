@@ -3,7 +3,7 @@ import type { Key } from '../graph/key.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { AggregateFunction, ReduceFunction } from './aggregate.ts'
-import type { WindowAssigner } from './assigners.ts'
+import type { SlidingAssigner, WindowAssigner } from './assigners.ts'
 import type { Evictor } from './evictors.ts'
 import type { Trigger } from './triggers.ts'
 import type { TimeWindow } from './window.ts'
@@ -68,7 +68,10 @@ export function windowPlan(options: WindowOptions): WindowPlan {
 /** The state that the operator for these windows declares, in the order of its indices. */
 export function windowStates(options: WindowOptions): StateDeclaration[] {
   const plan = windowPlan(options)
-  if (plan === 'panes') return [{ name: 'panes', primitive: 'map', load: 'all' }]
+  if (plan === 'panes') {
+    const { size, slide, offset, time } = options.assigner as SlidingAssigner
+    return [{ name: 'panes', primitive: 'map', load: 'all', panes: { size, slide, offset, time } }]
+  }
   const windows: StateDeclaration = { name: 'windows', primitive: 'map', load: 'all' }
   return keepsElements(options) ? [windows, { name: 'elements', primitive: 'map', load: 'entry' }] : [windows]
 }

@@ -22,3 +22,8 @@ export function alignDown(time: number, width: number, offset: number): number {
   const rest = (time - offset) % width
   return rest < 0 ? time - rest - width : time - rest
 }
+
+/** The greatest width, in ms, of which both size and slide are multiples: each window is made of whole panes. */
+export function paneWidth(size: number, slide: number): number {
+  return slide === 0 ? size : paneWidth(slide, size % slide)
+}

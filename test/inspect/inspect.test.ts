@@ -11,10 +11,11 @@ import type { SplitReader } from '../../runtime/connectors/source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { getState, listCheckpoints } from '../../runtime/embedded/inspect.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
-import { count, list, map, monotonous, ndjson, pipeline, tumbling, value } from '../../runtime/index.ts'
+import { count, list, map, monotonous, ndjson, pipeline, sliding, tumbling, value } from '../../runtime/index.ts'
 import { checkpointsOf } from '../../runtime/inspect/checkpoints.ts'
 import { stagesOf } from '../../runtime/inspect/stages.ts'
 import { stateOf } from '../../runtime/inspect/state.ts'
+import type { WindowAssigner } from '../../runtime/windows/assigners.ts'
 
 const silent: Sink<unknown> = {
   kind: 'silent',
@@ -169,6 +170,50 @@ test('state is shown as its handles show it: lists, maps, broadcast state, and n
   // Event time ends with the input: what was there stays.
   await runEmbedded(app.graph(), { state, sources: { events: fileSource([path]) } })
   assert.deepEqual((await get('uold', 'last'))[0]?.value, 0)
+})
+
+test('panes are shown by the time at which they begin; windows of another size can not go on with them', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-inspect-'))
+  const path = join(directory, 'in.ndjson')
+  const start = Date.parse('2026-06-01T00:30:00Z')
+  const Event = z.object({ user: z.string(), at: z.number() })
+  const events = [0, 1, 30, 95].map(s => ({ user: 'u1', at: start + s * 1000 }))
+  writeFileSync(path, events.map(event => `${JSON.stringify(event)}\n`).join(''))
+  const windowed = (assigner: WindowAssigner<unknown>) => {
+    const app = pipeline('panes')
+    app
+      .source('events', ndjson(Event), { time: e => e.at, watermark: monotonous() })
+      .keyBy('user')
+      .window(assigner)
+      .aggregate(count())
+      .uid('counts')
+      .sink('out', silent)
+    return app.graph()
+  }
+  const state = join(directory, 'state')
+  const stop = new AbortController()
+  const endless = { ...fileSource([path]), open: async (split: string) => stopping(await fileSource([path]).open(split), stop) }
+  const run = (assigner: WindowAssigner<unknown>) =>
+    runEmbedded(windowed(assigner), { state, sources: { events: endless }, signal: stop.signal })
+  await run(sliding('1h', '70s', { offset: '5s' }))
+
+  assert.deepEqual(await getState(state, { operator: 'counts', key: 'u1' }), [
+    {
+      state: 'panes',
+      value: [
+        ['2026-06-01T00:29:55.000Z', 2],
+        ['2026-06-01T00:30:25.000Z', 1],
+        ['2026-06-01T00:31:35.000Z', 1],
+      ],
+    },
+  ])
+  for (const other of [
+    sliding('1h', '70s'),
+    sliding('30m', '70s', { offset: '5s' }),
+    sliding('1h', '140s', { offset: '5s' }),
+    sliding('1h', '70s', { offset: '5s', time: 'processing' }),
+  ])
+    await assert.rejects(run(other), /counts kept panes:map of 1h every 70s from 5s by event time and now keeps panes:map of /)
 })
 
 /** Reads a split as a source that goes on for ever, and stops the run once all that there is was taken. */
