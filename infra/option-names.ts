@@ -1,6 +1,7 @@
 import { suggest } from '../runtime/suggest.ts'
 import { InfraError } from './error.ts'
 import type { FilesInBucket, MillracePipelineProps, StageProps } from './props.ts'
+import type { KafkaTopic, ObjectsInBucket, TableChanges } from './sources.ts'
 
 /** tsc sees to it that these are all. */
 type Names<T> = Readonly<Record<keyof T, true>>
@@ -29,6 +30,21 @@ const PIPELINE: Names<MillracePipelineProps> = {
 const BATCHING: Names<Required<StageProps>['batching']> = { size: true, window: true }
 const FILES: Names<FilesInBucket> = { bucket: true, prefix: true }
 
+const TOPIC: Names<KafkaTopic> = {
+  topic: true,
+  partitions: true,
+  clusterArn: true,
+  bootstrapServers: true,
+  secret: true,
+  authentication: true,
+  rootCertificate: true,
+  vpc: true,
+  vpcSubnets: true,
+  securityGroup: true,
+}
+const CHANGES: Names<TableChanges> = { table: true, subtasks: true }
+const OBJECTS: Names<ObjectsInBucket> = { bucket: true, prefix: true, suffix: true, subtasks: true }
+
 /** What tsc would say of the construct's arguments: apps in JavaScript, and those that tsx runs, are not checked. @throws InfraError */
 export function checkOptionNames(props: MillracePipelineProps): void {
   check('', props, PIPELINE)
@@ -41,7 +57,37 @@ export function checkOptionNames(props: MillracePipelineProps): void {
     check(`stages.${id}.`, stage, STAGE)
     if (stage.batching !== undefined) check(`stages.${id}.batching.`, stage.batching, BATCHING)
   }
-  for (const [name, files] of Object.entries(props.sinks ?? {})) check(`sinks.${name}.`, files, FILES)
+  for (const [name, source] of Object.entries(props.sources)) checkSourceNames(`sources.${name}`, source)
+  for (const [name, files] of Object.entries(props.sinks ?? {})) {
+    check(`sinks.${name}.`, files, FILES)
+    need(`sinks.${name}`, files, 'bucket')
+  }
+}
+
+function checkSourceNames(at: string, source: object | null | undefined): void {
+  if (typeof source !== 'object' || source === null)
+    throw new InfraError(
+      `${at} is ${typeof source === 'string' ? `'${source}'` : String(source)}: give it a stream, as in \`Stream.fromStreamArn(this, 'Views', arn)\`, or { kafka }, { changes } or { objects }`,
+    )
+  if ('streamArn' in source) return
+  const kinds = { kafka: TOPIC, changes: CHANGES, objects: OBJECTS }
+  check(`${at}.`, source, { kafka: true, changes: true, objects: true } satisfies Names<typeof kinds>)
+  const given = Object.entries(source) as [keyof typeof kinds, object][]
+  const [kind, settings] = given[0] ?? []
+  if (kind === undefined || given.length > 1)
+    throw new InfraError(
+      `${at} ${kind === undefined ? 'is empty' : 'reads several things'}: give it one of { kafka }, { changes } and { objects }, or a stream`,
+    )
+  if (typeof settings !== 'object' || settings === null)
+    throw new InfraError(`${at}.${kind} is ${String(settings)}: say what to read`)
+  check(`${at}.${kind}.`, settings, kinds[kind])
+  if (kind === 'changes') need(`${at}.changes`, settings, 'table')
+  if (kind === 'objects') need(`${at}.objects`, settings, 'bucket')
+}
+
+function need(at: string, given: object, name: string): void {
+  if (typeof (given as Record<string, unknown>)?.[name] !== 'object')
+    throw new InfraError(`${at}.${name} is missing: give it the ${name}`)
 }
 
 function check<T extends object>(where: string, given: T, known: Names<T>): void {

@@ -130,6 +130,17 @@ test('options that there are not, or that are left out, which tsx would let pass
   )
   assert.equal(wrong({ batching: { sise: 5 } }), "batching has no option 'sise': did you mean size?")
   assert.equal(wrong({ sinks: { pages: { bukket: 1 } } }), "sinks.pages has no option 'bukket': did you mean bucket?")
+  assert.match(wrong({ sinks: { pages: {} } }), /^sinks\.pages\.bucket is missing/)
+  const source = (clicks: unknown) => wrong({ sources: { clicks } })
+  assert.match(source('clicks'), /^sources\.clicks is 'clicks': give it a stream, as in `Stream\.fromStreamArn/)
+  assert.match(source(undefined), /^sources\.clicks is undefined: give it a stream/)
+  assert.match(source({}), /^sources\.clicks is empty: give it one of/)
+  assert.match(source({ changes: {}, objects: {} }), /^sources\.clicks reads several things/)
+  assert.equal(source({ kafak: {} }), "sources.clicks has no option 'kafak': did you mean kafka?")
+  assert.equal(source({ kafka: { topics: 'x' } }), "sources.clicks.kafka has no option 'topics': did you mean topic?")
+  assert.equal(source({ objects: { prefix: 'a/' } }), 'sources.clicks.objects.bucket is missing: give it the bucket')
+  assert.equal(source({ changes: {} }), 'sources.clicks.changes.table is missing: give it the table')
+  assert.equal(source({ kafka: undefined }), 'sources.clicks.kafka is undefined: say what to read')
   assert.equal(
     wrong({ sources: undefined }),
     'sources is missing: say what each source reads, as in `sources: { views: stream }`',
