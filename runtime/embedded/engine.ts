@@ -28,6 +28,8 @@ const heapLimit = getHeapStatistics().heap_size_limit
 const STATE_MEMORY_SHARE = 1 / 4
 /** Here a commit costs no more for what is in it, and nobody pays for a batch that is done again; the time it may take is limited in any case. */
 const LARGE_COMMITS = { ...defaultLimits, recordsMax: 40_000, timersMax: 20_000, outputBytesMax: 16 * 1024 * 1024 }
+/** What a record may bring of keys that were not in memory: all that one commit needs has to be there together. */
+const BYTES_PER_RECORD = 1024
 /** By how much of the memory given to it state may grow until it is brought to the base, if there is more of it than FULL_TOTAL, and until sources wait for that. */
 const FULL = 0.3
 const FULL_TOTAL = 0.5
@@ -140,7 +142,7 @@ class Run {
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
     const limits = {
-      ...(options.batchSize === undefined ? LARGE_COMMITS : { ...defaultLimits, recordsMax: options.batchSize }),
+      ...(options.batchSize === undefined ? commitsWithin(this.stateBudget) : { ...defaultLimits, recordsMax: options.batchSize }),
       // What has not come to its end by then may never do so.
       deadline: () => (this.shared.ended() ? 0 : undefined),
     }
@@ -351,5 +353,14 @@ function lazyReader(connector: SourceConnector, split: string) {
     async close() {
       await reader?.close()
     },
+  }
+}
+
+function commitsWithin(stateBudget: number): typeof LARGE_COMMITS {
+  const recordsMax = Math.max(1000, Math.floor(stateBudget / BYTES_PER_RECORD))
+  return {
+    ...LARGE_COMMITS,
+    recordsMax: Math.min(LARGE_COMMITS.recordsMax, recordsMax),
+    timersMax: Math.min(LARGE_COMMITS.timersMax, recordsMax),
   }
 }
