@@ -11,6 +11,8 @@ export interface Position {
   readonly seq: string
   /** Entries consumed of the record behind it, when a commit ended inside a frame. */
   readonly offset: number
+  /** Which frame that is, if any of it is consumed. */
+  readonly frame?: readonly [producer: number, ...FrameId]
 }
 
 /** An alignment (protocol.md, D3): open while producers are pending, then it stays as the record of the last cut. */

@@ -6,7 +6,7 @@ import type { Ports, StreamRecord } from '../ports.ts'
 import { Decisions } from '../protocol/decisions.ts'
 import { GapError, LostRaceError } from '../protocol/errors.ts'
 import { ENTRY_BARRIER, ENTRY_RECORD, ENTRY_WATERMARK, type FrameCursor, readFrame } from '../protocol/frame.ts'
-import type { Injection } from '../protocol/item.ts'
+import type { Injection, Position } from '../protocol/item.ts'
 import { follow } from '../protocol/log.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
@@ -135,7 +135,7 @@ export class Subtask {
           covered = live.working.position.seq
           break
         }
-        if (verdict === 'gap') await this.gap(live, frame)
+        if (verdict === 'gap') await this.lost(live, this.gapBefore(live, frame))
         if (verdict === 'accept') await this.consume(live, frame)
         else live.working.position = { seq: frame.record.seq, offset: 0 }
       }
@@ -311,7 +311,16 @@ export class Subtask {
     const before = working.position
     const cursor = readFrame(record.data).reader()
     const from = before.offset
-    if (from > 0) cursor.skip(from)
+    if (from > 0) {
+      const [producer, version, index] = before.frame!
+      // Only a view that is behind, or a stream that has lost it, goes on with another frame than the one that is consumed in part.
+      if (producer !== header.producer || version !== header.version || index !== header.index)
+        await this.lost(
+          live,
+          `goes on inside frame ${version}.${index} of ${this.topology.logOfProducer(producer)}, but got ${this.named(frame)}`,
+        )
+      cursor.skip(from)
+    }
     const keep = working.pendingFrom(header.producer)
     if (keep) this.attempt!.keepForAlignment(record.data, from)
     this.attempt!.tookFrame()
@@ -323,13 +332,13 @@ export class Subtask {
         if (this.skipped.size > 0 && this.skipped.has(entryId(record.seq, cursor))) working.counts.deadLetters++
         else this.enter(chain, cursor)
         this.attempt!.took(1)
-        if (this.attempt!.full) await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)
+        if (this.attempt!.full) await this.commitInside(live, frame, before.seq, cursor, keep ? record.data : undefined)
       } else if (type === ENTRY_WATERMARK) {
         const risen = working.onWatermark(header.producer, cursor.watermark)
         if (risen !== undefined && this.mustFire(live, risen)) {
-          await this.fireInside(live, risen, before.seq, cursor, keep ? record.data : undefined)
+          await this.fireInside(live, risen, frame, before.seq, cursor, keep ? record.data : undefined)
           if (this.attempt!.full || this.attempt!.overdue)
-            await this.commitInside(live, before.seq, cursor, keep ? record.data : undefined)
+            await this.commitInside(live, frame, before.seq, cursor, keep ? record.data : undefined)
         }
       } else if (type === ENTRY_BARRIER) {
         await this.barrier(live, frame, cursor.checkpoint)
@@ -349,8 +358,14 @@ export class Subtask {
   }
 
   /** A commit in the middle of a frame: the position says how many of its entries are taken. */
-  private async commitInside(live: Live, seq: string, cursor: FrameCursor, kept: Uint8Array | undefined): Promise<void> {
-    live.working.position = { seq, offset: cursor.offset }
+  private async commitInside(
+    live: Live,
+    frame: Arrived,
+    seq: string,
+    cursor: FrameCursor,
+    kept: Uint8Array | undefined,
+  ): Promise<void> {
+    live.working.position = inside(frame, seq, cursor)
     if (kept !== undefined) this.attempt!.endKept(cursor.offset)
     await this.commitAndGoOn(live)
     this.attempt!.tookFrame() // the frame's end has to be committed too, even if no record is left in it (A7)
@@ -360,11 +375,12 @@ export class Subtask {
   private async fireInside(
     live: Live,
     watermark: number,
+    frame: Arrived,
     seq: string,
     cursor: FrameCursor,
     kept: Uint8Array | undefined,
   ): Promise<void> {
-    live.working.position = { seq, offset: cursor.offset }
+    live.working.position = inside(frame, seq, cursor)
     await this.fire(live, watermark, () => {
       if (kept !== undefined) this.attempt!.endKept(cursor.offset)
     })
@@ -498,16 +514,22 @@ export class Subtask {
   // ---- doubts about the own view ------------------------------------------------------------------------------------
 
   /** B7: only an environment that is not behind its own log may call it a gap. */
-  private async gap(live: Live, frame: Arrived): Promise<never> {
+  private async lost(live: Live, what: string): Promise<never> {
     const next = live.head.version + 1
     // The next slot may have expired already: then the floor tells.
     const behind = (await this.ports.log.get(this.log, next)) !== undefined || (await this.ports.log.floor(this.log)) >= next
     if (behind) throw new LostRaceError(`${this.log} went on elsewhere; its batch is done again`)
-    const { header } = frame
-    const [version, index] = live.working.lastAccepted(header.producer)
-    throw new GapError(
-      `${this.log} got frame ${header.version}.${header.index} of ${this.topology.logOfProducer(header.producer)}, whose predecessor is ${header.predVersion}.${header.predIndex}, but the last one accepted was ${version}.${index}: frames were lost on the stream`,
-    )
+    throw new GapError(`${this.log} ${what}: frames were lost on the stream`)
+  }
+
+  private gapBefore(live: Live, frame: Arrived): string {
+    const { producer, predVersion, predIndex } = frame.header
+    const [version, index] = live.working.lastAccepted(producer)
+    return `got ${this.named(frame)}, whose predecessor is ${predVersion}.${predIndex}, but the last one accepted was ${version}.${index}`
+  }
+
+  private named({ header }: Arrived): string {
+    return `frame ${header.version}.${header.index} of ${this.topology.logOfProducer(header.producer)}`
   }
 
   private async refresh(live: Live): Promise<void> {
@@ -525,4 +547,8 @@ const INJECTED = 'injected-'
 /** By the stream's record and the place in its frame. */
 function entryId(seq: string, { offset }: FrameCursor): string {
   return `${seq}-${offset}`
+}
+
+function inside({ header }: Arrived, seq: string, cursor: FrameCursor): Position {
+  return { seq, offset: cursor.offset, frame: [header.producer, header.version, header.index] }
 }

@@ -163,3 +163,29 @@ test('B7: an environment behind its own log raises no gap error, even when that 
     assert.deepEqual(h.results(), totalsOf(INPUT))
   }
 })
+
+test('B7: who goes on inside a frame takes no other frame for it: it is behind, or the stream has lost what was left', async () => {
+  const h = await harness(totals(), { splits: 2 })
+  await h.environment(0, 0).deliverSource(() => batch(INPUT, 0, 12))
+  const frames = await h.ports.streams.poll(h.topology.stream(1), 0, undefined, 100)
+  const limits = { recordsMax: 5 }
+  let puts = 0
+  const dying = faulty(h.ports, ({ name, when }) => {
+    if (name === 'log.putIfAbsent' && when === 'before' && ++puts > 1) throw new Lost()
+  })
+  await assert.rejects(h.environment(1, 0, { ports: dying, limits }).deliver(frames), Lost)
+  const stale = h.environment(1, 0, { limits })
+  const unlucky = h.environment(1, 0, { limits })
+  for (const each of [stale, unlucky]) assert.ok((await each.ready()).working.position.offset > 0)
+  await h.environment(0, 1).deliverSource(() => batch(INPUT, 12, 20))
+  const [later] = await h.ports.streams.poll(h.topology.stream(1), 0, frames.at(-1)!.seq, 100)
+
+  await assert.rejects(unlucky.deliver([later!]), (error: unknown) => {
+    assert.ok(error instanceof GapError, String(error))
+    return /goes on inside frame 1\.1 of .*, but got frame 1\.1 of .*: frames were lost on the stream$/.test(error.message)
+  })
+  await h.deliver(h.environment(1, 0, { limits }))
+  await assert.rejects(stale.deliver([later!]), LostRaceError)
+  await stale.deliver([later!])
+  assert.deepEqual(h.results(), totalsOf(INPUT))
+})
