@@ -16,6 +16,7 @@ import { type Event, generate, START, Event as schema } from '../engine/events.t
 import { pipelines } from '../engine/pipelines.ts'
 import { counts, KEY_GROUPS, lots, poison } from './counts.ts'
 import { randomScenario } from './random-pipeline.ts'
+import { recommendations } from './recommendations.ts'
 import type { Input, Scenario } from './scenario.ts'
 
 const EVENTS = 30
@@ -200,6 +201,7 @@ export const scenarios: readonly Scenario[] = [
   calls,
   cep,
   steps,
+  recommendations,
   randomScenario(eventsOf),
   ...Object.entries(ENGINES).map(([name, shards]) => engine(name, shards)),
 ]

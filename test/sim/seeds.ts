@@ -25,7 +25,7 @@ export function workerFor(seed: number, pipeline: string | undefined, changes: r
 
 /** Runs seeds in processes of their own, some of which have small limits. */
 export async function runSeeds({ from, count, until, pipeline, workers, changes, onReport }: SeedRange): Promise<void> {
-  let next = from
+  let jobs = 0
   let enough = false
   const idle = new Map<boolean, Worker[]>([
     [true, []],
@@ -33,21 +33,16 @@ export async function runSeeds({ from, count, until, pipeline, workers, changes,
   ])
   const all: Worker[] = []
 
-  /** The next job, all of whose seeds are of one kind. */
+  /** The next job, all of whose seeds are of one kind: two jobs share a range, of which one takes the even, the other the odd seeds. */
   function job(): number[] {
-    const seeds: number[] = []
-    const end = from + count
-    // Two jobs share a range: one takes its even, the other its odd seeds.
-    const range = Math.floor((next - from) / 2 / JOB_SEEDS) * 2 * JOB_SEEDS + from
-    const odd = next - range >= JOB_SEEDS
-    for (let seed = range; seed < Math.min(end, range + 2 * JOB_SEEDS); seed++)
-      if ((seed - range) % 2 === (odd ? 1 : 0)) seeds.push(seed)
-    next = odd ? range + 2 * JOB_SEEDS : range + JOB_SEEDS
-    return seeds
+    const first = from + Math.floor(jobs / 2) * 2 * JOB_SEEDS + (jobs % 2)
+    jobs++
+    const end = Math.min(from + count, first + 2 * JOB_SEEDS - 1)
+    return Array.from({ length: Math.max(0, Math.ceil((end - first) / 2)) }, (_, i) => first + 2 * i)
   }
 
   async function work(): Promise<void> {
-    while (!enough && next < from + count && (until === undefined || Date.now() < until)) {
+    while (!enough && jobs < 2 * Math.ceil(count / (2 * JOB_SEEDS)) && (until === undefined || Date.now() < until)) {
       const seeds = job()
       if (seeds.length === 0) continue
       const small = isSmall(seeds[0]!)

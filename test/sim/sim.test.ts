@@ -44,6 +44,25 @@ test(`${SEEDS} seeds: whatever goes wrong, the sinks come to what they hold with
   assert.equal(pipelines.size, scenarios.length)
 })
 
+test('all seeds that are asked for are run, however few, and each once', async () => {
+  for (const [from, count] of [
+    [7, 3],
+    [0, 1],
+    [20, 23],
+  ] as const) {
+    const seeds: number[] = []
+    const onReport = ({ seed }: Report) => {
+      seeds.push(seed)
+      return false
+    }
+    await runSeeds({ from, count, pipeline: 'watermark-steps', workers: 2, onReport })
+    assert.deepEqual(
+      seeds.sort((a, b) => a - b),
+      Array.from({ length: count }, (_, i) => from + i),
+    )
+  }
+})
+
 test('a seed is one run: two processes have the same trace of it', async () => {
   for (const seed of [3, 8]) {
     const [a, b] = await Promise.all([once(seed), once(seed)])
