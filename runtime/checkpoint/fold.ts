@@ -1,6 +1,7 @@
 import { keyGroup } from '../graph/key.ts'
 import type { PhysicalStage } from '../graph/plan.ts'
 import type { Shape } from '../graph/shape.ts'
+import { stateOfText } from '../graph/state-text.ts'
 import type { BaseItem } from '../ports.ts'
 import { joinAddress } from '../snapshot/item.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
@@ -48,10 +49,7 @@ export function spaceOf(topology: Topology, stage: PhysicalStage, subtask: numbe
 export function spaceIn({ shape, run }: Manifest, { stage, shard, keyed = [] }: SubtaskSnapshot): FoldSpace {
   const { keyGroups, stages }: Shape = JSON.parse(shape)
   const operators = keyed.map(operatorId => {
-    const states = stages[stage]!.operators.find(o => o.id === operatorId)!.states.map(text => {
-      const [, name, primitive] = /^(.*):(value|map)(:processing)?$/.exec(text)!
-      return { name: name!, primitive: primitive as StateDeclaration['primitive'] }
-    })
+    const states = stages[stage]!.operators.find(o => o.id === operatorId)!.states.map(stateOfText)
     return { run, operatorId, subtask: shard, states }
   })
   return { keyGroups, operators }
