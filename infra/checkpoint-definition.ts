@@ -1,3 +1,4 @@
+import { RETRYABLE } from '../runtime/aws/retryable.ts'
 import { PARTITION_KEY, SORT_KEY } from '../runtime/aws/row.ts'
 
 /** What the controller calls; names and ARNs, which may be tokens. */
@@ -27,22 +28,6 @@ const CAUSE_CHARS_MAX = 2000
 /** A chain of executions goes on for so long without hearing from the schedule, which comes each minute, give or take one. */
 const CHAIN_SECONDS = 150
 
-/** The runtime's errors that another try may help, and Lambda's own. Each step may run twice, late, or not at all (checkpoint/steps.ts). */
-export const RETRYABLE = [
-  'LostRaceError',
-  'DeadlineError',
-  'ThrottledError',
-  'ServiceUnavailableError',
-  'AsyncCallError',
-  'Lambda.ServiceException',
-  'Lambda.AWSLambdaException',
-  'Lambda.SdkClientException',
-  'Lambda.TooManyRequestsException',
-  'Lambda.Unknown',
-  'Runtime.ExitError',
-  'Sandbox.Timedout',
-  'States.Timeout',
-]
 const RETRY = [{ ErrorEquals: RETRYABLE, IntervalSeconds: 1, BackoffRate: 2, MaxAttempts: 5, JitterStrategy: 'FULL' }]
 const RETRY_TABLE = [{ ErrorEquals: ['States.ALL'], IntervalSeconds: 1, BackoffRate: 2, MaxAttempts: 5, JitterStrategy: 'FULL' }]
 

@@ -1,6 +1,6 @@
-import { RETRYABLE } from '../../infra/checkpoint-definition.ts'
 import type { StartedCheckpoint } from '../aws/functions/checkpoint.ts'
 import type { MaterialisedRef, PartRef } from '../aws/functions/materialise.ts'
+import { RETRYABLE } from '../aws/retryable.ts'
 import type { Lambda, Outcome } from './lambda.ts'
 import type { Simulation } from './simulation.ts'
 

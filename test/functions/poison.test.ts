@@ -7,7 +7,7 @@ import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/ma
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { boundedOutOfOrderness, ndjson, pipeline, print, value } from '../../runtime/index.ts'
-import { goBack } from '../sim/restored.ts'
+import { goBack } from '../../runtime/sim/restored.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { embeddedWorld } from './embedded-world.ts'
 import { generate, type Visit, visits } from './visits.ts'

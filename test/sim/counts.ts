@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import * as z from 'zod'
 import { boundedOutOfOrderness, ndjson, type Pipeline, pipeline, print, type SourceStream, value } from '../../runtime/index.ts'
 import type { Dice } from '../../runtime/sim/random.ts'
-import type { Input, Rows, Scenario } from './scenario.ts'
+import type { Input, Rows, Scenario } from '../../runtime/sim/scenario.ts'
 
 const Visit = z.object({ id: z.number(), user: z.string(), at: z.number() })
 type Visit = z.infer<typeof Visit>
@@ -104,8 +104,16 @@ export const poison: Scenario = {
     assert.deepEqual(ids(rows.rejected!), ids(all.filter(isBad)))
     assert.deepEqual(ids(rows.counts!), ids(all.filter(v => !isBad(v) && !isWorse(v))))
   },
-  isPoison: line => isBad(JSON.parse(line)) || isWorse(JSON.parse(line)),
 }
+
+/** Ids of the records that have to end as dead letters. */
+export const poisonIds = ({ visits }: Input): unknown[] =>
+  visits!
+    .flat()
+    .map(line => JSON.parse(line))
+    .filter(v => isBad(v) || isWorse(v))
+    .map(({ id }) => id)
+    .sort()
 
 /** User code draws lots: two branches have to tell of the same draw, that of the one attempt that was committed. */
 export const lots: Scenario = {

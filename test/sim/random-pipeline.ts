@@ -13,9 +13,9 @@ import {
   value,
 } from '../../runtime/index.ts'
 import { type Dice, dice } from '../../runtime/sim/random.ts'
+import type { Input, Scenario, UserCode } from '../../runtime/sim/scenario.ts'
 import { Event } from '../engine/events.ts'
 import { KEY_GROUPS } from './counts.ts'
-import type { Input, Scenario, UserCode } from './scenario.ts'
 
 /** What flows between the operators of a random pipeline. */
 interface Row {

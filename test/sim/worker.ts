@@ -20,7 +20,7 @@ export interface Job {
 const options = JSON.parse(process.argv[2]!) as WorkerOptions
 const unchanged = changeSources(options.changes)
 // Only now: the changes are made to what is imported from here on.
-const { simulate } = await import('./run.ts')
+const { simulate } = await import('../../runtime/sim/simulate.ts')
 const { scenarioOf } = await import('./scenarios.ts')
 if (unchanged().length > 0) throw new Error(`no simulation imports ${unchanged().map(c => c.file)}`)
 

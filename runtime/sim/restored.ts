@@ -1,9 +1,9 @@
-import { readManifest } from '../../runtime/checkpoint/manifest.ts'
-import { completeCheckpoints, restore, supersede } from '../../runtime/checkpoint/restore.ts'
-import { openRestored, readRun } from '../../runtime/checkpoint/run-meta.ts'
-import { blobSink } from '../../runtime/connectors/blob-sink.ts'
-import type { World } from '../../runtime/sim/world.ts'
-import { Topology } from '../../runtime/stage/topology.ts'
+import { readManifest } from '../checkpoint/manifest.ts'
+import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
+import { openRestored, readRun } from '../checkpoint/run-meta.ts'
+import { blobSink } from '../connectors/blob-sink.ts'
+import { Topology } from '../stage/topology.ts'
+import type { World } from './world.ts'
 
 /** Checkpoints of a world's run that another run can start from. */
 export async function checkpointsOf({ ports }: World): Promise<number[]> {

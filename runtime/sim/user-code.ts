@@ -1,6 +1,6 @@
-import type { Dice } from '../../runtime/sim/random.ts'
-import type { Simulation } from '../../runtime/sim/simulation.ts'
+import type { Dice } from './random.ts'
 import type { UserCode } from './scenario.ts'
+import type { Simulation } from './simulation.ts'
 
 /** A record is given up when it has failed three times alone. */
 const SURPRISES_MAX = 2

@@ -1,10 +1,10 @@
-import { readHeader } from '../../runtime/protocol/frame.ts'
-import { type CommitItem, decodeItem, type SlotItem } from '../../runtime/protocol/item.ts'
-import type { LogTable } from '../../runtime/sim/log.ts'
-import { Violation } from '../../runtime/sim/simulation.ts'
-import type { Kinesis } from '../../runtime/sim/streams.ts'
-import { sourceStream, type World } from '../../runtime/sim/world.ts'
-import type { Topology } from '../../runtime/stage/topology.ts'
+import { readHeader } from '../protocol/frame.ts'
+import { type CommitItem, decodeItem, type SlotItem } from '../protocol/item.ts'
+import type { Topology } from '../stage/topology.ts'
+import type { LogTable } from './log.ts'
+import { Violation } from './simulation.ts'
+import type { Kinesis } from './streams.ts'
+import { sourceStream, type World } from './world.ts'
 
 /** What a slot that is won must be like, given what is there: checked at the moment at which it is written. */
 export function watchLogs(world: World, report: (violation: Violation) => void): void {

@@ -1,12 +1,13 @@
-import type { Pipeline } from '../../runtime/index.ts'
-import type { Dice } from '../../runtime/sim/random.ts'
+import type { Pipeline } from '../api/pipeline.ts'
+import type { Dice } from './random.ts'
 
 /** What a scenario's user code asks of the simulation. */
 export interface UserCode {
-  /** Throws now and then, but not so often for one record that it would be given up. */
+  /** Throws now and then, but not so often for one `id` that its record would be given up. */
   maySurprise(id: number | string): void
   /** In [0, 1): another one in each attempt. */
   random(): number
+  /** Virtual time. */
   sleep(ms: number): Promise<void>
 }
 
@@ -15,6 +16,7 @@ export type Input = Readonly<Record<string, readonly (readonly string[])[]>>
 /** Of each sink, in the order of its objects. */
 export type Rows = Readonly<Record<string, readonly any[]>>
 
+/** A pipeline with its input, to be simulated. */
 export interface Scenario {
   readonly name: string
   /** Shards of each source's stream. */
@@ -27,8 +29,6 @@ export interface Scenario {
   input(dice: Dice): Input
   /** What of the rows is the same in any run; default: all. */
   same?(rows: Rows): Rows
-  /** What the rows have to be like by themselves. @throws */
-  check?(rows: Rows, input: Input): void
-  /** Whether a record, by its line, is to end with the dead letters. */
-  isPoison?(line: string): boolean
+  /** What the rows have to be like by themselves, and the dead letters. @throws */
+  check?(rows: Rows, input: Input, letters: readonly any[]): void
 }

@@ -1,5 +1,5 @@
-import { MillraceError } from '../../runtime/errors.ts'
-import { UserCodeError } from '../../runtime/index.ts'
+import { MillraceError } from '../errors.ts'
+import { UserCodeError } from '../operators/user-code.ts'
 
 /** What steps of a checkpoint say that come too late: it is decided, and others have gone on. */
 const TOO_LATE = [
