@@ -9,8 +9,6 @@ export interface NewOperator extends Omit<OperatorNode, 'index' | 'name' | 'stat
   readonly name?: string
   readonly stateless?: boolean
   readonly states?: OperatorNode['states']
-  /** Whether `.sideOutput()` makes sense behind it. */
-  readonly sideOutputs?: boolean
   /** It can't have another parallelism than the given one; the text says why. */
   readonly fixedParallelism?: string
 }
@@ -27,7 +25,6 @@ export class GraphBuilder {
   readonly options: PipelineOptions
   readonly kit: StreamKit
   private readonly nodes: OperatorNode[] = []
-  private readonly withSideOutputs = new Set<OperatorNode>()
   private readonly fixedParallelism = new Map<OperatorNode, string>()
   private readonly uids = new Map<string, OperatorNode>()
 
@@ -42,7 +39,7 @@ export class GraphBuilder {
   }
 
   add(operator: NewOperator): OperatorNode {
-    const { sideOutputs, fixedParallelism, ...rest } = operator
+    const { fixedParallelism, ...rest } = operator
     const key = 'key' in operator ? operator.key : keyOf(operator.inputs[0] ?? [])
     const node: OperatorNode = {
       ...rest,
@@ -53,7 +50,6 @@ export class GraphBuilder {
       key,
     }
     this.nodes.push(node)
-    if (sideOutputs) this.withSideOutputs.add(node)
     if (fixedParallelism !== undefined) this.fixedParallelism.set(node, fixedParallelism)
     return node
   }
@@ -67,7 +63,7 @@ export class GraphBuilder {
   }
 
   sideOutput(node: OperatorNode, tag: string): Stream<any> {
-    if (!this.withSideOutputs.has(node)) {
+    if (node.sideOutputs !== true) {
       throw new PipelineError(
         label(node),
         `it has no side output '${tag}'`,

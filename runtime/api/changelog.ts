@@ -102,7 +102,7 @@ export class Changelog<T> {
    * @example
    * bids.keyBy('auction').latest().sink('latest', fileSink('changes.ndjson'))
    */
-  sink(name: string, sink: Sink<Change<T>>): SinkHandle {
+  sink(name: string, sink: Sink<Change<T>>): SinkHandle<Change<T>> {
     return addSink(this.stream.builder, this.stream.edges, name, sink, { changelog: true })
   }
 }

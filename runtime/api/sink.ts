@@ -6,13 +6,13 @@ import { nonEmptyName, wholeNumber } from './check.ts'
 import { PipelineError } from './error.ts'
 
 /** A sink at the end of a stream, or of a table's changes. */
-export function addSink(
+export function addSink<T>(
   builder: GraphBuilder,
   edges: readonly Edge[],
   name: string,
   sink: Sink<any>,
   options: { readonly changelog?: boolean } = {},
-): SinkHandle {
+): SinkHandle<T> {
   nonEmptyName(name, 'sink')
   builder.checkName('sink', name)
   if (typeof sink?.open !== 'function') {
@@ -33,10 +33,13 @@ export function addSink(
   return new SinkHandle(builder, node)
 }
 
-/** The end of a stream: only its settings are left. */
-export class SinkHandle {
+/** The end of a stream: only its settings are left. `T`: what the sink is given. */
+export class SinkHandle<T = unknown> {
+  /** Carries the type only. */
+  declare readonly valueType?: () => T
   private readonly builder: GraphBuilder
-  private readonly node: OperatorNode
+  /** @internal */
+  readonly node: OperatorNode
 
   constructor(builder: GraphBuilder, node: OperatorNode) {
     this.builder = builder

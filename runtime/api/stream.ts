@@ -261,7 +261,7 @@ export class Stream<T> {
    * @example
    * rankings.sink('rankings', redis({ key: r => `top:${r.user_id}` }))
    */
-  sink(name: string, sink: Sink<T>): SinkHandle {
+  sink(name: string, sink: Sink<T>): SinkHandle<T> {
     return addSink(this.builder, this.edges, name, sink)
   }
 

@@ -56,6 +56,8 @@ export interface OperatorNode {
    * `passes`: hands its input on unchanged, so that what is needed downstream is needed here too.
    */
   readonly reads?: { readonly fields: readonly string[]; readonly passes: boolean }
+  /** It may have side outputs: `.sideOutput()` makes sense behind it. */
+  readonly sideOutputs?: boolean
   /** For printing: windows, sizes, capacity … */
   readonly detail?: string
 }

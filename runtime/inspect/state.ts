@@ -36,14 +36,14 @@ export interface FoundState {
 }
 
 /** Which of an operator's declarations a state is made of. */
-interface Declared {
+export interface Declared {
   readonly name: string
   readonly kind: 'value' | 'list' | 'map'
   readonly index: number
 }
 
 /** An operator as it was when its state was written. */
-interface Owner {
+export interface Owner {
   readonly stage: string
   /** Of the key; 0 for broadcast state, of which each subtask has the same. */
   readonly subtask: number
@@ -68,10 +68,22 @@ export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery,
   const unfolded = await unfoldedPart(ports, meta, log, marker)
   if (unfolded !== undefined) await replay(unfolded, query.operator, keyed, owner.key, ports)
   const eventTime = await eventTimeOf(ports, log, unfolded?.version ?? marker)
-  const entry = keyed.lookup(owner.key)!
+  return readStates(keyed, owner, states, eventTime, now)
+}
+
+/** States of a key that is in memory, without what has no value. `eventTime`, `now`: by which they age, epoch ms. */
+export async function readStates(
+  keyed: KeyedState,
+  { key, declarations }: Pick<Owner, 'key' | 'declarations'>,
+  states: readonly Declared[],
+  eventTime: number,
+  now: number,
+): Promise<FoundState[]> {
+  const entry = keyed.lookup(key)!
   const found: FoundState[] = []
   for (const { name, kind, index } of states) {
-    const at = owner.declarations[index]!.ttl!.time === 'event' ? eventTime : now
+    const { ttl, panes } = declarations[index]!
+    const at = ttl?.time === 'processing' ? now : eventTime
     if (kind === 'value') {
       const value: unknown = keyed.value(entry, index, at)
       if (value !== undefined) found.push({ state: name, value })
@@ -80,7 +92,6 @@ export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery,
     keyed.want(entry, index, 'all')
     await keyed.load([])
     const sorted = [...keyed.mapEntries(entry, index, at)].sort(([a], [b]) => compareParts(a, b))
-    const { panes } = owner.declarations[index]!
     const entries = panes === undefined ? sorted : sorted.map(([number, value]) => [startOfPane(panes, Number(number)), value])
     if (entries.length > 0) found.push({ state: name, value: kind === 'list' ? entries.map(([, value]) => value) : entries })
   }
@@ -135,7 +146,14 @@ function ownerOf(meta: RunMeta, query: StateQuery): Owner {
   return { stage, subtask, key, declarations }
 }
 
-function statesOf({ declarations }: Owner, query: StateQuery): Declared[] {
+/**
+ * The states that were declared, or the one that is asked for.
+ * @throws MillraceError when there is no such state
+ */
+export function statesOf(
+  { declarations }: Pick<Owner, 'declarations'>,
+  query: Pick<StateQuery, 'operator' | 'state'>,
+): Declared[] {
   const names = new Set(declarations.map(d => d.name))
   const hidden = new Set([...names].map(listBounds).filter(bounds => names.has(bounds)))
   const states = declarations.flatMap(({ name, primitive }, index): Declared[] =>

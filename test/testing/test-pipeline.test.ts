@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { planPhysical } from '../../runtime/graph/planner.ts'
+import {
+  boundedOutOfOrderness,
+  count,
+  list,
+  map,
+  ndjson,
+  pipeline,
+  print,
+  reducing,
+  sideOutput,
+  tumbling,
+  value,
+} from '../../runtime/index.ts'
+import { openCollector } from '../../runtime/testing/collector.ts'
+import {
+  alwaysRedeliver,
+  crashAfter,
+  openTestPipeline,
+  type TestFault,
+  TestKitError,
+  throttle,
+  zombies,
+} from '../../runtime/testing/index.ts'
+import { tapped } from '../../runtime/testing/taps.ts'
+import { z } from '../api/example-world.ts'
+
+const Sale = z.object({ user: z.string(), item: z.string(), amount: z.number(), at: z.number() })
+type Sale = z.infer<typeof Sale>
+
+const tooLate = sideOutput<Sale>('late')
+const large = sideOutput<{ user: string }>('large')
+
+/** A process with all kinds of state, a window with late data, a side output that nobody reads. */
+function shop() {
+  const app = pipeline('shop')
+  const sales = app.source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('1s') })
+  const spent = sales
+    .keyBy('user')
+    .process({
+      state: {
+        total: value<number>(),
+        items: map<string, number>(),
+        last: list<number>(),
+        most: reducing<number>((a, b) => Math.max(a, b)),
+      },
+      onRecord(s, ctx) {
+        const total = (ctx.state.total.get() ?? 0) + s.amount
+        ctx.state.total.set(total)
+        ctx.state.items.set(s.item, (ctx.state.items.get(s.item) ?? 0) + s.amount)
+        ctx.state.last.add(s.amount)
+        ctx.state.most.add(s.amount)
+        ctx.timers.event.set(s.at + 10_000)
+        ctx.timers.processing.set(ctx.processingTime() + 60_000)
+        if (s.amount > 100) ctx.output(large, { user: s.user })
+        return [{ user: s.user, total }]
+      },
+      onTimer: (at, { key }, domain) => [{ user: key, total: domain === 'event' ? at : -at }],
+    })
+    .uid('spent')
+    .sink('spent', print())
+  const perItem = sales
+    .keyBy('item')
+    .window(tumbling('10s'))
+    .lateTo(tooLate)
+    .aggregate(count(), (n, { key, window }) => ({ item: key, n, until: window.end }))
+    .name('per item')
+    .sink('items', print())
+  return { app, sales, spent, perItem }
+}
+
+const NOW = Date.UTC(2025, 0, 1)
+
+test('what is sent comes out; what each place is given is seen, also where nobody reads it', async () => {
+  const { app, sales, spent, perItem } = shop()
+  await using t = await openTestPipeline(app)
+  await t.send(sales, [
+    { user: 'ann', item: 'tea', amount: 3, at: 1_000 },
+    { user: 'bob', item: 'tea', amount: 200, at: 2_000 },
+  ])
+  await t.send('sales', ['no JSON', { user: 'ann' }])
+  assert.deepEqual(await t.results(spent), [
+    { user: 'ann', total: 3 },
+    { user: 'bob', total: 200 },
+  ])
+  assert.deepEqual(await t.sideOutput(large), [{ user: 'bob' }])
+  const letters = await t.deadLetters()
+  assert.deepEqual(
+    letters.map(({ source, position }) => [source, position]),
+    [
+      ['sales', 'split 0, record 3'],
+      ['sales', 'split 0, record 4'],
+    ],
+  )
+  assert.match(letters[0]!.reason, /^not JSON/)
+  assert.equal(Buffer.from(letters[0]!.raw).toString(), 'no JSON')
+  assert.deepEqual(await t.results(perItem), [])
+  await t.watermark(9_999)
+  assert.deepEqual(await t.records(perItem), [{ value: { item: 'tea', n: 2, until: 10_000 }, timestamp: 9_999, key: 'tea' }])
+  assert.equal(await t.currentWatermark(), 9_999)
+  await t.send('sales', [{ user: 'ann', item: 'tea', amount: 1, at: 3_000 }])
+  assert.deepEqual(await t.sideOutput(tooLate), [{ user: 'ann', item: 'tea', amount: 1, at: 3_000 }])
+  assert.deepEqual(await t.counts(), { events: 5, deadLetters: 2, late: 0, results: 4 })
+})
+
+test('state and timers of a key are those of the last commit; the end fires all of them', async () => {
+  const { app } = shop()
+  await using t = await openTestPipeline(app, { parallelism: 3 })
+  await t.send('sales', [
+    { user: 'ann', item: 'tea', amount: 3, at: 1_000 },
+    { user: 'ann', item: 'pie', amount: 2, at: 1_500 },
+    { user: 'ann', item: 'tea', amount: 1, at: 1_000 },
+  ])
+  const state = await t.state('spent', 'ann')
+  assert.deepEqual(state, {
+    total: 6,
+    items: new Map([
+      ['pie', 2],
+      ['tea', 4],
+    ]),
+    last: [3, 2, 1],
+    most: 3,
+  })
+  assert.deepEqual(await t.state('spent', 'bob'), {})
+  assert.deepEqual(await t.timers('spent', 'ann'), { event: [11_000, 11_500], processing: [NOW + 60_000] })
+  assert.equal((await t.timers('per item', 'tea')).event.length, 1)
+  await assert.rejects(t.state('spend', 'ann'), { name: 'TestKitError', message: /no operator .* 'spend': did you mean spent\?/ })
+  await t.end()
+  assert.deepEqual((await t.results('spent')).slice(3), [
+    { user: 'ann', total: 11_000 },
+    { user: 'ann', total: 11_500 },
+    { user: 'ann', total: -(NOW + 60_000) },
+  ])
+  await assert.rejects(t.send('sales', []), /has ended/)
+})
+
+test('the clock stands still until it is moved, and timers fire one after the other', async () => {
+  const app = pipeline('ticks')
+  app
+    .source('names', ndjson(z.object({ name: z.string() })), { time: () => 0, watermark: boundedOutOfOrderness('0s') })
+    .keyBy('name')
+    .process({
+      onRecord(_, ctx) {
+        ctx.timers.processing.set(ctx.processingTime() + 60_000)
+      },
+      onTimer(at, ctx) {
+        ctx.timers.processing.set(ctx.processingTime() + 60_000)
+        return [(at - NOW) / 60_000]
+      },
+    })
+    .sink('out', print())
+  await using t = await openTestPipeline(app, { now: NOW })
+  await t.send('names', [{ name: 'a' }])
+  await t.advance('59s')
+  assert.deepEqual(await t.results('out'), [])
+  await t.advance('1s')
+  assert.deepEqual(await t.results('out'), [1])
+  await t.advance('10m')
+  assert.deepEqual(await t.results('out'), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+  assert.equal(t.now, NOW + 11 * 60_000)
+})
+
+test('watermarks by hand: no record moves them, and each split has its own', async () => {
+  const { app } = shop()
+  await using t = await openTestPipeline(app, { watermarks: 'by hand', splits: 2 })
+  const sale = { user: 'ann', item: 'tea', amount: 3 }
+  await t.send('sales', [{ ...sale, at: 50_000 }], { split: 1 })
+  await t.send('sales', [{ ...sale, at: 1_000 }])
+  await t.watermark(20_000, { source: 'sales', split: 1 })
+  assert.deepEqual(await t.results('items'), [])
+  await t.watermark(20_000, { split: 0 })
+  assert.deepEqual(await t.results('items'), [{ item: 'tea', n: 1, until: 10_000 }])
+  await assert.rejects(t.send('sales', [], { split: 2 }), /there is no split 2: there are 2/)
+})
+
+test('a silent split becomes idle when time has passed', async () => {
+  const app = pipeline('idle')
+  app
+    .source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('0s'), idleAfter: '1m' })
+    .keyBy('item')
+    .window(tumbling('10s'))
+    .aggregate(count())
+    .sink('out', print())
+  await using t = await openTestPipeline(app, { splits: 2 })
+  await t.send('sales', [
+    { user: 'a', item: 'tea', amount: 1, at: 1_000 },
+    { user: 'a', item: 'tea', amount: 1, at: 30_000 },
+  ])
+  await t.advance('30s')
+  await t.send('sales', [{ user: 'a', item: 'tea', amount: 1, at: 31_000 }])
+  assert.deepEqual(await t.results('out'), [])
+  await t.advance('30s')
+  assert.deepEqual(await t.results('out'), [1])
+})
+
+test('a snapshot is a value: any number of pipelines go on from it', async () => {
+  const { app } = shop()
+  const sale = { user: 'ann', item: 'tea', amount: 3, at: 1_000 }
+  await using first = await openTestPipeline(app, { parallelism: 2 })
+  await first.send('sales', [sale])
+  const snapshot = await first.snapshot()
+  await first.send('sales', [sale])
+  assert.equal((await first.state('spent', 'ann')).total, 6)
+  for (let i = 0; i < 2; i++) {
+    await using second = await openTestPipeline(app, { parallelism: 2, from: snapshot })
+    assert.deepEqual(await second.results('spent'), [])
+    assert.equal((await second.state('spent', 'ann')).total, 3)
+    await second.send('sales', [{ ...sale, amount: 10 }])
+    assert.deepEqual(await second.results('spent'), [{ user: 'ann', total: 13 }])
+    const again = await second.snapshot()
+    assert.equal(again.checkpoint, 2)
+    await using third = await openTestPipeline(app, { parallelism: 2, from: again })
+    await third.end()
+    assert.deepEqual(await third.results('items'), [{ item: 'tea', n: 2, until: 10_000 }])
+  }
+  await assert.rejects(openTestPipeline(app, { from: snapshot }), {
+    name: 'StateMismatchError',
+    message: /the snapshot.*parallelism/,
+  })
+})
+
+/** The same input under faults, with a checkpoint and a restart in the middle. */
+async function outcome(faults: readonly TestFault[]) {
+  const { app } = shop()
+  await using t = await openTestPipeline(app, { parallelism: 2, batchSize: 3, faults })
+  const sales = Array.from({ length: 20 }, (_, i) => ({ user: `u${i % 3}`, item: `i${i % 2}`, amount: i * 10, at: i * 1_000 }))
+  await t.send('sales', sales.slice(0, 9))
+  await t.snapshot()
+  await t.send('sales', sales.slice(9, 14))
+  await t.restart()
+  await t.advance('2m')
+  await t.send('sales', [...sales.slice(14), { user: 'u0', item: 'i0', amount: 1, at: 0 }])
+  await t.end()
+  const sorted = (rows: unknown[]) => rows.map(row => JSON.stringify(row)).sort()
+  return {
+    spent: sorted(await t.results('spent')),
+    items: sorted(await t.results('items')),
+    late: await t.sideOutput(tooLate),
+    large: sorted(await t.sideOutput(large)),
+    counts: await t.counts(),
+  }
+}
+
+const FAULTS: Readonly<Record<string, readonly TestFault[]>> = {
+  'redelivered batches': [alwaysRedeliver],
+  zombies: [zombies],
+  'crashes before anything is sent': [crashAfter('process')],
+  'crashes when all is sent': [crashAfter('send')],
+  'crashes after the commit': [crashAfter('commit')],
+  'throttled calls': [throttle(0.2)],
+  'all of them': [alwaysRedeliver, zombies, crashAfter('process'), crashAfter('send'), crashAfter('commit'), throttle(0.1)],
+}
+
+for (const [name, faults] of Object.entries(FAULTS))
+  test(`${name} change nothing`, async () => {
+    const expected = await outcome([])
+    assert.equal(expected.late.length, 1)
+    assert.ok(expected.spent.length > 40 && expected.large.length === 9)
+    assert.deepEqual(await outcome(faults), expected)
+  })
+
+test('what a function throws is thrown by the call that led to it, and the batch is tried again with the next one', async () => {
+  const app = pipeline('throws')
+  let broken = true
+  app
+    .source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('0s') })
+    .map(s => {
+      if (broken) throw new RangeError('no such item')
+      return s.amount
+    })
+    .sink('out', print())
+  await using t = await openTestPipeline(app)
+  const sale = { user: 'a', item: 'tea', amount: 1, at: 1_000 }
+  await assert.rejects(t.send('sales', [sale]), { name: 'UserCodeError', message: /RangeError: no such item/ })
+  assert.deepEqual(await t.results('out'), [])
+  broken = false
+  await t.send('sales', [])
+  assert.deepEqual(await t.results('out'), [1])
+})
+
+test('a call that takes too long fails when the clock says so, and one that fails is tried again', async () => {
+  const app = pipeline('calls')
+  let calls = 0
+  app
+    .source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('0s') })
+    .mapAsync(
+      async (s, { signal }) => {
+        if (calls++ === 0) return new Promise<number>((_, reject) => signal.addEventListener('abort', reject))
+        return s.amount
+      },
+      { timeout: '1h', retries: 1, backoff: { initial: '1h', max: '1h', jitter: 0 } },
+    )
+    .sink('out', print())
+  await using t = await openTestPipeline(app)
+  const sent = t.send('sales', [{ user: 'a', item: 'tea', amount: 1, at: 1_000 }])
+  while (calls === 0) await new Promise(resolve => setImmediate(resolve))
+  await t.advance('1h')
+  await t.advance('1h')
+  await sent
+  assert.deepEqual(await t.results('out'), [1])
+})
+
+test('listening to side outputs makes no other stages', () => {
+  const { app } = shop()
+  for (const parallelism of [1, 4]) {
+    const plain = planPhysical(app.graph(), { parallelism })
+    const { graph } = tapped(app.graph(), openCollector(), 'by strategy')
+    const listened = planPhysical(graph, { parallelism })
+    assert.deepEqual(
+      listened.stages.map(s => [s.id, s.parallelism]),
+      plain.stages.map(s => [s.id, s.parallelism]),
+    )
+  }
+})
+
+test('what makes no sense is refused by name', async () => {
+  const { app } = shop()
+  await using t = await openTestPipeline(app)
+  await assert.rejects(t.send('sale', []), { name: 'TestKitError', message: /no source 'sale': did you mean sales\?/ })
+  await assert.rejects(t.results('item'), /no sink 'item': did you mean items\?/)
+  await assert.rejects(t.watermark(Number.NaN), /NaN is no time/)
+  await assert.rejects(t.advance('-1s'), /time does not go back/)
+  await assert.rejects(openTestPipeline(app, { splits: 0 }), /splits is 0/)
+  await assert.rejects(openTestPipeline(app, { sinks: { none: print() } }), /no sink 'none'/)
+  assert.throws(() => crashAfter('send twice' as never), TestKitError)
+  assert.throws(() => throttle(1), /no share/)
+})
