@@ -1,5 +1,8 @@
 export type { TestRecord } from './collector.ts'
 export { TestKitError } from './error.ts'
+export { type ExactlyOnceOptions, expectExactlyOnce, type SimulatedCode, type SinkRows } from './exactly-once.ts'
+export { ExactlyOnceError } from './exactly-once-error.ts'
+export type { ExactlyOnceReport } from './exactly-once-report.ts'
 export { alwaysRedeliver, type CrashPoint, crashAfter, type TestFault, throttle, zombies } from './faults.ts'
 export type { KeyTimers } from './look.ts'
 export { openTestPipeline } from './open.ts'

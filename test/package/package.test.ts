@@ -90,6 +90,19 @@ test('what it gives has a name that a library can write into its own declaration
   assert.doesNotMatch(declarations, /import\("millrace\/|\bany\b/)
 })
 
+test('docs/testing.md is one file, which tsc checks and node --test runs', () => {
+  const blocks = [...readFileSync(join(REPOSITORY, 'docs/testing.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs)].map(m => m[1])
+  writeFileSync(join(project, 'shop.test.ts'), blocks.join('\n'))
+  const node = { types: ['node'], typeRoots: [join(REPOSITORY, 'node_modules/@types')] }
+  const wrong = 'const { app, orders } = shop()\nvoid openTestPipeline(app).then(t => t.send(orders, [{ user: 1 }]))\n'
+  writeFileSync(join(project, 'wrong-shop.ts'), `${blocks[0]}\n${wrong}`)
+  const said = check(['shop.test.ts', 'wrong-shop.ts'], { ...node, module: 'nodenext', target: 'esnext', skipLibCheck: true })
+  assert.match(said, /^wrong-shop\.ts\(\d+,\d+\): error TS2769: No overload matches this call\.\n( .*\n)*$/)
+  const { code, out, err } = run(project, process.execPath, ['--test', 'shop.test.ts'])
+  assert.equal(code, 0, out + err)
+  assert.match(out, new RegExp(`pass ${blocks.length - 1}\\b`))
+})
+
 test('npx millrace plans it and runs it', () => {
   const plan = run(project, 'npx', ['--no-install', 'millrace', 'plan', 'views.ts'])
   assert.equal(plan.code, 0, plan.err)
@@ -142,9 +155,14 @@ test('a Node that is too old is told so in one sentence', () => {
 })
 
 test('esbuild bundles what a pipeline uses: no SDK, and no Redis client', async t => {
-  const { bytes, packages, path } = await bundle('views.ts')
+  const { bytes, packages, files, path } = await bundle('views.ts')
   t.diagnostic(`bundle of the first pipeline, minified: ${Math.round(bytes / 1000)} kB (${packages})`)
   assert.deepEqual(packages, ['millrace', 'zod'])
+  assert.deepEqual(
+    files.filter(file => /millrace\/dist\/runtime\/(testing|sim)\//.test(file)),
+    [],
+    'the test kit is in no bundle',
+  )
   assert.ok(bytes < BUNDLE_BYTES_MAX)
   const { out, err } = run(project, process.execPath, [
     '-p',
@@ -171,7 +189,7 @@ test('esbuild bundles millrace/aws with its SDK, and the bundle runs', async t =
 })
 
 /** As for a Lambda function; `packages` are those of which something is in the bundle. */
-async function bundle(file: string): Promise<{ bytes: number; packages: string[]; path: string }> {
+async function bundle(file: string): Promise<{ bytes: number; packages: string[]; files: string[]; path: string }> {
   const path = join(project, file.replace('.ts', '.bundle.mjs'))
   const { metafile } = await build({
     absWorkingDir: project,
@@ -188,7 +206,7 @@ async function bundle(file: string): Promise<{ bytes: number; packages: string[]
     metafile: true,
   })
   const [output] = Object.values(metafile.outputs)
-  return { bytes: output!.bytes, packages: packagesOf(output!), path }
+  return { bytes: output!.bytes, packages: packagesOf(output!), files: Object.keys(output!.inputs), path }
 }
 
 function packagesOf(output: Metafile['outputs'][string]): string[] {

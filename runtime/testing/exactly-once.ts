@@ -1,0 +1,147 @@
+import type { Pipeline } from '../api/pipeline.ts'
+import type { Leaves } from '../sim/faults.ts'
+import { withKeyGroups } from '../sim/key-groups.ts'
+import type { Scenario, UserCode } from '../sim/scenario.ts'
+import { shrink } from '../sim/shrink.ts'
+import { expectedOf, type Run, simulate } from '../sim/simulate.ts'
+import { TestKitError } from './error.ts'
+import { ExactlyOnceError } from './exactly-once-error.ts'
+import { type ExactlyOnceReport, openReport } from './exactly-once-report.ts'
+import { linesOf } from './lines.ts'
+import { namesOf, sourceName } from './names.ts'
+
+/** What functions of a simulated pipeline may ask for: time and chance that are the seed's own. */
+export interface SimulatedCode {
+  /** Waits in simulated time, ms: for functions of mapAsync. */
+  sleep(ms: number): Promise<void>
+  /** In [0, 1), another one each time: for functions that are random on purpose. */
+  random(): number
+  /** Throws in some seeds, now and then, but not so often for one `id` that its record would be given up. */
+  mayThrow(id: string | number): void
+}
+
+/** What comes out, by sink: a list of rows for each. */
+export type SinkRows = Readonly<Record<string, any>>
+
+export interface ExactlyOnceOptions {
+  /** How many seeds, from 0 on. Default 20. */
+  readonly seeds?: number
+  /** This one only. */
+  readonly seed?: number
+  /** Subtasks of each stage that does not say its own. Default 2. */
+  readonly parallelism?: number
+  /** Shards of each source's stream. Default 1: more of them interleave in another way in each run. */
+  readonly shards?: number
+  /** Which records have to stay in their order: those of one string or number are in one shard. Needed with several shards. */
+  readonly shardBy?: (record: any, source: string) => string | number
+  /** What of the rows has to be the same in all runs. Default: all. */
+  readonly same?: (rows: SinkRows) => SinkRows
+  /** What the rows have to be like by themselves: throws if they are not. */
+  readonly check?: (rows: SinkRows) => void
+  /** Called for each line of what happens, in all runs. */
+  readonly trace?: (line: string) => void
+}
+
+/** Few are enough for a cold start to find all that there is to find. */
+const KEY_GROUPS = 8
+const SEEDS = 20
+const SHRINK_TRIES = 60
+
+/**
+ * Runs a pipeline under the simulator (docs/simulator.md): as the functions that run on AWS, on simulated services, with faults of every kind, checkpoints, and a second run from one of them. Whatever goes
+ * wrong, its sinks have to come to the rows that they have without faults, each once, and the dead letters to the same records.
+ *
+ * `input` has the records of each source, in order. What comes out must depend on nothing else: neither on the clock nor on the order between sources. Functions of yours must not wait for anything
+ * outside; `app` may be a function that makes the pipeline and is given what simulates waiting, chance and errors.
+ *
+ * @example
+ * const report = await expectExactlyOnce(app, { events: [{ user_id: 'u1', timestamp: 1_000 }] }, { seeds: 50 })
+ * console.log(report.text)
+ *
+ * @throws ExactlyOnceError at the first seed that comes to something else, with the fewest faults that it takes and a trace
+ * @throws TestKitError when nothing comes out even without faults: then nothing would be shown
+ */
+export async function expectExactlyOnce(
+  app: Pipeline | ((code: SimulatedCode) => Pipeline),
+  input: Readonly<Record<string, readonly unknown[]>>,
+  options: ExactlyOnceOptions = {},
+): Promise<ExactlyOnceReport> {
+  const { seed, trace, seeds = SEEDS } = options
+  if (!(Number.isSafeInteger(seeds) && seeds > 0)) throw new TestKitError(`seeds is ${seeds}: it is how many there are to be`)
+  const scenario = scenarioOf(app, input, options)
+  const rows = await rowsWithoutFaults(scenario)
+  const report = openReport(rows)
+  for (let s = seed ?? 0; s < (seed === undefined ? seeds : seed + 1); s++) {
+    const run = await simulate(scenario, s, { trace })
+    if (run.error !== undefined) throw await explain(scenario, run)
+    report.add(run)
+  }
+  return report.value()
+}
+
+async function rowsWithoutFaults(scenario: Scenario): Promise<number> {
+  const { rows } = await expectedOf(scenario).catch(error => {
+    const { message } = error as Error
+    const hint = /not all is through/.test(message)
+      ? '. Do functions of mapAsync wait for something outside? Nothing outside is waited for here: give the pipeline functions that answer at once, or that sleep in simulated time'
+      : ''
+    throw new TestKitError(`even without faults, ${message}${hint}`, { cause: error })
+  })
+  const count = Object.values(rows).reduce((sum, all) => sum + all.length, 0)
+  if (count > 0) return count
+  throw new TestKitError(
+    `no row comes out of '${scenario.name}' without faults, so that none can be missing: a stream has no end, so the last records of the input have to move the watermark beyond the windows that are to fire`,
+  )
+}
+
+/** The failure, with the fewest faults that it takes. */
+async function explain(scenario: Scenario, failed: Run): Promise<ExactlyOnceError> {
+  const again = async (only: readonly number[], trace?: (line: string) => void) => {
+    const kept = new Set(only)
+    const leavesOut: Leaves = ({ number }) => !kept.has(number)
+    const run = await simulate(scenario, failed.seed, { leavesOut, ...(trace && { trace }) })
+    return run.error === undefined ? undefined : run
+  }
+  const least = await shrink(failed, again, SHRINK_TRIES)
+  const trace: string[] = []
+  const traced = await again(
+    least.injected.map(({ number }) => number),
+    line => trace.push(line),
+  )
+  const { error, injected } = traced ?? least
+  const failure = {
+    seed: failed.seed,
+    problem: error!.message,
+    faults: injected.map(({ fault }) => fault),
+    faultsBefore: failed.injected.length,
+    trace,
+  }
+  return new ExactlyOnceError(failure, { cause: error })
+}
+
+function scenarioOf(
+  app: Pipeline | ((code: SimulatedCode) => Pipeline),
+  input: Readonly<Record<string, readonly unknown[]>>,
+  { parallelism = 2, shards = 1, shardBy, same, check }: ExactlyOnceOptions,
+): Scenario {
+  const make = (user: UserCode) => {
+    const { sleep, random, maySurprise } = user
+    const made = typeof app === 'function' ? app({ sleep, random, mayThrow: maySurprise }) : app
+    const widest = Math.max(parallelism, ...made.graph().nodes.map(n => n.parallelism ?? 1))
+    return withKeyGroups(made, Math.max(KEY_GROUPS, widest))
+  }
+  const graph = make({ sleep: async () => {}, random: () => 0, maySurprise() {} }).graph()
+  const names = namesOf(graph)
+  for (const name of Object.keys(input)) sourceName(names, name)
+  const lines = linesOf(names.sources, input, shards, shardBy)
+  return {
+    name: graph.name,
+    shards,
+    parallelism,
+    variants: 1,
+    app: make,
+    input: () => lines,
+    ...(same && { same }),
+    ...(check && { check: rows => check(rows) }),
+  }
+}

@@ -1,0 +1,32 @@
+import { keyGroup } from '../graph/key.ts'
+import type { Input } from '../sim/scenario.ts'
+import { TestKitError } from './error.ts'
+
+/** The records of each source as lines, in the shards of its stream. */
+export function linesOf(
+  sources: readonly string[],
+  input: Readonly<Record<string, readonly unknown[]>>,
+  shards: number,
+  shardBy: ((record: any, source: string) => string | number) | undefined,
+): Input {
+  if (!(Number.isSafeInteger(shards) && shards > 0))
+    throw new TestKitError(`shards is ${shards}: it is a whole number of at least 1`)
+  if (shards > 1 && shardBy === undefined)
+    throw new TestKitError(
+      `with ${shards} shards, shardBy has to say which records keep their order, such as record => record.user_id`,
+    )
+  return Object.fromEntries(
+    sources.map(source => {
+      const lines: string[][] = Array.from({ length: shards }, () => [])
+      for (const record of input[source] ?? [])
+        lines[shards === 1 ? 0 : keyGroup(shardBy!(record, source), shards)]!.push(lineOf(record, source))
+      return [source, lines]
+    }),
+  )
+}
+
+function lineOf(record: unknown, source: string): string {
+  const text = typeof record === 'string' ? record : JSON.stringify(record)
+  if (text !== undefined) return text
+  throw new TestKitError(`'${source}' was given ${String(record)}, which is no JSON: give it values, or lines as text`)
+}
