@@ -142,7 +142,9 @@ class Run {
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
     const limits = {
-      ...(options.batchSize === undefined ? commitsWithin(this.stateBudget) : { ...defaultLimits, recordsMax: options.batchSize }),
+      ...(options.batchSize === undefined
+        ? commitsWithin(this.stateBudget)
+        : { ...defaultLimits, recordsMax: options.batchSize }),
       // What has not come to its end by then may never do so.
       deadline: () => (this.shared.ended() ? 0 : undefined),
     }

@@ -266,8 +266,8 @@ const OTHERS: readonly Mutant[] = [
   ),
   subtask(
     'a commit inside a frame forgets how far it was',
-    'live.working.position = { seq, offset: cursor.offset }\n    if (kept !== undefined) this.attempt!.endKept(cursor.offset)',
-    'live.working.position = { seq, offset: 0 }\n    if (kept !== undefined) this.attempt!.endKept(cursor.offset)',
+    'live.working.position = inside(frame, seq, cursor)\n    if (kept',
+    'live.working.position = { ...inside(frame, seq, cursor), offset: 0 }\n    if (kept',
   ),
   working('the watermark is not restored', 'this.watermark = fields.watermark', 'this.watermark = Number.NEGATIVE_INFINITY'),
   working(

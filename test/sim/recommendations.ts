@@ -5,8 +5,8 @@ import type { LogicalGraph, OperatorNode } from '../../runtime/graph/graph.ts'
 import { DEFAULT_BACKOFF } from '../../runtime/operators/async-options.ts'
 import { MapAsyncBatchOperator } from '../../runtime/operators/map-async-batch.ts'
 import type { Dice } from '../../runtime/sim/random.ts'
-import { KEY_GROUPS } from './counts.ts'
 import type { Input, Scenario, UserCode } from '../../runtime/sim/scenario.ts'
+import { KEY_GROUPS } from './counts.ts'
 
 const SHARDS = 2
 const EVENTS = 14
