@@ -10,6 +10,8 @@ import { plan } from './plan.ts'
 import { run } from './run.ts'
 import { savepointCreate } from './savepoint/create.ts'
 import { savepointDelete } from './savepoint/delete.ts'
+import { savepointDiff } from './savepoint/diff.ts'
+import { savepointInspect } from './savepoint/inspect.ts'
 import { savepointList } from './savepoint/list.ts'
 import { savepointVerify } from './savepoint/verify.ts'
 import { start } from './start.ts'
@@ -17,7 +19,7 @@ import { stateGet } from './state-get.ts'
 import { status } from './status.ts'
 import { stop } from './stop.ts'
 
-const SAVEPOINTS = [savepointCreate, savepointList, savepointVerify, savepointDelete]
+const SAVEPOINTS = [savepointCreate, savepointList, savepointInspect, savepointDiff, savepointVerify, savepointDelete]
 const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints, ...SAVEPOINTS, status, checkpoint, stop, start]
 
 /** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file, pipeline or state directory). */

@@ -11,12 +11,12 @@ import type { BaseItem, KeyedStore } from '../ports.ts'
 import { BaseLoader } from '../state/base.ts'
 import { BROADCAST_KEY } from '../state/broadcast.ts'
 import { applyState, forEachChange } from '../state/changelog.ts'
-import type { Panes, StateDeclaration } from '../state/declaration.ts'
+import type { StateDeclaration } from '../state/declaration.ts'
 import { KeyedState } from '../state/keyed-state.ts'
 import { listBounds } from '../state/spec.ts'
 import { compareParts } from '../state/timers.ts'
 import { suggest } from '../suggest.ts'
-import { paneWidth } from '../windows/window.ts'
+import { paneStart } from '../windows/window.ts'
 import type { Readable } from './checkpoints.ts'
 import { eventTimeOf } from './event-time.ts'
 
@@ -92,7 +92,7 @@ export async function readStates(
     keyed.want(entry, index, 'all')
     await keyed.load([])
     const sorted = [...keyed.mapEntries(entry, index, at)].sort(([a], [b]) => compareParts(a, b))
-    const entries = panes === undefined ? sorted : sorted.map(([number, value]) => [startOfPane(panes, Number(number)), value])
+    const entries = panes === undefined ? sorted : sorted.map(([number, value]) => [paneStart(panes, Number(number)), value])
     if (entries.length > 0) found.push({ state: name, value: kind === 'list' ? entries.map(([, value]) => value) : entries })
   }
   return found
@@ -168,10 +168,6 @@ export function statesOf(
       )}`,
     )
   return chosen
-}
-
-function startOfPane({ size, slide, offset }: Panes, number: number): string {
-  return new Date(offset + number * paneWidth(size, slide)).toISOString()
 }
 
 /** The run does not say which states have a time to live; their entries do. Without one they never end. */

@@ -27,3 +27,8 @@ export function alignDown(time: number, width: number, offset: number): number {
 export function paneWidth(size: number, slide: number): number {
   return slide === 0 ? size : paneWidth(slide, size % slide)
 }
+
+/** When a pane begins, in ISO 8601: entries of panes are numbered. */
+export function paneStart({ size, slide, offset }: { size: number; slide: number; offset: number }, number: number): string {
+  return new Date(offset + number * paneWidth(size, slide)).toISOString()
+}

@@ -14,7 +14,7 @@ const REFUSED: readonly (readonly [words: string, sentence: RegExp])[] = [
   ['rnu', /there is no command 'rnu': did you mean run\?/],
   [
     'xyzzy',
-    /there is no command 'xyzzy': there is run, plan, state get, checkpoints, savepoint create, savepoint list, savepoint verify, savepoint delete, status, checkpoint, stop and start/,
+    /there is no command 'xyzzy': there is run, plan, .*savepoint create, .* stop and start/,
   ],
   ['state', /millrace state needs to be told what to do: there is state get/],
   ['state gte', /there is no command 'state gte': did you mean state get\?/],
@@ -78,7 +78,7 @@ test('every command helps, alone and from the overview', async () => {
   assert.equal(groupCode, 0)
   assert.match(
     group,
-    /^Usage: millrace savepoint COMMAND \[FLAGS\]\n\nCommands:\n( {2}savepoint \w+ .*\n){4}\nmillrace savepoint COMMAND --help .*\n$/,
+    /^Usage: millrace savepoint COMMAND \[FLAGS\]\n\nCommands:\n( {2}savepoint \w+ .*\n){6}\nmillrace savepoint COMMAND --help .*\n$/,
   )
   assert.equal((await millrace(['help', 'savepoint'])).out, group)
   assert.match((await millrace(['--version'])).out, /^\d+\.\d+\.\d+\n$/)

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { SavepointPlace } from '../../embedded/run-options.ts'
+import type { Side } from '../../savepoint/diff.ts'
 import { METADATA } from '../../savepoint/names.ts'
 import { UsageError } from '../error.ts'
 
@@ -38,6 +39,18 @@ export async function savepointsBelow(path: string): Promise<string[]> {
   try {
     const names = (await blobs.list('')).flatMap(name => /^([^/]+)\/_metadata$/.exec(name)?.[1] ?? [])
     return names.map(name => `s3://${bucket}/${key === '' ? '' : `${key}/`}${name}`)
+  } finally {
+    await close()
+  }
+}
+
+/** Opens the savepoint at a path, its files checked as they are read. @throws SnapshotError when there is none, or it is damaged */
+export async function withSavepoint<T>(path: string, work: (savepoint: Side) => Promise<T>): Promise<T> {
+  const { checkedFiles, readSavepoint } = await import('../../savepoint/format.ts')
+  const { blobs, close } = await (await savepointPlace(path)).open()
+  try {
+    const manifest = await readSavepoint(blobs, path)
+    return await work({ blobs: checkedFiles(blobs, manifest, path), manifest })
   } finally {
     await close()
   }
