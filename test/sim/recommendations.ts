@@ -1,9 +1,8 @@
-import app from '../../examples/recommendations/pipeline.ts'
+import type { Models } from '../../examples/recommendations/models/client.ts'
+import { recommendations as recommend } from '../../examples/recommendations/pipeline.ts'
 import type { Candidates, RankInput, Recommendation, User, UserActivity } from '../../examples/recommendations/records.ts'
 import { FROM_ANN } from '../../examples/recommendations/records.ts'
-import type { LogicalGraph, OperatorNode } from '../../runtime/graph/graph.ts'
-import { DEFAULT_BACKOFF } from '../../runtime/operators/async-options.ts'
-import { MapAsyncBatchOperator } from '../../runtime/operators/map-async-batch.ts'
+import { withKeyGroups } from '../../runtime/sim/key-groups.ts'
 import type { Dice } from '../../runtime/sim/random.ts'
 import type { Input, Scenario, UserCode } from '../../runtime/sim/scenario.ts'
 import { KEY_GROUPS } from './counts.ts'
@@ -34,8 +33,8 @@ function input(dice: Dice): Input {
   return { events: shards }
 }
 
-/** In the place of the model server: as pure, as slow, and small. In the order in which the pipeline calls them. */
-function models({ sleep, maySurprise }: UserCode): ((batch: any[]) => Promise<unknown[]>)[] {
+/** In the place of the model server: as pure, as slow, and small. */
+function models({ sleep, maySurprise }: UserCode): Models {
   const slowly =
     <T extends { user_id: string; window_end: number }, R>(name: string, answer: (of: T) => R) =>
     async (batch: T[]) => {
@@ -43,42 +42,25 @@ function models({ sleep, maySurprise }: UserCode): ((batch: any[]) => Promise<un
       for (const { user_id, window_end } of batch) maySurprise(`${name} ${user_id} ${window_end}`)
       return batch.map(answer)
     }
-  return [
-    slowly('tower', (user: UserActivity): User => ({ ...user, embedding: [user.activity.searches, user.activity.clicks] })),
-    slowly('ann', ({ user_id, window_end, activity, embedding }: User): Candidates => {
+  return {
+    userTower: slowly(
+      'tower',
+      (user: UserActivity): User => ({ ...user, embedding: [user.activity.searches, user.activity.clicks] }),
+    ),
+    annLookup: slowly('ann', ({ user_id, window_end, activity, embedding }: User): Candidates => {
       const item_ids = [...new Set([...activity.recent_clicks, 'i0'])].sort()
       const similarity = item_ids.map(id => embedding[0]! + Number(id.slice(1)))
       return { user_id, window_end, item_ids, similarity, views: item_ids.map(() => 0), sources: item_ids.map(() => FROM_ANN) }
     }),
-    slowly('features', (of: RankInput) => ({ ...of, features: of.item_ids.map(id => Number(id.slice(1))) })),
-    slowly('rank', ({ user_id, window_end, item_ids, similarity, views, embedding }: RankInput): Recommendation => {
+    fetchItemFeatures: slowly('features', (of: any) => ({
+      ...of,
+      features: of.item_ids.map((id: string) => Number(id.slice(1))),
+    })),
+    rank: slowly('rank', ({ user_id, window_end, item_ids, similarity, views, embedding }: RankInput): Recommendation => {
       const items = item_ids.map((item_id, i) => ({ item_id, score: similarity[i]! + 10 * views[i]! + embedding[1]! }))
       return { user_id, window_end, items }
     }),
-  ]
-}
-
-/** The example's graph, with other functions behind its model calls, and few key groups. */
-function simulated(graph: LogicalGraph, code: UserCode): LogicalGraph {
-  const functions = models(code)
-  const copies = new Map<OperatorNode, OperatorNode>()
-  for (const node of graph.nodes) {
-    const inputs = node.inputs.map(edges => edges.map(edge => ({ ...edge, from: copies.get(edge.from)! })))
-    const fn = node.type === 'mapAsyncBatch' ? functions.shift()! : undefined
-    const settings = {
-      size: 8,
-      waitMs: 5,
-      capacity: 2,
-      order: 'ordered',
-      timeoutMs: 10_000,
-      retries: 3,
-      backoff: DEFAULT_BACKOFF,
-      onFailure: 'fail',
-    } as const
-    const create = fn && (() => new MapAsyncBatchOperator({ fn, ...settings }))
-    copies.set(node, { ...node, inputs, ...(create && { create }) })
   }
-  return { ...graph, options: { ...graph.options, keyGroups: KEY_GROUPS }, nodes: [...copies.values()] }
 }
 
 /** examples/recommendations, as it is but for its models. */
@@ -88,5 +70,5 @@ export const recommendations: Scenario = {
   parallelism: 2,
   variants: 4,
   input,
-  app: code => Object.assign(Object.create(app), { graph: () => simulated(app.graph(), code) }),
+  app: code => withKeyGroups(recommend(models(code)), KEY_GROUPS),
 }

@@ -40,13 +40,20 @@ export interface Models {
   rank(batch: RankInputWithFeatures[], options?: CallOptions): Promise<Recommendation[]>
 }
 
+/** Asks an endpoint about a batch. */
+type Ask = <E extends keyof Calls>(endpoint: E, batch: Calls[E]['request'], options?: CallOptions) => Promise<Calls[E]['answer']>
+
 /** Model calls to the endpoints at `url`, which is asked for at the first call. */
 export function modelsAt(url: () => string | Promise<string>): Models {
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
-  async function call<E extends keyof Calls>(endpoint: E, batch: Calls[E]['request'], options?: CallOptions) {
-    if (batch.length === 0) return [] as Calls[E]['answer']
-    return (await post(agent, await url(), endpoint, batch, options?.signal)) as Calls[E]['answer']
-  }
+  return modelsOf(async (endpoint, batch, options) => {
+    if (batch.length === 0) return []
+    return (await post(agent, await url(), endpoint, batch, options?.signal)) as never
+  })
+}
+
+/** Model calls that `call` answers. */
+export function modelsOf(call: Ask): Models {
   return {
     async userTower(batch, options) {
       const activities = batch.map(user => user.activity)

@@ -7,11 +7,8 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { pack, unpack } from 'msgpackr'
-import { buildIndex, type ItemIndex } from '../ann.ts'
 import { random } from '../seeded.ts'
-import { itemFeatures } from './features.ts'
-import { rank } from './ranker.ts'
-import { userTower } from './tower.ts'
+import { type Answers, answers } from './answers.ts'
 import type { Calls } from './wire.ts'
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -29,11 +26,11 @@ export interface ServerOptions {
 /** Starts the endpoints in this process; resolves once they can be called. */
 export async function serveModels(options: ServerOptions = {}): Promise<{ url: string; server: Server }> {
   const { port = 0, latencyMs = 0, failureRate = 0, seed = 1 } = options
-  const index = buildIndex()
+  const endpoints = answers()
   const next = random(seed)
   const server = createServer((request, response) => {
     const fails = next() < failureRate
-    answer(request, index, fails, latencyMs).then(
+    answer(request, endpoints, fails, latencyMs).then(
       ({ status, body }) => reply(response, status, body),
       error => reply(response, 400, Buffer.from(String(error))),
     )
@@ -43,25 +40,14 @@ export async function serveModels(options: ServerOptions = {}): Promise<{ url: s
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server }
 }
 
-async function answer(request: IncomingMessage, index: ItemIndex, fails: boolean, latencyMs: number) {
+async function answer(request: IncomingMessage, endpoints: Answers, fails: boolean, latencyMs: number) {
   const body = await read(request)
   if (latencyMs > 0) await sleep(latencyMs)
   if (fails) return { status: 503, body: Buffer.from('made to fail (--failure-rate)') }
-  const route = `${request.method} ${request.url}`
-  const compute = routes(index)[route]
-  return compute
-    ? { status: 200, body: pack(compute(unpack(body))) }
-    : { status: 404, body: Buffer.from(`${route}: no such endpoint`) }
-}
-
-function routes(index: ItemIndex): Record<string, (batch: any) => unknown> {
-  return {
-    'POST /tower': (batch: Calls['tower']['request']): Calls['tower']['answer'] => batch.map(userTower),
-    'POST /ann': (batch: Calls['ann']['request']): Calls['ann']['answer'] =>
-      batch.map(({ embedding, also }) => index.nearest(embedding, also)),
-    'POST /features': (batch: Calls['features']['request']): Calls['features']['answer'] => batch.map(itemFeatures),
-    'POST /rank': (batch: Calls['rank']['request']): Calls['rank']['answer'] => batch.map(rank),
-  }
+  const endpoint = /^POST \/(.*)$/.exec(`${request.method} ${request.url}`)?.[1] ?? ''
+  if (!Object.hasOwn(endpoints, endpoint))
+    return { status: 404, body: Buffer.from(`${request.method} ${request.url}: no such endpoint`) }
+  return { status: 200, body: pack(endpoints[endpoint as keyof Calls](unpack(body))) }
 }
 
 async function read(request: IncomingMessage): Promise<Buffer> {
