@@ -86,6 +86,13 @@ export class WatermarkMerge {
     this.inputs = new Array(inputs).fill(Number.NEGATIVE_INFINITY)
   }
 
+  /** All inputs at once. */
+  updateAll(timestamp: number): void {
+    if (timestamp <= this.current) return
+    for (let i = 0; i < this.inputs.length; i++) if (this.inputs[i]! < timestamp) this.inputs[i] = timestamp
+    this.current = timestamp
+  }
+
   /** True if the minimum rose. */
   update(input: number, timestamp: number): boolean {
     if (timestamp <= this.inputs[input]!) return false

@@ -1,12 +1,13 @@
 import { Operator } from './operator.ts'
+import { pickFields } from './pick.ts'
 
 /** Keeps only these fields of each value. A field that a value does not have is not made. */
 export class SelectOperator extends Operator {
-  private readonly fields: readonly string[]
+  private readonly pick: (value: any) => Record<string, unknown>
 
   constructor(fields: readonly string[]) {
     super()
-    this.fields = fields
+    this.pick = pickFields(fields)
   }
 
   override get shares(): boolean {
@@ -14,11 +15,6 @@ export class SelectOperator extends Operator {
   }
 
   record(value: any, timestamp: number, key: unknown): void {
-    const selected: Record<string, unknown> = {}
-    for (let i = 0; i < this.fields.length; i++) {
-      const field = this.fields[i]!
-      if (field in value) selected[field] = value[field]
-    }
-    this.ctx.output.record(selected, timestamp, key)
+    this.ctx.output.record(this.pick(value), timestamp, key)
   }
 }

@@ -3,7 +3,7 @@ import type { OperatorNode } from '../graph/graph.ts'
 import { canonicalKey } from '../graph/key.ts'
 import type { PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { KeyedOperator } from '../operators/keyed-operator.ts'
-import { nowhere, type Operator, type OperatorContext, type Receiver } from '../operators/operator.ts'
+import { nowhere, Operator, type OperatorContext, type Receiver } from '../operators/operator.ts'
 import { SinkOperator } from '../operators/sink.ts'
 import type { Firing } from '../protocol/item.ts'
 import { KeyedState } from '../state/keyed-state.ts'
@@ -41,6 +41,8 @@ export class Chain {
   sourceDeadLetters: Receiver = nowhere
   private readonly members: Member[]
   private readonly operators: Operator[]
+  /** No operator does anything with a watermark but pass it on: a source's goes straight to the outputs, for it comes with each record. */
+  private readonly transparent: boolean
   private readonly stage: PhysicalStage
   private readonly outputs: readonly StageOutput[]
 
@@ -49,6 +51,7 @@ export class Chain {
     this.outputs = outputs
     this.members = stage.nodes.map(node => this.member(node))
     this.operators = this.members.flatMap(m => m.operator ?? [])
+    this.transparent = this.operators.every(o => o.watermark === Operator.prototype.watermark)
     this.connect(shard)
   }
 
@@ -74,6 +77,10 @@ export class Chain {
   watermark(timestamp: number): void {
     if (this.stage.source !== undefined) {
       this.members[0]!.forwarded = timestamp
+      if (this.transparent) {
+        for (const output of this.outputs) output.advance(timestamp)
+        return
+      }
       this.sourceOutput.watermark(timestamp)
       this.sourceDeadLetters.watermark(timestamp)
     } else for (const e of this.entrances.values()) e.receiver.watermark(timestamp)

@@ -2,6 +2,7 @@ import type { Exchange, OperatorNode } from '../graph/graph.ts'
 import { type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
+import { pickFields } from '../operators/pick.ts'
 import { UserCodeError } from '../operators/user-code.ts'
 import { FrameError, FrameWriter } from '../protocol/frame.ts'
 import type { FrameId } from '../protocol/item.ts'
@@ -106,6 +107,11 @@ export class StageOutput {
     return this.merge.current
   }
 
+  /** The watermark of all edges. */
+  advance(timestamp: number): void {
+    this.merge.updateAll(timestamp)
+  }
+
   restoreSent(shard: number, id: FrameId): void {
     this.channels[shard]!.sent = id
   }
@@ -154,7 +160,8 @@ export class StageOutput {
   }
 
   private route(edge: StageEdge, exchange: Exchange, shard: number): Receiver['record'] {
-    const shape = projection(edge.fields)
+    // Only the fields that the consumers use (the planner knows them) travel.
+    const shape = edge.fields === undefined ? (value: any) => value : pickFields(edge.fields)
     if (exchange.kind === 'broadcast') {
       return (value, timestamp, key) => {
         const v = shape(value)
@@ -229,15 +236,5 @@ export class StageOutput {
     const [predVersion, predIndex] = channel.sent
     channel.closed.push(channel.writer.finish({ ...tag, index: channel.index, predVersion, predIndex }))
     channel.sent = [tag.version, channel.index]
-  }
-}
-
-/** Only the fields that the consumers use (the planner knows them) travel. */
-function projection(fields: readonly string[] | undefined): (value: any) => any {
-  if (fields === undefined) return value => value
-  return value => {
-    const out: Record<string, unknown> = {}
-    for (const f of fields) if (f in value) out[f] = value[f]
-    return out
   }
 }
