@@ -10,10 +10,11 @@ export const USAGE = `Measures the reference queries: events a second and a CPU-
 
   npm run bench -- QUERY... --events FILE [--parallelism 1|2] [--exactly-once on|off] [--runs N] [--json FILE]
   npm run bench -- [QUERY...] --vs-flink DIR [--parallelism 1|2] [--exactly-once on|off] [--runs N] [--json FILE]
+  npm run bench -- --scale …     by keys and subtasks: see --scale --help
 
   --events FILE         NDJSON; a directory: each of its files is a split
   --bound MS            how far out of order the events may be (default: 0 for q queries with one file and 4000 with several; 10000 for e queries)
-  --parallelism N       subtasks of each stage but the sources, which have one for each file (default 1)
+  --parallelism N       subtasks of each stage but the sources, which have one for each file (default 1); above 1 in as many threads
   --exactly-once on     a state directory and a checkpoint each second (default); off: in memory, with the last checkpoint only
   --runs N              runs of each; the best of them counts (default 1)
   --vs-flink DIR        runs Flink's bench.sh in DIR (built, with its large data) in turn with ours, on the same data
@@ -49,15 +50,15 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
     throw new UsageError(`--vs-flink ${flink}: there is no bench.sh`)
   const once = values['exactly-once']
   if (once !== 'on' && once !== 'off') throw new UsageError(`--exactly-once ${once} has to be on or off`)
-  const parallelism = number('parallelism', values.parallelism)
-  const bound = values.bound === undefined ? undefined : number('bound', values.bound, 0)
+  const parallelism = wholeNumber('parallelism', values.parallelism)
+  const bound = values.bound === undefined ? undefined : wholeNumber('bound', values.bound, 0)
   return {
     queries,
     eventsOf: query => (events === undefined ? flinkData(flink!, query, parallelism) : filesIn(events)),
     boundOf: (query, files) => bound ?? (query.startsWith('e') ? 10_000 : files > 1 ? 4_000 : 0),
     parallelism,
     exactlyOnce: once === 'on',
-    runs: number('runs', values.runs),
+    runs: wholeNumber('runs', values.runs),
     flink,
     json: values.json,
   }
@@ -84,7 +85,8 @@ function parsed(words: readonly string[]) {
   }
 }
 
-function number(flag: string, text: string, least = 1): number {
+/** @throws UsageError */
+export function wholeNumber(flag: string, text: string, least = 1): number {
   if (/^\d+$/.test(text) && Number(text) >= least) return Number(text)
   throw new UsageError(`--${flag} ${text} has to be a whole number from ${least}`)
 }

@@ -5,6 +5,7 @@ import { type Arguments, parseArguments, USAGE, UsageError } from './arguments.t
 import { type FlinkApi, flinkHas, runFlink } from './flink.ts'
 import { best, type Measured, type OwnMeasured, perCpuSecond } from './measured.ts'
 import { runOurs } from './ours.ts'
+import { scale } from './scale.ts'
 import { type Row, ratio, table } from './table.ts'
 
 /** Ours, Flink's DataStream, Flink's SQL, and again: what else the machine does meets all of them alike. */
@@ -46,8 +47,10 @@ function asJson(args: Arguments, rows: readonly Row[]): string {
 }
 
 try {
-  const args = parseArguments(process.argv.slice(2))
-  if (args === undefined) console.log(USAGE)
+  const words = process.argv.slice(2)
+  const args = words.includes('--scale') ? undefined : parseArguments(words)
+  if (words.includes('--scale')) await scale(words)
+  else if (args === undefined) console.log(USAGE)
   else {
     const rows: Row[] = []
     for (const query of args.queries) {

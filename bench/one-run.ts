@@ -7,11 +7,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PerformanceObserver, performance } from 'node:perf_hooks'
-import { fileSource, MillraceError } from 'millrace'
+import { MillraceError } from 'millrace'
 import { runEmbedded } from '../runtime/embedded/engine.ts'
-import { discardingSink } from './discarding-sink.ts'
 import type { RunSettings } from './measured.ts'
-import { loadQuery } from './reference/run.ts'
+import query from './thread.ts'
 
 /** Between the starts of two checkpoints, exactly-once on: as often as Flink takes them in its bench. */
 const CHECKPOINT_MS = 1000
@@ -23,15 +22,18 @@ new PerformanceObserver(list => {
   for (const pause of list.getEntries()) gcMs += pause.duration
 }).observe({ entryTypes: ['gc'] })
 
-async function run({ query, events, boundMs, parallelism, exactlyOnce }: RunSettings): Promise<void> {
-  const graph = (await loadQuery(query, boundMs)).graph()
+async function run(settings: RunSettings): Promise<void> {
+  const { parallelism, exactlyOnce } = settings
+  const { graph, ...bindings } = await query(settings)
   const state = exactlyOnce ? mkdtempSync(join(tmpdir(), 'millrace-bench-')) : undefined
   const startedAt = performance.now()
   try {
     const summary = await runEmbedded(graph, {
-      sources: { events: fileSource(events) },
-      sinks: { results: discardingSink() },
+      ...bindings,
       parallelism,
+      ...(parallelism > 1 && {
+        threads: { count: parallelism, module: new URL('./thread.ts', import.meta.url), data: settings },
+      }),
       state,
       checkpointMs: exactlyOnce ? CHECKPOINT_MS : NEVER_MS,
     })

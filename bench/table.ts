@@ -20,6 +20,11 @@ export function table(rows: readonly Row[]): string {
   const flinkHead = ['Flink DS events/CPU-s', 'SQL events/CPU-s', 'ratio', 'Flink peak MB']
   const lines = rows.map(row => [...own(row), ...(versus ? theirs(row) : [])])
   const all = [versus ? [...head, ...flinkHead] : head, ...lines]
+  return markdown(all)
+}
+
+/** Rows of cells, the first of them the head; all columns but the first are numbers. */
+export function markdown(all: readonly (readonly string[])[]): string {
   const widths = all[0]!.map((_, i) => Math.max(...all.map(line => line[i]!.length)))
   const text = all.map(
     line => `| ${line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`,

@@ -18,11 +18,16 @@ export interface Bindings {
   readonly targets: Readonly<Record<string, string>>
 }
 
+/** What the command was given, as NAME=PATH. */
+export interface Given {
+  readonly sources: readonly string[]
+  readonly sinks: readonly string[]
+  /** The directory for every other sink. */
+  readonly out: string | undefined
+}
+
 /** Puts files in the place of the pipeline's named sources and sinks. Throws UsageError for names, paths and files that can't be. */
-export async function bind(
-  graph: LogicalGraph,
-  given: { readonly sources: readonly string[]; readonly sinks: readonly string[]; readonly out: string | undefined },
-): Promise<Bindings> {
+export async function bind(graph: LogicalGraph, given: Given): Promise<Bindings> {
   const sources = bindSources(graph, given.sources)
   const targets = sinkTargets(graph, given.sinks, given.out)
   checkOwnTargets(graph, targets)

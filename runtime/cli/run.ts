@@ -1,8 +1,8 @@
-import { resolve } from 'node:path'
+import { extname, resolve } from 'node:path'
 import { type Duration, positiveDuration } from '../api/duration.ts'
 import { fileReason } from '../connectors/error.ts'
 import { makeDirectory } from '../connectors/make-directory.ts'
-import type { RunOptions, RunSummary, SnapshotOrigin } from '../embedded/run-options.ts'
+import type { RunOptions, RunSummary, SnapshotOrigin, ThreadOptions } from '../embedded/run-options.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { type Bindings, bind } from './bindings.ts'
@@ -18,6 +18,7 @@ import { stopSignal } from './signals.ts'
 import { checkStateDirectory } from './state-directory.ts'
 import { summaryJson, summaryText } from './summary.ts'
 import { checkDirectory } from './targets.ts'
+import type { ThreadData } from './thread.ts'
 
 export const run: Command = {
   name: 'run',
@@ -61,6 +62,10 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
       help: 'With --state: where the input ends, take a last checkpoint and fire nothing; a later run goes on from there, also with --new-input',
     },
     parallelism: { value: 'N', help: 'Subtasks of each stage whose operators set none' },
+    threads: {
+      value: 'N',
+      help: 'Work in N threads, to use several cores (default: in one). Each loads FILE for itself: variables of a module are not shared between them',
+    },
     checkpoint: { value: 'TIME', help: 'Between the starts of two checkpoints, like 500ms, 10s or 1m (default: 10s)' },
     batch: { value: 'N', help: 'Source records in one batch (default: 1000)' },
     json: { help: 'Print the summary as JSON' },
@@ -68,7 +73,7 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
   examples: [
     'millrace run trending.ts --source clicks=data/clicks.ndjson.gz --out results',
     'millrace run trending.ts --source clicks=monday.ndjson --source clicks=tuesday.ndjson --sink trending=- --json',
-    'millrace run trending.ts --state state --checkpoint 5s --parallelism 4',
+    'millrace run trending.ts --state state --checkpoint 5s --parallelism 4 --threads 2',
     'millrace run trending.ts --from-snapshot state@12 --state fork --out fork-results',
     'millrace run trending.ts --source clicks=monday.ndjson --state monday --keep-open',
     'millrace run trending.ts --source clicks=tuesday.ndjson --from-snapshot monday --new-input --state tuesday --keep-open',
@@ -84,10 +89,16 @@ async function runPipeline(args: Arguments): Promise<number> {
     throw new UsageError(
       `${file}: the pipeline has no sink, so that nothing would come of it: end a stream with .sink('name', print())`,
     )
-  const bindings = await bind(graph, { sources: args.texts('source'), sinks: args.texts('sink'), out: args.text('out') })
+  const given = { sources: args.texts('source'), sinks: args.texts('sink'), out: args.text('out') }
+  const bindings = await bind(graph, given)
   await makePlan(graph, file, options.parallelism)
   const summary = await directoryAsUsage(() =>
-    runWithProgress(graph, { ...options, sources: bindings.sources, sinks: bindings.sinks }),
+    runWithProgress(graph, {
+      ...options,
+      sources: bindings.sources,
+      sinks: bindings.sinks,
+      threads: threadOptions(positiveInteger(args, 'threads'), { file, given }),
+    }),
   )
   report(summary, await unread(summary, graph, bindings.sources), bindings, args.has('json'))
   return 0
@@ -109,6 +120,11 @@ async function engineOptions(args: Arguments): Promise<RunOptions> {
     from: await snapshotOrigin(args.text('from-snapshot'), args.has('new-input')),
     checkpointMs: checkpointMs(args.text('checkpoint')),
   }
+}
+
+function threadOptions(count: number | undefined, data: ThreadData): ThreadOptions | undefined {
+  if (count === undefined) return undefined
+  return { count, module: new URL(`./thread${extname(import.meta.url)}`, import.meta.url), data }
 }
 
 function checkpointMs(text: string | undefined): number | undefined {

@@ -7,7 +7,7 @@ import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { Exclusive } from './exclusive.ts'
 import { breathe, Signal } from './signal.ts'
-import type { Worker } from './workers.ts'
+import type { Worker } from './worker.ts'
 
 /** A checkpoint that is not through after this has failed, ms. */
 const TIMEOUT_MS = 120_000
@@ -67,7 +67,7 @@ export class Checkpointer {
     const all = await decisions(this.ports.log, this.topology.run)
     const decided = all.at(-1)
     this.last = all.findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
-    const begun = Math.max(0, ...this.workers.map(w => w.subtask.current?.working.lastCut ?? 0))
+    const begun = Math.max(0, ...this.workers.map(w => w.view?.fields.lastCut ?? 0))
     for (let n = (decided?.checkpoint ?? 0) + 1; n <= begun; n++) {
       const now = this.ports.clock.now()
       const reason = 'the process ended before it was complete; the next run went on from the commits it had made'
@@ -99,7 +99,7 @@ export class Checkpointer {
       const options = { exclusive: true, defer: toBase ? undefined : FOLD_LIMITS }
       const done = await this.folding.run(() => materialisePart(this.topology, start, part, this.ports, options))
       materialised.push(done)
-      if (done.to === part.version) this.workers.find(w => w.subtask.log === part.log)!.subtask.materialised(part.version)
+      if (done.to === part.version) this.workers.find(w => w.log === part.log)!.materialised(part.version)
       await breathe()
     }
     const decision = await completeCheckpoint(this.topology, start, parts, materialised, this.ports)
@@ -143,11 +143,11 @@ export class Checkpointer {
 
   /** So that the log need not be read from its floor, which stays behind while folds are deferred. */
   private cutOf(log: string): number | undefined {
-    return this.workers.find(w => w.subtask.log === log)!.subtask.current?.head.fields.alignment?.version
+    return this.workers.find(w => w.log === log)!.view?.fields.alignment?.version
   }
 
   private through(worker: Worker, checkpoint: number): boolean {
-    const alignment = worker.subtask.current?.head.fields.alignment
+    const alignment = worker.view?.fields.alignment
     return alignment?.checkpoint === checkpoint && alignment.pending.length === 0
   }
 }

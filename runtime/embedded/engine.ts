@@ -6,30 +6,27 @@ import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
-import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
 import { shapeOf } from '../graph/shape.ts'
-import { defaultLimits } from '../stage/attempt.ts'
-import { Subtask } from '../stage/subtask.ts'
 import { Topology } from '../stage/topology.ts'
-import { estimateBytes, evict } from '../state/eviction.ts'
 import { Checkpointer } from './checkpointer.ts'
+import { commitLimits } from './commit-limits.ts'
 import { Exclusive } from './exclusive.ts'
+import type { Shared } from './loops.ts'
 import { meter } from './meter.ts'
 import { openEmbedded } from './ports.ts'
 import { Report } from './report.ts'
 import { restoreRun } from './restore.ts'
 import type { RunOptions, RunSummary } from './run-options.ts'
-import { type Shared, sourceWorker, stageWorker, type Worker } from './workers.ts'
+import { bindSources, listSplits, sourceSplits } from './sources.ts'
+import { refuseThreads } from './threads/refuse.ts'
+import { startThreads, type Threads } from './threads/threads.ts'
+import { localWorker, type Worker, type WorkerSetting } from './worker.ts'
 
 const CHECKPOINT_MS = 10_000
 const heapLimit = getHeapStatistics().heap_size_limit
 /** Of the heap that V8 may have: what state may take where nobody says. */
 const STATE_MEMORY_SHARE = 1 / 4
-/** Here a commit costs no more for what is in it, and nobody pays for a batch that is done again; the time it may take is limited in any case. */
-const LARGE_COMMITS = { ...defaultLimits, recordsMax: 40_000, timersMax: 20_000, outputBytesMax: 16 * 1024 * 1024 }
-/** What a record may bring of keys that were not in memory: all that one commit needs has to be there together. */
-const BYTES_PER_RECORD = 1024
 /** By how much of the memory given to it state may grow until it is brought to the base, if there is more of it than FULL_TOTAL, and until sources wait for that. */
 const FULL = 0.3
 const FULL_TOTAL = 0.5
@@ -43,18 +40,16 @@ const CONGESTED = 0.6
  */
 export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {}): Promise<RunSummary> {
   const plan = planPhysical(graph, { parallelism: options.parallelism, chaining: options.chaining ?? true })
-  const connectors = bindSources(plan, options)
+  const connectors = bindSources(plan, options.sources)
+  if (options.threads !== undefined) refuseThreads(options.threads.count, connectors)
   const splits = await listSplits(connectors)
   const sinks = graph.nodes.flatMap(({ sink }) => (sink ? [[sink.name, options.sinks?.[sink.name] ?? sink.sink] as const] : []))
   refuseOwnInput(connectors, sinks)
   const ports = await openEmbedded({ directory: options.state })
   try {
     const kind = { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits) }
-    const sourceSplits = new Map(
-      plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
-    )
     const topologyOf = (run: string, snapshots: boolean) =>
-      new Topology(plan, graph.name, run, sourceSplits, {
+      new Topology(plan, graph.name, run, sourceSplits(plan, splits), {
         sources: options.sources,
         sinks: options.sinks,
         splits,
@@ -75,36 +70,6 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
   }
 }
 
-function bindSources(plan: PhysicalPlan, options: RunOptions): Map<string, SourceConnector> {
-  const specs = plan.stages.flatMap(s => s.source?.source ?? [])
-  for (const name of Object.keys(options.sources ?? {})) {
-    if (!specs.some(s => s.name === name)) {
-      throw new MillraceError(`the pipeline has no source '${name}'; its sources are ${specs.map(s => `'${s.name}'`).join(', ')}`)
-    }
-  }
-  return new Map(
-    specs.map(spec => {
-      const connector = options.sources?.[spec.name] ?? spec.connector
-      if (connector === undefined) {
-        throw new MillraceError(
-          `source '${spec.name}' has nothing to read from: give it a connector in the pipeline, or bind it with --source ${spec.name}=PATH`,
-        )
-      }
-      return [spec.name, connector]
-    }),
-  )
-}
-
-async function listSplits(connectors: ReadonlyMap<string, SourceConnector>): Promise<Map<string, readonly string[]>> {
-  const splits = new Map<string, readonly string[]>()
-  for (const [name, connector] of connectors) {
-    const list = await connector.splits()
-    if (list.length === 0) throw new MillraceError(`source '${name}' (${connector.describe()}) has nothing to read`)
-    splits.set(name, list)
-  }
-  return splits
-}
-
 class Run {
   private readonly topology: Topology
   private readonly options: RunOptions
@@ -112,6 +77,8 @@ class Run {
   private readonly checkpointer: Checkpointer
   private readonly report: Report
   private readonly shared: Shared
+  /** Undefined: everything is done in this one. */
+  private readonly threads: Threads | undefined
   private failure: unknown
   private ending = false
   private stateMemory = 0
@@ -141,27 +108,20 @@ class Run {
       keepOpen: options.keepOpen ?? false,
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
-    const limits = {
-      ...(options.batchSize === undefined
-        ? commitsWithin(this.stateBudget)
-        : { ...defaultLimits, recordsMax: options.batchSize }),
-      // What has not come to its end by then may never do so.
-      deadline: () => (this.shared.ended() ? 0 : undefined),
+    const subtasks = topology.stages.reduce((n, at) => n + at.parallelism, 0)
+    const setting: WorkerSetting = {
+      topology,
+      connectors,
+      splits,
+      limits: commitLimits(options.batchSize, this.stateBudget, this.shared.ended),
+      shared: this.shared,
+      stateBytesMax: this.stateBudget / subtasks,
     }
+    if (options.threads !== undefined) this.threads = startThreads(options, setting, this.stateBudget, error => this.fail(error))
     for (const at of topology.stages) {
-      const source = at.stage.source?.source
       for (let shard = 0; shard < at.parallelism; shard++) {
-        const subtask = new Subtask(topology, at, shard, metered, limits, (s, notable) => this.onCommit(s, notable))
-        this.workers.push(
-          source === undefined
-            ? stageWorker(subtask, topology.stream(at.stage.index), this.shared)
-            : sourceWorker(
-                subtask,
-                lazyReader(connectors.get(source.name)!, splits.get(source.name)![shard]!),
-                source.watermark.idleAfter,
-                this.shared,
-              ),
-        )
+        const onCommit = (notable: boolean) => this.onCommit(at.stage.index, notable)
+        this.workers.push(this.threads?.worker([at.stage.index, shard], onCommit) ?? localWorker(at, shard, setting, onCommit))
       }
     }
     this.checkpointer = new Checkpointer(
@@ -176,6 +136,14 @@ class Run {
   }
 
   async run(): Promise<RunSummary> {
+    try {
+      return await this.runWorkers()
+    } finally {
+      await this.threads?.close()
+    }
+  }
+
+  private async runWorkers(): Promise<RunSummary> {
     await this.open()
     const loops = this.workers.map(w => w.run().catch(error => this.fail(error)))
     const progress = this.options.onProgress
@@ -202,13 +170,13 @@ class Run {
   /** Every subtask as of its last commit. One that can't start leaves none open. */
   private async open(): Promise<void> {
     try {
-      const ready = await Promise.allSettled(this.workers.map(w => w.subtask.ready()))
+      const ready = await Promise.allSettled(this.workers.map(w => w.open()))
       const failed = ready.find(r => r.status === 'rejected')
       if (failed !== undefined) throw failed.reason
       this.report.start()
       await this.checkpointer.forget()
     } catch (error) {
-      await Promise.allSettled(this.workers.map(w => w.subtask.close()))
+      await Promise.allSettled(this.workers.map(w => w.close()))
       throw error
     }
   }
@@ -222,7 +190,7 @@ class Run {
       const now = this.shared.ports.clock.now()
       const full = this.unsettled > FULL * this.stateBudget && this.stateMemory > FULL_TOTAL * this.stateBudget
       if (now < next && !full) continue
-      if ((!full && !this.checkpointer.somethingNew) || (await this.checkpointer.run(full))) this.settle(full)
+      if ((!full && !this.checkpointer.somethingNew) || (await this.checkpointer.run(full))) await this.settle(full)
       next = this.shared.ports.clock.now() + interval
     }
     if (this.failure !== undefined || !this.checkpointer.somethingNew) return
@@ -256,7 +224,7 @@ class Run {
   /** Every subtask has committed the end of its input, with all that it fired. */
   private get finished(): boolean {
     return this.workers.every(w => {
-      const fields = w.subtask.current?.head.fields
+      const fields = w.view?.fields
       return fields !== undefined && fields.watermark === Number.POSITIVE_INFINITY && fields.firing.length === 0
     })
   }
@@ -267,15 +235,12 @@ class Run {
 
   private commits = 0
 
-  private onCommit(subtask: Subtask, notable: boolean): void | Promise<void> {
+  private onCommit(stage: number, notable: boolean): void | Promise<void> {
     this.checkpointer.committed(notable)
     this.report.changed.announce()
-    for (const consumer of this.topology.consumersOf(subtask.at.stage.index)) {
-      for (const w of this.workers) if (w.subtask.at.stage.index === consumer) w.signal.announce()
+    for (const consumer of this.topology.consumersOf(stage)) {
+      for (const w of this.workers) if (w.at.stage.index === consumer) w.announce()
     }
-    const live = subtask.current
-    if (live === undefined) return
-    evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
     if (++this.commits % 16 === 0) this.measureState()
     if (this.unsettled > CONGESTED * this.stateBudget) return this.relieve()
   }
@@ -293,27 +258,24 @@ class Run {
 
   private async fold(): Promise<void> {
     const { ports } = this.shared
-    for (const { subtask } of this.workers) {
-      const version = subtask.current?.head.version
+    for (const w of this.workers) {
+      const version = w.view?.version
       if (version === undefined) continue
       await this.folding.run(async () => {
-        const done = await materialise(this.topology, subtask.at, subtask.shard, version, ports, { exclusive: true })
+        const done = await materialise(this.topology, w.at, w.shard, version, ports, { exclusive: true })
         await sweepTombstones(ports.store, done) // no other fold is under way, so nothing can bring an older value back
-        subtask.materialised(version)
+        w.materialised(version)
       })
     }
-    this.settle(true)
+    await this.settle(true)
   }
 
   /** After a checkpoint: what is in the base leaves memory. `toBase`: all was brought there, so that no checkpoint can help with what then remains. */
-  private settle(toBase: boolean): void {
-    for (const w of this.workers) {
-      const live = w.subtask.current
-      if (live !== undefined) evict(live.chain.keyed, live.marker, this.stateBudget / this.workers.length)
-    }
+  private async settle(toBase: boolean): Promise<void> {
+    await Promise.all(this.workers.map(w => w.relieve()))
     this.measureState()
     if (toBase) this.settled = this.stateMemory
-    for (const w of this.workers) w.signal.announce()
+    for (const w of this.workers) w.announce()
   }
 
   /** Bytes of state that have come since the last checkpoint. */
@@ -326,10 +288,7 @@ class Run {
   }
 
   private measureState(): void {
-    this.stateMemory = this.workers.reduce(
-      (sum, w) => sum + (w.subtask.current === undefined ? 0 : estimateBytes(w.subtask.current.chain.keyed)),
-      0,
-    )
+    this.stateMemory = this.workers.reduce((sum, w) => sum + (w.view?.stateBytes ?? 0), 0)
   }
 
   private fail(error: unknown): void {
@@ -338,31 +297,9 @@ class Run {
   }
 
   private wakeAll(): void {
-    for (const w of this.workers) w.signal.announce()
+    this.threads?.refresh()
+    for (const w of this.workers) w.announce()
     this.report.changed.announce()
     this.checkpointer.committed(false)
-  }
-}
-
-/** Opens the split when it is first read: a run that is finished already needs no input. */
-function lazyReader(connector: SourceConnector, split: string) {
-  let reader: Awaited<ReturnType<SourceConnector['open']>> | undefined
-  return {
-    async read(position: Parameters<NonNullable<typeof reader>['read']>[0], limit: number) {
-      reader ??= await connector.open(split)
-      return reader.read(position, limit)
-    },
-    async close() {
-      await reader?.close()
-    },
-  }
-}
-
-function commitsWithin(stateBudget: number): typeof LARGE_COMMITS {
-  const recordsMax = Math.max(1000, Math.floor(stateBudget / BYTES_PER_RECORD))
-  return {
-    ...LARGE_COMMITS,
-    recordsMax: Math.min(LARGE_COMMITS.recordsMax, recordsMax),
-    timersMax: Math.min(LARGE_COMMITS.timersMax, recordsMax),
   }
 }

@@ -5,7 +5,7 @@ import type { Checkpointer } from './checkpointer.ts'
 import type { MeteredStreams } from './meter.ts'
 import type { EndedSplit, Progress, RunSummary, RunTotals } from './run-options.ts'
 import { Signal } from './signal.ts'
-import type { Worker } from './workers.ts'
+import type { Worker } from './worker.ts'
 
 /** What a run says of itself, read off its subtasks. */
 export class Report {
@@ -41,18 +41,17 @@ export class Report {
 
   start(): void {
     for (const w of this.workers) {
-      const fields = w.subtask.current?.head.fields
+      const fields = w.view?.fields
       this.before.set(w, fields?.counts ?? emptyHead.counts)
-      const source = w.subtask.at.stage.source?.source?.name
+      const source = w.at.stage.source?.source?.name
       if (source === undefined || !fields?.sourceDone) continue
-      this.endedBefore.push({ source, split: this.topology.splitOf(source, w.subtask.shard), position: fields.source })
+      this.endedBefore.push({ source, split: this.topology.splitOf(source, w.shard), position: fields.source })
     }
   }
 
   progress(): Progress {
     let watermark = Number.POSITIVE_INFINITY
-    for (const w of this.workers)
-      watermark = Math.min(watermark, w.subtask.current?.head.fields.watermark ?? Number.NEGATIVE_INFINITY)
+    for (const w of this.workers) watermark = Math.min(watermark, w.view?.fields.watermark ?? Number.NEGATIVE_INFINITY)
     const { completed, failed, last } = this.checkpointer
     return {
       ...this.totals(w => this.since(w)),
@@ -65,7 +64,7 @@ export class Report {
 
   summary(outcome: RunSummary['outcome']): RunSummary {
     const stages = this.topology.stages.map(at => {
-      const mine = this.workers.filter(w => w.subtask.at === at).map(w => this.since(w))
+      const mine = this.workers.filter(w => w.at === at).map(w => this.since(w))
       const total = (field: keyof Counts) => mine.reduce((n, c) => n + c[field], 0)
       return {
         id: at.stage.id,
@@ -77,15 +76,12 @@ export class Report {
     })
     const sinks: Record<string, number> = {}
     for (const w of this.workers) {
-      for (const s of w.subtask.current?.chain.sinks ?? []) {
-        const name = s.node.sink!.name
-        sinks[name] = (sinks[name] ?? 0) + s.operator.total
-      }
+      for (const [name, records] of w.view?.sinks ?? []) sinks[name] = (sinks[name] ?? 0) + records
     }
     const { pipeline, run } = this.topology
     const { endedBefore } = this
-    const nothingToRead = this.workers.filter(w => w.subtask.at.stage.source !== undefined).length === endedBefore.length
-    const firstDeadLetter = this.workers.find(w => w.subtask.firstDeadLetter !== undefined)?.subtask.firstDeadLetter
+    const nothingToRead = this.workers.filter(w => w.at.stage.source !== undefined).length === endedBefore.length
+    const firstDeadLetter = this.workers.find(w => w.view?.firstDeadLetter !== undefined)?.view?.firstDeadLetter
     return {
       ...this.progress(),
       firstDeadLetter,
@@ -105,7 +101,7 @@ export class Report {
     const sum = { events: 0, deadLetters: 0, late: 0, results: 0 }
     for (const w of this.workers) {
       const counts = countsOf(w)
-      if (w.subtask.at.stage.source !== undefined) sum.events += counts.recordsIn
+      if (w.at.stage.source !== undefined) sum.events += counts.recordsIn
       sum.deadLetters += counts.deadLetters
       sum.late += counts.late
       sum.results += counts.results
@@ -114,7 +110,7 @@ export class Report {
   }
 
   private now(worker: Worker): Counts {
-    const now = worker.subtask.current?.head.fields.counts ?? this.lastSeen.get(worker) ?? emptyHead.counts
+    const now = worker.view?.fields.counts ?? this.lastSeen.get(worker) ?? emptyHead.counts
     this.lastSeen.set(worker, now)
     return now
   }

@@ -27,6 +27,11 @@ export interface RunOptions {
   readonly keepOpen?: boolean
   /** Source records of one batch. Default: as many as take about 250 ms, from 1,000 to 8,000. */
   readonly batchSize?: number
+  /**
+   * Subtasks work in worker threads, so that several cores are used; the state directory stays with this thread. Default: all in this one. Functions can't be sent to a thread:
+   * each makes the pipeline itself (`module`), so what functions share through variables of a module is not shared between threads.
+   */
+  readonly threads?: ThreadOptions
   /** False: each operator in a stage of its own (for tests). Default true. */
   readonly chaining?: boolean
   /** About how many bytes of keyed state may stay in memory, over all subtasks. Default: a quarter of V8's heap limit. */
@@ -35,6 +40,15 @@ export interface RunOptions {
   readonly onProgress?: (progress: Progress) => void
   /** Aborted: takes a last checkpoint and stops (`outcome: 'stopped'`). */
   readonly signal?: AbortSignal
+}
+
+export interface ThreadOptions {
+  /** How many; more than there are subtasks have nothing to do. */
+  readonly count: number
+  /** URL of a module whose default export gives, from `data`, the same pipeline and bindings as this run is given: see `ThreadModule`. */
+  readonly module: string | URL
+  /** Anything that can be copied to another thread. */
+  readonly data?: unknown
 }
 
 /** A checkpoint that a run can start from. */

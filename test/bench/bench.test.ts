@@ -54,6 +54,40 @@ test('beside Flink: the ratio to the better of its figures, and the peak of its 
   assert.ok(Math.abs(ratio - ours.events / ours.cpuSeconds / 200_000) < 1e-9)
 })
 
+test('with more subtasks a query works in threads, and gives as many results', { timeout: 120_000 }, t => {
+  const json = join(scratch(t), 'figures.json')
+  const results = ['1', '2'].map(parallelism => {
+    const run = bench('q5', '--events', EVENTS, '--parallelism', parallelism, '--json', json)
+    assert.equal(run.status, 0, run.stderr)
+    return JSON.parse(readFileSync(json, 'utf8')).results[0].ours.results
+  })
+  assert.ok(results[0] > 0)
+  assert.equal(results[0], results[1])
+})
+
+test('the scale curves: a line for each number of keys and of subtasks', { timeout: 120_000 }, t => {
+  const json = join(scratch(t), 'points.json')
+  const run = bench('--scale', '--keys', '10,3000', '--subtasks', '1,3', '--events', '2000', '--state-mb', '1', '--json', json)
+  assert.equal(run.status, 0, run.stderr)
+  const cells = run.stdout.trim().split('\n').slice(2)
+  const line = (text: string) =>
+    text
+      .split('|')
+      .slice(1, 5)
+      .map(cell => cell.trim())
+  assert.deepEqual(cells.map(line), [
+    ['10', '1', '2000', '1'],
+    ['10', '3', '2000', '1'],
+    ['3000', '1', '3000', '1'],
+    ['3000', '3', '3000', '1'],
+  ])
+  for (const { measured } of JSON.parse(readFileSync(json, 'utf8'))) assert.ok(measured.cpuSeconds > 0 && measured.peakMb > 0)
+  assert.match(bench('--scale', '--help').stdout, /--subtasks N/)
+  const refused = bench('--scale', '--keys', 'many')
+  assert.equal(refused.status, 2)
+  assert.match(refused.stderr, /--keys many has to be a whole number from 1/)
+})
+
 test('mistakes are told, with what there is', () => {
   const refused: [string[], RegExp][] = [
     [['q5'], /give either --events FILE or --vs-flink DIR/],

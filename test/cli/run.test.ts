@@ -115,6 +115,41 @@ test('gzip, several files, standard input and output, JSON', async () => {
   assert.match(piped.err, /^views finished/)
 })
 
+test('--threads: the same files, and the same words for a record that fails; standard input is refused', async () => {
+  const cwd = directoryWith({ 'views.ts': VIEWS, 'a.ndjson': events(3000), 'bad.ndjson': '{"item":"bad","time":1000}\n' })
+  const threaded = (source: string) =>
+    millrace(
+      [
+        'run',
+        'views.ts',
+        '--source',
+        `events=${source}`,
+        '--sink',
+        'views=-',
+        '--sink',
+        'seen=seen',
+        '--parallelism',
+        '2',
+        '--threads',
+        '2',
+      ],
+      { cwd },
+    )
+  const good = await threaded('a.ndjson')
+  assert.equal(good.code, 0, good.err)
+  const printed = good.out
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  assert.deepEqual(printed.map(v => `${v.until} ${v.item} ${v.views}`).sort(), expectedViews(3000))
+  assert.equal(lines(join(cwd, 'seen')).length, 3000)
+  const bad = await threaded('bad.ndjson')
+  assert.equal(bad.code, 1)
+  assert.match(bad.err, /^millrace: .*map[\s\S]*this item is bad/)
+  assert.doesNotMatch(bad.err, /\n +at /)
+  assert.match((await threaded('-')).err, /reads standard input, which a thread can't/)
+})
+
 test('a record that fails ends the run with the error, its operator and its cause, and exit code 1', async () => {
   const cwd = directoryWith({ 'views.ts': VIEWS, 'a.ndjson': `${events(10)}{"item":"bad","time":1000}\n` })
   const { code, out, err } = await millrace(['run', 'views.ts', '--source', 'events=a.ndjson', '--out', 'o'], { cwd })

@@ -4,8 +4,8 @@ import test from 'node:test'
 import { materialisePart } from '../../runtime/checkpoint/snapshot.ts'
 import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
 import { collectParts, completeCheckpoint } from '../../runtime/checkpoint/steps.ts'
+import { type Shared, stageLoop } from '../../runtime/embedded/loops.ts'
 import { meter } from '../../runtime/embedded/meter.ts'
-import { type Shared, stageWorker } from '../../runtime/embedded/workers.ts'
 import { boundedOutOfOrderness, ndjson, pipeline, print } from '../../runtime/index.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { decodeItem, encodeItem } from '../../runtime/protocol/item.ts'
@@ -128,7 +128,7 @@ test('a delivery that is lost when part of it is committed leaves no backlog beh
     congested: () => false,
   }
   assert.ok(streams.backlogBytes > 0)
-  await stageWorker(subtask, stream, shared).run()
+  await stageLoop(subtask, stream, shared).run()
   assert.deepEqual(h.results(), totalsOf(INPUT))
   assert.equal(streams.backlogBytes, 0)
 })

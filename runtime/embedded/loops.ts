@@ -7,7 +7,7 @@ import { StaleViewError } from '../state/base.ts'
 import type { MeteredStreams } from './meter.ts'
 import { breathe, Signal } from './signal.ts'
 
-/** What the workers of one run share. */
+/** What the loops of one run share. */
 export interface Shared {
   readonly ports: Ports
   readonly streams: MeteredStreams
@@ -39,9 +39,8 @@ const IDLE_WAIT_MS = 1000
 const HELP_AFTER_MS = 30_000
 const TRIM_EVERY = 32
 
-/** One subtask's loop. */
-export interface Worker {
-  readonly subtask: Subtask
+/** What one subtask does until the run has ended. */
+export interface Loop {
   readonly signal: Signal
   /** Sources: the barrier to send next. */
   requestCut(checkpoint: number): void
@@ -50,7 +49,14 @@ export interface Worker {
   run(): Promise<void>
 }
 
-export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: number | undefined, shared: Shared): Worker {
+/** `onEnd` is called when `readToEnd` has become true. */
+export function sourceLoop(
+  subtask: Subtask,
+  reader: SplitReader,
+  idleAfter: number | undefined,
+  shared: Shared,
+  onEnd: () => void,
+): Loop {
   const signal = new Signal()
   let cut = 0
   let lastRecordAt = shared.ports.clock.now()
@@ -73,6 +79,7 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
     }
     const delivered = await subtask.deliverSource(take)
     readToEnd = ends
+    if (ends) onEnd()
     if (!delivered) return false
     lastRecordAt = shared.ports.clock.now()
     if (shared.batchSize === undefined) size = nextSize(size, lastRecordAt - startedAt)
@@ -89,7 +96,6 @@ export function sourceWorker(subtask: Subtask, reader: SplitReader, idleAfter: n
     else await signal.wait(live.working.sourceDone ? IDLE_WAIT_MS : 20)
   }
   return {
-    subtask,
     signal,
     get readToEnd() {
       return readToEnd || (subtask.current?.working.sourceDone ?? false)
@@ -121,7 +127,7 @@ function nextSize(size: number, tookMs: number): number {
   return tookMs > BATCH_MS ? Math.max(BATCH, size >> 1) : tookMs < BATCH_MS / 2 ? Math.min(BATCH_MAX, size * 2) : size
 }
 
-export function stageWorker(subtask: Subtask, stream: string, shared: Shared): Worker {
+export function stageLoop(subtask: Subtask, stream: string, shared: Shared): Loop {
   const signal = new Signal()
   const helping = helper(shared)
   let deliveries = 0
@@ -161,7 +167,6 @@ export function stageWorker(subtask: Subtask, stream: string, shared: Shared): W
     else await helping.wait(undecided, signal)
   }
   return {
-    subtask,
     signal,
     requestCut() {},
     readToEnd: true,
