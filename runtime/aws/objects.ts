@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream'
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3'
-import { MillraceError } from '../errors.ts'
+import { UnreadableObjectError } from '../connectors/unreadable-object.ts'
 import type { Call } from './call.ts'
 import { isNamed } from './classify.ts'
+
+export { UnreadableObjectError } from '../connectors/unreadable-object.ts'
 
 /** One object of the user's, as it was when it was written: of a key, or its version, with these bytes. */
 export interface ObjectRef {
@@ -23,11 +25,6 @@ export interface Objects {
    * @throws UnreadableObjectError
    */
   read(object: ObjectRef, from: number, to: number): Promise<Uint8Array>
-}
-
-/** Nobody will ever read this object, or what is left of it: it has gone, or is no NDJSON. The message says why, without its name. */
-export class UnreadableObjectError extends MillraceError {
-  override readonly name = 'UnreadableObjectError'
 }
 
 export function objectName({ bucket, key, version }: ObjectRef): string {

@@ -32,9 +32,7 @@ export async function bind(graph: LogicalGraph, given: Given): Promise<Bindings>
   const targets = sinkTargets(graph, given.sinks, given.out)
   checkOwnTargets(graph, targets)
   await checkSources(graph, sources)
-  const sinks = Object.fromEntries(
-    Object.entries(targets).map(([name, path]) => [name, usage(() => (path === '-' ? print() : fileSink(path)))]),
-  )
+  const sinks = sinksOf(targets)
   usage(() =>
     refuseOwnInput(
       graph.nodes.flatMap(({ source }) => {
@@ -57,7 +55,8 @@ function bindSources(graph: LogicalGraph, pairs: readonly string[]): Record<stri
   return Object.fromEntries([...paths].map(([name, files]) => [name, usage(() => fileSource(files))]))
 }
 
-function sinkTargets(graph: LogicalGraph, pairs: readonly string[], out: string | undefined): Record<string, string> {
+/** Where each sink writes that a file is given. */
+export function sinkTargets(graph: LogicalGraph, pairs: readonly string[], out: string | undefined): Record<string, string> {
   const names = graph.nodes.flatMap(node => (node.sink ? [node.sink.name] : []))
   const targets: Record<string, string> = {}
   for (const pair of pairs) {
@@ -79,8 +78,15 @@ function sinkTargets(graph: LogicalGraph, pairs: readonly string[], out: string 
   return targets
 }
 
+/** What is put in the place of the pipeline's sinks. */
+export function sinksOf(targets: Readonly<Record<string, string>>): Record<string, Sink<any>> {
+  return Object.fromEntries(
+    Object.entries(targets).map(([name, path]) => [name, usage(() => (path === '-' ? print() : fileSink(path)))]),
+  )
+}
+
 /** Of sinks that the pipeline itself gives a file. */
-function checkOwnTargets(graph: LogicalGraph, bound: Readonly<Record<string, string>>): void {
+export function checkOwnTargets(graph: LogicalGraph, bound: Readonly<Record<string, string>>): void {
   for (const { sink } of graph.nodes)
     if (sink?.sink.file !== undefined && bound[sink.name] === undefined) checkTarget(sink.sink.file, `the sink ${sink.name}`)
 }
@@ -112,7 +118,7 @@ async function checkSources(graph: LogicalGraph, bound: Readonly<Record<string, 
 }
 
 /** What a connector refuses here was typed by the user. */
-function usage<T>(make: () => T): T {
+export function usage<T>(make: () => T): T {
   try {
     return make()
   } catch (error) {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { suggest } from '../suggest.ts'
+import { backfill } from './backfill/backfill.ts'
 import { checkpoint } from './checkpoint.ts'
 import { checkpoints } from './checkpoints.ts'
 import type { Command } from './command.ts'
@@ -20,7 +21,7 @@ import { status } from './status.ts'
 import { stop } from './stop.ts'
 
 const SAVEPOINTS = [savepointCreate, savepointList, savepointInspect, savepointDiff, savepointVerify, savepointDelete]
-const COMMANDS: readonly Command[] = [run, plan, stateGet, checkpoints, ...SAVEPOINTS, status, checkpoint, stop, start]
+const COMMANDS: readonly Command[] = [run, plan, backfill, stateGet, checkpoints, ...SAVEPOINTS, status, checkpoint, stop, start]
 
 /** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file, pipeline or state directory). */
 export async function main(words: readonly string[]): Promise<number> {

@@ -55,7 +55,14 @@ function lateText({ late, total, resumed }: RunSummary): string {
 }
 
 /** Most pipelines have no sink for them: without a reason here, nobody would know of one. */
-function deadLettersText({ deadLetters, firstDeadLetter, total, resumed }: RunSummary): string {
+export function deadLettersText({
+  deadLetters,
+  firstDeadLetter,
+  total,
+  resumed,
+}: Pick<RunSummary, 'deadLetters' | 'firstDeadLetter' | 'resumed'> & {
+  readonly total: Pick<RunSummary['total'], 'deadLetters'>
+}): string {
   const numbers = both(total.deadLetters, deadLetters, resumed)
   if (firstDeadLetter === undefined) return numbers
   const { reason, position } = firstDeadLetter

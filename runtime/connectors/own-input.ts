@@ -8,7 +8,7 @@ import type { SourceConnector } from './source.ts'
  * Throws ConnectorError.
  */
 export function refuseOwnInput(
-  sources: Iterable<readonly [name: string, connector: SourceConnector]>,
+  sources: Iterable<readonly [name: string, connector: Pick<SourceConnector, 'files'>]>,
   sinks: Iterable<readonly [name: string, sink: Sink<any>]>,
 ): void {
   const read = new Map<string, string>()

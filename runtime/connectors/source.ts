@@ -20,6 +20,8 @@ export interface SourceBatch {
   readonly done: boolean
   /** Why record `index` goes to the dead letters unread: user code has failed on it before, each time. Undefined: it is read. */
   rejected?(index: number): string | undefined
+  /** False: a record of this event time (epoch ms) is passed over, without a trace but its count. Absent: all are wanted. */
+  wants?(timestamp: number): boolean
   /** Where record `index` lies, for people. Default: the position behind it. */
   place?(index: number): SourcePosition
   /** Which part of the split all of the records are of; undefined: it has none. */

@@ -11,7 +11,7 @@ import type { StateSpace } from '../state/address.ts'
 import { BaseLoader, loadTimers, StaleViewError } from '../state/base.ts'
 import { applyChanges } from '../state/changelog.ts'
 import { Chain, type ChainContext } from './chain.ts'
-import { StageOutput } from './output.ts'
+import type { StageOutput } from './output.ts'
 import type { StageTopology, Topology } from './topology.ts'
 import { Working } from './working.ts'
 
@@ -81,7 +81,7 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     const edges = stage.outputs.filter(e => e.toStage === consumer)
     const only = topology.keepsSubtask(stage.index, consumer) ? shard : undefined
     const subtasks = { from: at.parallelism, to: topology.stages[consumer]!.parallelism, only }
-    return new StageOutput(topology.plan.stages[consumer]!, edges, subtasks, topology.plan.options, topology.compression)
+    return topology.outputTo(consumer, edges, subtasks)
   })
   for (const [consumer, channel, version, index] of head.fields.sent) {
     outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])

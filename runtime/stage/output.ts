@@ -25,7 +25,8 @@ export interface AttemptTag {
   readonly attempt: string
 }
 
-interface Channel {
+export interface Channel {
+  readonly shard: number
   readonly writer: FrameWriter
   /** Last frame sent, and as of the last commit. */
   sent: FrameId
@@ -76,7 +77,8 @@ export class StageOutput {
     this.step = plan.watermarkStep
     this.merge = new WatermarkMerge(edges.length)
     this.keeps = subtasks.from === subtasks.to
-    this.channels = Array.from({ length: subtasks.to }, () => ({
+    this.channels = Array.from({ length: subtasks.to }, (_, shard) => ({
+      shard,
       writer: new FrameWriter({ compression }),
       sent: [0, 0] as const,
       watermark: Number.NEGATIVE_INFINITY,
@@ -86,11 +88,16 @@ export class StageOutput {
     this.listeners = subtasks.only === undefined ? this.channels : [this.channels[subtasks.only]!]
   }
 
+  /** See Receiver. */
+  protected get captures(): boolean {
+    return true
+  }
+
   /** The receiver for one edge; `shard` is the subtask's own. */
   receiver(edge: StageEdge, shard: number): Receiver {
     const slot = this.edges.indexOf(edge)
     const route = this.route(edge, edge.exchange, shard)
-    return { captures: true, record: route, watermark: timestamp => void this.merge.update(slot, timestamp) }
+    return { captures: this.captures, record: route, watermark: timestamp => void this.merge.update(slot, timestamp) }
   }
 
   begin(tag: AttemptTag): void {
@@ -191,7 +198,7 @@ export class StageOutput {
     return channel
   }
 
-  private write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
+  protected write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
     this.catchUp(channel, false)
     const before = channel.writer.approximateBytes
     try {
@@ -205,7 +212,7 @@ export class StageOutput {
     if (after >= FRAME_BYTES) this.close(channel)
   }
 
-  private unsendable(error: unknown, edgeId: number, timestamp: number): unknown {
+  protected unsendable(error: unknown, edgeId: number, timestamp: number): unknown {
     if (!(error instanceof FrameError) || error.part === undefined) return error
     const { path, kind } = error.part
     const what = path.startsWith('$key')

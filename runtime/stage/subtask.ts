@@ -40,6 +40,18 @@ export interface DeliveryOutcome {
   readonly undecided: Undecided | undefined
 }
 
+/** Records of a blocked exchange in order of event time (runtime/batch). After `next()` the fields are those of a record. */
+export interface OrderedRecords {
+  /** False: the next one has to be loaded first, or there is none. */
+  next(): boolean
+  /** False: that was all. */
+  load(): Promise<boolean>
+  readonly edge: number
+  readonly value: unknown
+  readonly timestamp: number
+  readonly key: unknown
+}
+
 /** A raw record that could not become a value, for people. */
 export interface DeadLetterNote {
   readonly source: string
@@ -178,7 +190,7 @@ export class Subtask {
           }
           this.firstDeadLetter ??= { ...note, reason: decoded.reason + placeOf(decoded.thrown) }
           chain.sourceDeadLetters.record({ ...note, raw: rawBytes(raw) }, Math.max(0, working.watermark), undefined)
-        } else {
+        } else if (batch.wants === undefined || batch.wants(decoded.timestamp)) {
           chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)
           const own = generator.onRecord(decoded.timestamp, decoded.value)
           const watermark = part === undefined ? own : part.watermark(own)
@@ -207,6 +219,35 @@ export class Subtask {
       }
       await this.finish(live)
       return true
+    })
+  }
+
+  /**
+   * All the input of a bounded run's subtask, in order of event time: in front of each record the watermark is as far as it can be, so that none is late. `ends`: then the
+   * input is over, and everything fires.
+   */
+  deliverOrdered(records: OrderedRecords, ends: boolean): Promise<void> {
+    return this.guarded(async () => {
+      const live = await this.ready()
+      const { working, chain } = live
+      this.begin(live)
+      for (;;) {
+        if (!records.next()) {
+          if (await records.load()) continue
+          break
+        }
+        const watermark = records.timestamp - 1
+        if (watermark > working.watermark && this.mustFire(live, watermark)) await this.fire(live, watermark, () => {})
+        this.enter(chain, records)
+        this.attempt!.took(1)
+        if (this.attempt!.full) await this.commitAndGoOn(live)
+      }
+      if (ends) {
+        this.mustFire(live, Number.POSITIVE_INFINITY)
+        this.attempt!.touch()
+        await this.fire(live, Number.POSITIVE_INFINITY, () => {})
+      }
+      await this.finish(live)
     })
   }
 
@@ -350,7 +391,7 @@ export class Subtask {
   }
 
   /** A record goes in where its edge enters the chain. */
-  private enter(chain: Chain, cursor: FrameCursor): void {
+  private enter(chain: Chain, cursor: Pick<FrameCursor, 'edge' | 'value' | 'timestamp' | 'key'>): void {
     const entrance = chain.entrances.get(cursor.edge)!
     this.takingKey = undefined // should the key function throw, it is not the key of the record before
     this.takingKey = cursor.key === undefined && entrance.key !== undefined ? entrance.key(cursor.value) : cursor.key

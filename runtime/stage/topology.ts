@@ -1,8 +1,9 @@
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import type { OperatorNode } from '../graph/graph.ts'
-import type { PhysicalPlan, PhysicalStage } from '../graph/plan.ts'
+import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { shapeOf } from '../graph/shape.ts'
+import { type OutputSubtasks, StageOutput } from './output.ts'
 
 /** A stage with its number of subtasks. Producers are numbered over all stages, so that a frame names one with one number. */
 export interface StageTopology {
@@ -21,6 +22,8 @@ export interface Bindings {
   readonly snapshots?: boolean
   /** Frames are compressed: worth it where bytes are paid for, or travel. (Chunks always are: they stay for longer.) Default true. */
   readonly compression?: boolean
+  /** Makes the output of a stage where there are no streams between stages (runtime/batch). */
+  readonly output?: (...args: ConstructorParameters<typeof StageOutput>) => StageOutput
 }
 
 /** Who there is in one run of a plan, and what their streams and logs are called. */
@@ -67,6 +70,12 @@ export class Topology {
 
   get splits(): Readonly<Record<string, readonly string[]>> {
     return Object.fromEntries(this.bindings.splits ?? [])
+  }
+
+  /** What one subtask sends to the consumer stage. */
+  outputTo(consumer: number, edges: readonly StageEdge[], subtasks: OutputSubtasks): StageOutput {
+    const { output = (...args) => new StageOutput(...args) } = this.bindings
+    return output(this.plan.stages[consumer]!, edges, subtasks, this.plan.options, this.compression)
   }
 
   sinkOf(node: OperatorNode): Sink<any> {

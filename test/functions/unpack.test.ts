@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
-import { unpacked } from '../../runtime/aws/functions/unpack.ts'
 import { UnreadableObjectError } from '../../runtime/aws/objects.ts'
+import { unpacked } from '../../runtime/connectors/unpack.ts'
 
 async function* cut(bytes: Uint8Array, size: number) {
   for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size)

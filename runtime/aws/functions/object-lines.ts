@@ -1,5 +1,5 @@
+import { unpacked } from '../../connectors/unpack.ts'
 import { type ObjectRef, type Objects, UnreadableObjectError } from '../objects.ts'
-import { unpacked } from './unpack.ts'
 
 /** Bytes of one request: one is in memory, and the next one on its way. */
 const RANGE_BYTES = 4 << 20

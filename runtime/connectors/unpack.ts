@@ -1,6 +1,6 @@
 import { pipeline, Readable, type Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
-import { UnreadableObjectError } from '../objects.ts'
+import { UnreadableObjectError } from './unreadable-object.ts'
 import { zstdFrames } from './zstd-frames.ts'
 
 /** Of unpacked bytes: what a damaged object loses in front of the damage, at most. */

@@ -1,0 +1,122 @@
+import { open } from 'node:fs/promises'
+import { ConnectorError, fileReason } from '../connectors/error.ts'
+import { LineChunk } from '../connectors/line-chunk.ts'
+import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/source.ts'
+import { UnreadableObjectError } from '../connectors/unreadable-object.ts'
+import { isPacked, unpackedFile } from './packed.ts'
+import type { Piece } from './pieces.ts'
+
+/** Content that becomes one batch, about: a batch is a commit of the task. */
+const BATCH_BYTES = 4 << 20
+const LINE_BYTES_MAX = 64 << 20
+const NEWLINE = 10
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+
+/** Reads a piece once, from its start to its end: a task that dies begins anew. `onRead`: bytes of the file that have been read. */
+export function openPiece(piece: Piece, onRead: (bytes: number) => void): SplitReader {
+  const content = contentOf(piece, onRead)
+  const chunks = wholeLines(content, piece.path)
+  let offset = piece.range?.from ?? 0
+  let line = 0
+  /** Read ahead by one: who reads the last lines knows that they are. */
+  let ahead: Promise<IteratorResult<Buffer>> | undefined
+  const next = () => {
+    const result = ahead ?? chunks.next()
+    ahead = undefined
+    return result
+  }
+  return {
+    async read() {
+      const { value, done } = await named(piece, next)
+      if (done) return { records: [], after: () => ({}), next: { offset, line }, done: true }
+      ahead = chunks.next()
+      ahead.catch(() => {}) // told when it is awaited
+      const chunk = new LineChunk(value)
+      if (offset === 0 && value.subarray(0, 3).equals(BYTE_ORDER_MARK)) chunk.seek(3, 0)
+      const lines = chunk.take(Number.POSITIVE_INFINITY)
+      const start = { offset, line }
+      offset += chunk.offset
+      line += chunk.line
+      return batch(lines, start, { offset, line }, piece.range === undefined)
+    },
+    async close() {
+      await ahead?.catch(() => {})
+      await chunks.return(undefined)
+    },
+  }
+}
+
+type Place = { readonly offset: number; readonly line: number }
+
+/** In the middle of a file nobody knows the number of a line. */
+function batch(lines: ReturnType<LineChunk['take']>, start: Place, next: Place, countsLines: boolean): SourceBatch {
+  return {
+    records: lines.records,
+    after: (i): SourcePosition => {
+      const offset = start.offset + lines.ends[i]!
+      return countsLines ? { offset, line: start.line + lines.counts[i]! } : { offset }
+    },
+    next,
+    done: false,
+  }
+}
+
+async function named<T>({ path }: Piece, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof ConnectorError) throw error
+    const reason = error instanceof UnreadableObjectError ? error.message : fileReason(error)
+    throw new ConnectorError(`${path} can't be read to its end: ${reason}`, { cause: error })
+  }
+}
+
+async function* contentOf({ path, range }: Piece, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  const file = await open(path)
+  try {
+    if (range === undefined && (await isPacked(file))) {
+      yield* unpackedFile(path, onRead)
+      return
+    }
+    const end = range?.to ?? (await file.stat()).size
+    for (let position = range?.from ?? 0; position < end; ) {
+      const bytes = Buffer.allocUnsafeSlow(Math.min(BATCH_BYTES, end - position))
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, position)
+      if (bytesRead === 0) throw new ConnectorError(`${path} has become shorter while it was read`)
+      position += bytesRead
+      onRead(bytesRead)
+      yield bytes.subarray(0, bytesRead)
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** At least BATCH_BYTES at a time, but for the last. */
+async function* wholeLines(content: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Buffer, undefined> {
+  let parts: Uint8Array[] = []
+  let size = 0
+  for await (const part of content) {
+    parts.push(part)
+    size += part.length
+    if (size < BATCH_BYTES) continue
+    const end = part.lastIndexOf(NEWLINE) + 1
+    if (end === 0) {
+      if (size > LINE_BYTES_MAX)
+        throw new ConnectorError(
+          `${path} has a line of more than ${LINE_BYTES_MAX >> 20} MiB: is it NDJSON, with one record a line?`,
+        )
+      continue
+    }
+    const rest = part.subarray(end)
+    parts[parts.length - 1] = part.subarray(0, end)
+    yield parts.length === 1 ? asBuffer(parts[0]!) : Buffer.concat(parts)
+    parts = rest.length === 0 ? [] : [rest]
+    size = rest.length
+  }
+  if (size > 0) yield Buffer.concat(parts)
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,84 @@
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { FrameWriter } from '../protocol/frame.ts'
+
+/** Where one frame lies in its file. */
+export type Extent = readonly [offset: number, length: number]
+
+/** Records in order of event time, one frame behind the other. Of records of one time, the one that was written first comes first. */
+export interface SortedRun {
+  /** Event time of the first and of the last record, epoch ms. */
+  readonly first: number
+  readonly last: number
+  readonly records: number
+  readonly frames: readonly Extent[]
+}
+
+/** Raw bytes at which a frame is closed: a merge holds one of each run that it reads. */
+const FRAME_BYTES = 128 * 1024
+
+/** A file that frames are appended to. Written synchronously: who writes is in the middle of a record's way through the chain. */
+export class RunFile {
+  readonly path: string
+  private readonly fd: number
+  private offset = 0
+
+  constructor(path: string) {
+    this.path = path
+    this.fd = openSync(path, 'w')
+  }
+
+  append(bytes: Uint8Array): Extent {
+    for (let done = 0; done < bytes.length; ) done += writeSync(this.fd, bytes, done)
+    const extent = [this.offset, bytes.length] as const
+    this.offset += bytes.length
+    return extent
+  }
+
+  close(): void {
+    closeSync(this.fd)
+  }
+}
+
+/**
+ * Writes the records of one partition: as long as their times do not fall they make one run. Several writers may take turns with one `frames`, since each closes its frame at
+ * the end of its turn.
+ */
+export class RunWriter {
+  readonly runs: SortedRun[] = []
+  /** Written so far. */
+  bytes = 0
+  private readonly file: RunFile
+  private readonly frames: FrameWriter
+  private open: { first: number; last: number; records: number; frames: Extent[] } | undefined
+
+  constructor(file: RunFile, frames = new FrameWriter({ compression: false })) {
+    this.file = file
+    this.frames = frames
+  }
+
+  /** @throws FrameError for a value that can't be carried */
+  add(edge: number, value: unknown, timestamp: number, key: unknown): void {
+    if (this.open === undefined || timestamp < this.open.last) this.begin(timestamp)
+    this.frames.record(edge, value, timestamp, key)
+    this.open!.last = timestamp
+    this.open!.records++
+    if (this.frames.approximateBytes >= FRAME_BYTES) this.endTurn()
+  }
+
+  /** What was added is in the file. */
+  endTurn(): void {
+    if (this.frames.count === 0) return
+    const extent = this.file.append(this.frames.finish(HEADER))
+    this.bytes += extent[1]
+    this.open!.frames.push(extent)
+  }
+
+  private begin(first: number): void {
+    this.endTurn()
+    this.open = { first, last: first, records: 0, frames: [] }
+    this.runs.push(this.open)
+  }
+}
+
+/** A run's frames belong to no channel: the index says where each is. */
+export const HEADER = { run: '', producer: 0, version: 1, attempt: '', index: 1, predVersion: 0, predIndex: 0 }

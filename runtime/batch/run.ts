@@ -1,0 +1,178 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { getHeapStatistics } from 'node:v8'
+import { StateMismatchError } from '../checkpoint/run-meta.ts'
+import { systemRandom } from '../embedded/clock.ts'
+import { openEmbedded } from '../embedded/ports.ts'
+import type { LogicalGraph } from '../graph/graph.ts'
+import { shapeOf } from '../graph/shape.ts'
+import type { Counts } from '../protocol/item.ts'
+import { BackfillError } from './error.ts'
+import { inline } from './executor.ts'
+import { Files, type Job, type Prepared, prepare } from './job.ts'
+import { readJson, writeJson } from './json-file.ts'
+import type { BoundedOptions, BoundedSummary } from './options.ts'
+import { cutFiles, listFiles, type Piece } from './pieces.ts'
+import { Schedule } from './schedule.ts'
+import { settleSinks } from './settle-sinks.ts'
+
+/** Of the heap that V8 may have: what the state of a task may take where nobody says. */
+const STATE_MEMORY_SHARE = 1 / 4
+const PROGRESS_MS = 250
+
+/**
+ * Runs a pipeline over input that is there already: stage by stage, each behind the end of the ones before it, each subtask over its records in order of event time. Its results are
+ * those of a streaming run whose watermarks are perfect, so that no record is late (docs/backfill.md).
+ *
+ * @throws MillraceError for a source without input, a directory that belongs to another run, and whatever stops a task
+ */
+export async function runBounded(graph: LogicalGraph, options: BoundedOptions): Promise<BoundedSummary> {
+  const kept = options.state !== undefined
+  const directory = kept ? resolve(options.state) : mkdtempSync(join(tmpdir(), 'millrace-backfill-'))
+  mkdirSync(directory, { recursive: true })
+  // One process at a time.
+  const lock = kept ? await openEmbedded({ directory }) : undefined
+  try {
+    return await run(graph, options, directory)
+  } finally {
+    await lock?.close()
+    if (!kept) rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+async function run(graph: LogicalGraph, options: BoundedOptions, directory: string): Promise<BoundedSummary> {
+  const startedAt = Date.now()
+  const files = new Files(directory)
+  const job = await openJob(graph, options, files)
+  const finished = readJson<BoundedSummary>(files.summary)
+  if (finished !== undefined) return { ...finished, resumed: true, elapsedMs: Date.now() - startedAt }
+  const stateMemory = options.stateMemory ?? getHeapStatistics().heap_size_limit * STATE_MEMORY_SHARE
+  const prepared = prepare(graph, job, directory, options.sinks ?? {}, stateMemory)
+  const schedule = new Schedule(prepared)
+  const { resumed } = schedule
+  const { signal, onProgress } = options
+  const tell = () => onProgress?.({ stages: schedule.progress(Date.now()), elapsedMs: Date.now() - startedAt })
+  const timer = setInterval(tell, PROGRESS_MS)
+  const executor = options.executor?.(job, directory) ?? inline(prepared, signal)
+  try {
+    await schedule.run(executor, signal)
+    await settleSinks(prepared, schedule.results)
+  } catch (error) {
+    if (!signal?.aborted) throw error
+    return summaryOf('stopped', prepared, schedule, resumed, startedAt)
+  } finally {
+    clearInterval(timer)
+    await executor.close()
+    tell()
+  }
+  const summary = summaryOf('finished', prepared, schedule, resumed, startedAt)
+  if (options.state !== undefined) writeJson(files.summary, summary)
+  for (const path of files.passing) rmSync(path, { recursive: true, force: true })
+  return summary
+}
+
+/** What a directory's run is of. */
+interface Kept {
+  readonly pipeline: string
+  readonly shape: string
+  readonly job: Job
+}
+
+/** The job that the directory holds, if it is this one, or a new one. */
+async function openJob(graph: LogicalGraph, options: BoundedOptions, files: Files): Promise<Job> {
+  const kept = readJson<Kept>(files.job)
+  const parallelism =
+    options.parallelism ??
+    kept?.job.parallelism ??
+    graph.options.parallelism ??
+    Math.min(availableParallelism(), keyGroups(graph))
+  const { since, until } = options
+  const job: Job = {
+    run: kept?.job.run ?? systemRandom.id(),
+    parallelism,
+    pieces: await piecesOf(graph, options),
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+  } as Job
+  const shape = shapeOf(prepare(graph, job, files.directory, {}, 0).plan)
+  const wanted: Kept = { pipeline: graph.name, shape, job }
+  if (kept === undefined) writeJson(files.job, wanted, { synced: options.state !== undefined })
+  else checkSame(kept, wanted, files.directory)
+  return job
+}
+
+function keyGroups(graph: LogicalGraph): number {
+  return graph.options.keyGroups ?? Number.POSITIVE_INFINITY
+}
+
+function checkSame(kept: Kept, wanted: Kept, directory: string): void {
+  const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+  const what = !same(kept.pipeline, wanted.pipeline)
+    ? `of the pipeline '${kept.pipeline}'`
+    : !same(kept.job.parallelism, wanted.job.parallelism)
+      ? `at parallelism ${kept.job.parallelism}`
+      : !same(kept.shape, wanted.shape)
+        ? 'of a pipeline with other stages or operators'
+        : !same([kept.job.since, kept.job.until], [wanted.job.since, wanted.job.until])
+          ? 'of another time range'
+          : !same(kept.job.pieces, wanted.job.pieces)
+            ? 'over other input: files have come, gone or changed since'
+            : undefined
+  if (what !== undefined)
+    throw new StateMismatchError(
+      `the backfill in ${directory} was begun ${what}: give it what it was begun with, or another --state directory`,
+    )
+}
+
+async function piecesOf(graph: LogicalGraph, { sources, pieceBytes }: BoundedOptions): Promise<Record<string, Piece[]>> {
+  const names = graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name]))
+  const unknown = Object.keys(sources).find(name => !names.includes(name))
+  if (unknown !== undefined)
+    throw new BackfillError(`the pipeline has no source '${unknown}'; its sources are ${names.map(n => `'${n}'`).join(', ')}`)
+  const pieces: Record<string, Piece[]> = {}
+  for (const name of names) {
+    const places = sources[name]
+    if (places === undefined) throw new BackfillError(`source '${name}' has nothing to read from: give it files or a directory`)
+    const files = (await Promise.all(places.map(listFiles))).flat()
+    pieces[name] = await cutFiles([...new Set(files)], pieceBytes)
+  }
+  return pieces
+}
+
+function summaryOf(
+  outcome: BoundedSummary['outcome'],
+  prepared: Prepared,
+  { results }: Schedule,
+  resumed: boolean,
+  startedAt: number,
+): BoundedSummary {
+  const { plan, job, graph } = prepared
+  const all = results.map(stage => stage.flatMap(r => r ?? []))
+  const total = (field: keyof Counts, stages = all) => stages.flat().reduce((n, r) => n + r.counts[field], 0)
+  const sinks: Record<string, number> = {}
+  for (const { written } of all.flat())
+    for (const [name, records] of Object.entries(written)) sinks[name] = (sinks[name] ?? 0) + records
+  return {
+    outcome,
+    pipeline: graph.name,
+    run: job.run,
+    resumed,
+    elapsedMs: Date.now() - startedAt,
+    events: total(
+      'recordsIn',
+      all.filter((_, i) => plan.stages[i]!.source !== undefined),
+    ),
+    deadLetters: total('deadLetters'),
+    late: total('late'),
+    results: total('results'),
+    stages: plan.stages.map((stage, i) => ({
+      id: stage.id,
+      subtasks: results[i]!.length,
+      recordsIn: total('recordsIn', [all[i]!]),
+      recordsOut: total('recordsOut', [all[i]!]),
+    })),
+    sinks,
+    firstDeadLetter: all.flat().find(r => r.firstDeadLetter !== undefined)?.firstDeadLetter,
+  }
+}

@@ -1,0 +1,125 @@
+import { FrameError, FrameWriter } from '../protocol/frame.ts'
+import { type Channel, type OutgoingFrame, StageOutput } from '../stage/output.ts'
+import { type RunFile, RunWriter, type SortedRun } from './run-file.ts'
+
+/** Records that wait to be sorted, over all partitions: as many as take about so many bytes in frames, within these bounds. */
+const BUFFER_BYTES = 8 << 20
+const BUFFER_RECORDS_MIN = 256
+const BUFFER_RECORDS_MAX = 32 * 1024
+const BUFFER_RECORDS_FIRST = 1024
+/** Of them, the newest stay behind: what comes a bit too late then still finds its place in the same run. */
+const KEPT = 1 / 4
+
+/** What one subtask of a bounded run has for one consumer stage: sorted by event time, a part of the buffer at a time, and spilled, one list of runs for each subtask of the consumer. */
+export class SpillOutput extends StageOutput {
+  private readonly partitions: Partition[]
+  private buffered = 0
+  private limit = BUFFER_RECORDS_FIRST
+
+  constructor(file: RunFile, ...args: ConstructorParameters<typeof StageOutput>) {
+    super(...args)
+    const frames = new FrameWriter({ compression: false })
+    const unsendable = (error: unknown, edge: number, timestamp: number) => this.unsendable(error, edge, timestamp)
+    this.partitions = Array.from({ length: args[2].to }, () => new Partition(new RunWriter(file, frames), unsendable))
+  }
+
+  /** Records wait here as they are, so that nobody else may have them. */
+  protected override get captures(): boolean {
+    return false
+  }
+
+  protected override write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
+    this.partitions[channel.shard]!.add(edge, value, timestamp, key)
+    this.records++
+    if (++this.buffered >= this.limit) this.spill(KEPT)
+  }
+
+  /** Nothing travels: time and barriers are not told either. */
+  override take(): OutgoingFrame[] {
+    return []
+  }
+
+  override sendWatermarks(): void {}
+  override sendIdle(): void {}
+  override sendBarrier(): void {}
+
+  /** By subtask of the consumer. Nothing is written any more. */
+  finish(): SortedRun[][] {
+    this.spill(0)
+    return this.partitions.map(p => p.runs)
+  }
+
+  private spill(kept: number): void {
+    let bytes = 0
+    let records = 0
+    for (const p of this.partitions) {
+      const before = p.size
+      bytes += p.spill(kept)
+      records += before - p.size
+    }
+    this.buffered -= records
+    if (records === 0) return
+    const limit = Math.floor((BUFFER_BYTES * records) / Math.max(1, bytes))
+    this.limit = this.buffered + Math.min(BUFFER_RECORDS_MAX, Math.max(BUFFER_RECORDS_MIN, limit))
+  }
+}
+
+class Partition {
+  private readonly writer: RunWriter
+  private readonly unsendable: (error: unknown, edge: number, timestamp: number) => unknown
+  private edges: number[] = []
+  private values: unknown[] = []
+  private timestamps: number[] = []
+  private keys: unknown[] = []
+  private sorted = true
+
+  constructor(writer: RunWriter, unsendable: (error: unknown, edge: number, timestamp: number) => unknown) {
+    this.writer = writer
+    this.unsendable = unsendable
+  }
+
+  get size(): number {
+    return this.values.length
+  }
+
+  get runs(): SortedRun[] {
+    return this.writer.runs
+  }
+
+  add(edge: number, value: unknown, timestamp: number, key: unknown): void {
+    if (this.sorted && timestamp < (this.timestamps.at(-1) ?? timestamp)) this.sorted = false
+    this.edges.push(edge)
+    this.values.push(value)
+    this.timestamps.push(timestamp)
+    this.keys.push(key)
+  }
+
+  /** Writes all but the newest, in order of time, then of coming. Gives the bytes of it. */
+  spill(kept: number): number {
+    const { edges, values, timestamps, keys } = this
+    const order = Array.from(values, (_, i) => i)
+    if (!this.sorted) order.sort((a, b) => timestamps[a]! - timestamps[b]! || a - b)
+    const end = order.length - Math.floor(order.length * kept)
+    const before = this.bytes
+    for (let n = 0; n < end; n++) {
+      const i = order[n]!
+      try {
+        this.writer.add(edges[i]!, values[i], timestamps[i]!, keys[i])
+      } catch (error) {
+        throw error instanceof FrameError ? this.unsendable(error, edges[i]!, timestamps[i]!) : error
+      }
+    }
+    this.writer.endTurn()
+    const rest = order.slice(end)
+    this.edges = rest.map(i => edges[i]!)
+    this.values = rest.map(i => values[i])
+    this.timestamps = rest.map(i => timestamps[i]!)
+    this.keys = rest.map(i => keys[i])
+    this.sorted = true
+    return this.bytes - before
+  }
+
+  private get bytes(): number {
+    return this.writer.bytes
+  }
+}

@@ -1,0 +1,35 @@
+import { chunksOf } from '../checkpoint/blob-names.ts'
+import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
+import type { Ports } from '../ports.ts'
+import type { Subtask } from '../stage/subtask.ts'
+import type { Topology } from '../stage/topology.ts'
+import { estimateBytes, evict } from '../state/eviction.ts'
+
+/** Of the memory given to it, state may take this much until it is brought to the base. */
+const FULL = 0.5
+
+/**
+ * What a task calls after each commit: state that has outgrown its memory goes to the task's base, on disk, and leaves memory, and so does what was logged of it. Until then the log, which
+ * is in memory too, is what the base will be made of.
+ */
+export function relieving(topology: Topology, ports: Ports, budget: number): (subtask: Subtask) => Promise<void> | undefined {
+  let logged = 0
+  return subtask => {
+    const live = subtask.current
+    if (live === undefined || live.chain.keyed.length === 0) return undefined
+    logged += live.lastCommit?.stateBytes ?? 0
+    if (Math.max(logged, estimateBytes(live.chain.keyed)) < FULL * budget) return undefined
+    logged = 0
+    return relieve(topology, subtask, ports, FULL * budget)
+  }
+}
+
+async function relieve(topology: Topology, subtask: Subtask, ports: Ports, memory: number): Promise<void> {
+  const live = subtask.current!
+  const { version } = live.head
+  const done = await materialise(topology, subtask.at, subtask.shard, version, ports, { exclusive: true })
+  await sweepTombstones(ports.store, done)
+  subtask.materialised(version)
+  evict(live.chain.keyed, version, memory)
+  for (const chunk of await ports.blobs.list(chunksOf(subtask.log))) await ports.blobs.delete(chunk)
+}

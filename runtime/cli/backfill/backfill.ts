@@ -1,0 +1,136 @@
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { getHeapStatistics } from 'node:v8'
+import type { BoundedOptions, BoundedSummary } from '../../batch/options.ts'
+import { listFiles } from '../../batch/pieces.ts'
+import { refuseOwnInput } from '../../connectors/own-input.ts'
+import type { LogicalGraph } from '../../graph/graph.ts'
+import { checkOwnTargets, sinksOf, sinkTargets, usage } from '../bindings.ts'
+import type { Arguments, Command } from '../command.ts'
+import { directoryAsUsage, UsageError } from '../error.ts'
+import { loadGraph } from '../load.ts'
+import { positiveInteger } from '../parse.ts'
+import { makePlan } from '../plan.ts'
+import { stopSignal } from '../signals.ts'
+import { checkDirectory } from '../targets.ts'
+import { placesOf } from './places.ts'
+import { rangeOf } from './time-range.ts'
+import { backfillText, backfillView } from './view.ts'
+
+/** Of the heap of a thread: what the state of its task may take. */
+const STATE_MEMORY_SHARE = 1 / 4
+
+export const backfill: Command = {
+  name: 'backfill',
+  summary: 'Run a pipeline over files that are there already, stage by stage',
+  description: `Runs the pipeline that FILE exports over archives: NDJSON, plain, gzip or zstd, in files and directories. Each stage finishes before the next one starts, and each of its subtasks
+reads its records in order of event time: nothing is late, whatever order the files are in, and the results are those of a run whose watermarks are perfect.
+A directory is read with all that is below it, in order of path, but for names that begin with a dot or an underscore. Large plain files are read in parallel.
+All cores work on it. With --state, what is finished is kept in DIR, and the same command goes on from there when it was stopped or killed; without, it works in a temporary directory, which takes as much room as the
+records that travel between stages. Results are written when all of them are there.
+Ctrl-C stops at once (exit code 1, as nothing was written yet); with --state, the same command goes on. Progress goes to standard error.`,
+  positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
+  flags: {
+    from: {
+      value: '[NAME=]PLACE',
+      repeats: true,
+      help: 'Read the source NAME from a file or a directory; without NAME: the only source, or each from the folder of its name in PLACE',
+    },
+    since: {
+      value: 'TIME',
+      help: 'Only records whose event time is not before TIME: 2026-01-31, 2026-01-31T12:00:00Z or epoch ms',
+    },
+    until: { value: 'TIME', help: 'Only records whose event time is before TIME' },
+    sink: { value: 'NAME=PATH', repeats: true, help: "Write the sink NAME to an NDJSON file ('-': standard output)" },
+    out: { value: 'DIR', help: 'Write every sink without --sink to DIR/NAME.ndjson' },
+    state: { value: 'DIR', help: 'Keep what is finished in DIR and go on from there' },
+    parallelism: {
+      value: 'N',
+      help: "Subtasks of each stage whose operators set none (default: the pipeline's own, or the number of cores)",
+    },
+    workers: { value: 'N', help: 'Threads (default: one for each core). Results do not depend on it' },
+    json: { help: 'Print the summary as JSON' },
+  },
+  examples: [
+    'millrace backfill trending.ts --from archive/ --out results',
+    'millrace backfill trending.ts --from clicks=archive/clicks --from views=archive/views --since 2026-01-01 --until 2026-02-01 --out january --state work',
+  ],
+  run: runBackfill,
+}
+
+async function runBackfill(args: Arguments): Promise<number> {
+  const [file] = args.positionals as [string]
+  const parallelism = positiveInteger(args, 'parallelism')
+  const workers = positiveInteger(args, 'workers') ?? availableParallelism()
+  const range = rangeOf(args.text('since'), args.text('until'))
+  const state = args.text('state')
+  if (state !== undefined) checkDirectory(state, `--state ${state}`)
+  if (args.texts('from').length === 0) throw new UsageError('--from is missing: name the files or directories to read')
+  const graph = await loadGraph(file)
+  if (!graph.nodes.some(node => node.sink !== undefined))
+    throw new UsageError(
+      `${file}: the pipeline has no sink, so that nothing would come of it: end a stream with .sink('name', print())`,
+    )
+  const sources = placesOf(graph, args.texts('from'))
+  const targets = await targetsOf(graph, args, sources)
+  await makePlan(graph, file, parallelism)
+  const summary = await directoryAsUsage(() =>
+    withThreads(graph, file, targets, workers, { sources, parallelism, state, ...range }),
+  )
+  const printed = Object.values(targets).includes('-') && !args.has('json')
+  const text = args.has('json') ? `${JSON.stringify(summary, undefined, 2)}\n` : backfillText(summary, targets)
+  const out = printed ? process.stderr : process.stdout
+  out.write(text)
+  return summary.outcome === 'finished' ? 0 : 1
+}
+
+async function targetsOf(
+  graph: LogicalGraph,
+  args: Arguments,
+  sources: Readonly<Record<string, readonly string[]>>,
+): Promise<Record<string, string>> {
+  const targets = sinkTargets(graph, args.texts('sink'), args.text('out'))
+  checkOwnTargets(graph, targets)
+  const sinks = sinksOf(targets)
+  const read = await Promise.all(
+    Object.entries(sources).map(
+      async ([name, places]) => [name, { files: (await Promise.all(places.map(listFiles))).flat() }] as const,
+    ),
+  )
+  usage(() =>
+    refuseOwnInput(
+      read,
+      graph.nodes.flatMap(({ sink }) => (sink ? [[sink.name, sinks[sink.name] ?? sink.sink] as const] : [])),
+    ),
+  )
+  return targets
+}
+
+async function withThreads(
+  graph: LogicalGraph,
+  file: string,
+  targets: Readonly<Record<string, string>>,
+  workers: number,
+  options: BoundedOptions,
+): Promise<BoundedSummary> {
+  const { runBounded } = await import('../../batch/run.ts')
+  const { threads } = await import('./threads.ts')
+  const view = backfillView(process.stderr)
+  const stop = stopSignal(() => {
+    view.clear()
+    process.stderr.write('millrace: stopping\n')
+  })
+  const stateMemory = (getHeapStatistics().heap_size_limit * STATE_MEMORY_SHARE) / workers
+  try {
+    return await runBounded(graph, {
+      ...options,
+      sinks: sinksOf(targets),
+      signal: stop.signal,
+      onProgress: view.update,
+      executor: (job, directory) => threads(workers, { file: resolve(file), job, directory, targets, stateMemory }),
+    })
+  } finally {
+    view.clear()
+    stop.dispose()
+  }
+}

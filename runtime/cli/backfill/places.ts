@@ -1,0 +1,36 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { LogicalGraph } from '../../graph/graph.ts'
+import { list } from '../../suggest.ts'
+import { UsageError } from '../error.ts'
+
+/**
+ * What each source reads: `--from NAME=PLACE`, or one `--from DIR` for all of them, which is the place itself of a pipeline with one source, and DIR/NAME of one with several.
+ * @throws UsageError
+ */
+export function placesOf(graph: LogicalGraph, given: readonly string[]): Record<string, string[]> {
+  const names = graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name]))
+  const places: Record<string, string[]> = {}
+  for (const text of given) {
+    // year=2026/ is no source: a name counts only where the pipeline has it.
+    const name = names.find(name => text.startsWith(`${name}=`))
+    for (const [source, place] of name === undefined ? spread(text, names) : [[name, text.slice(name.length + 1)] as const]) {
+      if (place === '') throw new UsageError(`--from ${text}: a file or a directory is missing behind the =`)
+      if (statSync(place, { throwIfNoEntry: false }) === undefined) throw new UsageError(`--from ${text}: there is no ${place}`)
+      places[source] = [...(places[source] ?? []), place]
+    }
+  }
+  const missing = names.find(name => places[name] === undefined)
+  if (missing !== undefined)
+    throw new UsageError(`the source ${missing} has nothing to read from: name it with --from ${missing}=FILE_OR_DIR`)
+  return places
+}
+
+function spread(place: string, names: readonly string[]): (readonly [name: string, place: string])[] {
+  if (names.length === 1) return [[names[0]!, place]]
+  if (names.some(name => statSync(join(place, name), { throwIfNoEntry: false }) === undefined))
+    throw new UsageError(
+      `--from ${place}: the pipeline has the sources ${list(names)}: give each its own with --from NAME=FILE_OR_DIR, or a directory with a folder of each name in it`,
+    )
+  return names.map(name => [name, join(place, name)])
+}

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { directoryWith, millrace } from './cli.ts'
+
+const PIPELINE = `
+import { boundedOutOfOrderness, count, ndjson, pipeline, print, tumbling } from 'millrace'
+const any = { '~standard': { version: 1, vendor: 'test', validate: value => ({ value }) } }
+const app = pipeline('views')
+const views = app.source('views', ndjson(any), { time: v => v.at, watermark: boundedOutOfOrderness('10s') })
+views
+  .keyBy('item')
+  .window(tumbling('1m'))
+  .aggregate(count(), (views, { key, window }) => ({ item: key, until: window.end, views }))
+  .sink('counts', print())
+export default app
+`
+const T0 = 1_700_000_040_000
+
+/** Minutes of it, of five items, one view a second. */
+function views(from: number, to: number): string {
+  return Array.from({ length: (to - from) * 60 }, (_, i) => {
+    const at = T0 + (from * 60 + i) * 1000
+    return `${JSON.stringify({ item: `i${(at / 1000) % 5}`, at })}\n`
+  }).join('')
+}
+
+function counted(path: string): { item: string; until: number; views: number }[] {
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line))
+}
+
+function archive(): string {
+  const dir = directoryWith({ 'views.ts': PIPELINE, 'in/b.ndjson': views(0, 2), 'in/_SUCCESS': 'no record' })
+  // The later minutes come first, by name.
+  writeFileSync(join(dir, 'in/a.ndjson.gz'), gzipSync(views(4, 6)))
+  writeFileSync(join(dir, 'in/c.ndjson.zst'), zstdCompressSync(views(2, 4)))
+  return dir
+}
+
+test('a directory of plain, gzip and zstd files, in any order of time, gives what it holds', async () => {
+  const cwd = archive()
+  const { code, err, out } = await millrace(
+    ['backfill', 'views.ts', '--from', 'in', '--out', 'out', '--workers', '2', '--json'],
+    { cwd },
+  )
+  assert.equal(code, 0, err)
+  const found = counted(join(cwd, 'out/counts.ndjson'))
+  assert.equal(found.length, 30)
+  assert.deepEqual(
+    found.filter(row => row.views !== 12),
+    [],
+  )
+  const summary = JSON.parse(out)
+  assert.equal(summary.events, 360)
+  assert.equal(summary.outcome, 'finished')
+  assert.equal(summary.sinks.counts, 30)
+})
+
+test('--since and --until choose by event time; a sink of its own is written when all is there', async () => {
+  const cwd = archive()
+  const range = ['--since', new Date(T0 + 60_000).toISOString(), '--until', String(T0 + 180_000)]
+  const { code, err, out } = await millrace(['backfill', 'views.ts', '--from', 'views=in', ...range], { cwd })
+  assert.equal(code, 0, err)
+  const rows = out
+    .split('\n')
+    .filter(line => line.startsWith('{'))
+    .map(line => JSON.parse(line))
+  assert.deepEqual([...new Set(rows.map(row => (row.until - T0) / 60_000))].sort(), [2, 3])
+})
+
+test('with --state a finished backfill is told again and not done again, and another one is refused', async () => {
+  const cwd = archive()
+  const command = ['backfill', 'views.ts', '--from', 'in', '--out', 'out', '--state', 'state']
+  assert.equal((await millrace(command, { cwd })).code, 0)
+  const before = readFileSync(join(cwd, 'out/counts.ndjson'), 'utf8')
+  const again = await millrace(command, { cwd })
+  assert.equal(again.code, 0)
+  assert.match(again.out, /resumed/)
+  assert.equal(readFileSync(join(cwd, 'out/counts.ndjson'), 'utf8'), before)
+  writeFileSync(join(cwd, 'in/d.ndjson'), views(6, 7))
+  const other = await millrace(command, { cwd })
+  assert.equal(other.code, 2)
+  assert.match(other.err, /files have come, gone or changed/)
+})
+
+test('what can not be is refused before anything is read', async () => {
+  const cwd = archive()
+  const refusals: [string[], RegExp][] = [
+    [[], /--from is missing/],
+    [['--from', 'nowhere'], /there is no nowhere/],
+    [['--from', 'in', '--since', '2026-01-02T10:00'], /--since 2026-01-02T10:00: a day/],
+    [['--from', 'in', '--since', '2026-01-02', '--until', '2026-01-01'], /the first has to be before/],
+    [['--from', 'in', '--sink', 'counts=in/b.ndjson'], /would overwrite/],
+  ]
+  for (const [flags, message] of refusals) {
+    const { code, err } = await millrace(['backfill', 'views.ts', ...flags], { cwd })
+    assert.equal(code, 2)
+    assert.match(err, message)
+  }
+})
+
+test('what user code throws in a worker thread names the operator, and nothing is written', async () => {
+  const failing = PIPELINE.replace('item: key,', "item: (() => { throw new Error('no such item') })(),")
+  const cwd = directoryWith({ 'views.ts': failing, 'in/views.ndjson': views(0, 2) })
+  const { code, err } = await millrace(['backfill', 'views.ts', '--from', 'in', '--out', 'out'], { cwd })
+  assert.equal(code, 1)
+  assert.match(err, /operator 'window-.*no such item/)
+  assert.ok(!existsSync(join(cwd, 'out/counts.ndjson')))
+})
