@@ -108,8 +108,12 @@ function fileShelf(directory: string, db: Database) {
   const wal = join(directory, 'state.db-wal')
   const busy = new Set<Promise<unknown>>()
   let garbage: string[] = []
-  mkdirSync(shelf, { recursive: true })
-  sweepOrphans()
+  try {
+    mkdirSync(shelf, { recursive: true })
+    sweepOrphans()
+  } catch (error) {
+    throw db.named(error)
+  }
 
   /** What a killed process was writing, or had not removed yet. */
   function sweepOrphans(): void {
@@ -142,7 +146,7 @@ function fileShelf(directory: string, db: Database) {
       await sync(shelf)
     } catch (error) {
       await rm(join(shelf, file), { force: true })
-      throw error
+      throw db.named(error)
     }
     return file
   }

@@ -2,12 +2,10 @@ import type { StatementSync } from 'node:sqlite'
 import { type Connection, openDirectory, readDirectory } from './directory.ts'
 import { PortArgumentError, StateClosedError, StateCorruptError, StateUnavailableError } from './errors.ts'
 import { createSchema } from './schema.ts'
-import { Code, openSqlite, sqliteCode } from './sqlite.ts'
+import { Code, openSqlite, sqliteCode, unavailable } from './sqlite.ts'
 
 /** Calls that never wait would keep timers, sockets and signals out for ever: every so often, one of them waits for a turn of the event loop. */
 const TURN_MS_MAX = 8
-
-const UNAVAILABLE: readonly number[] = [Code.nomem, Code.readonly, Code.ioerr, Code.full, Code.cantopen]
 
 /** Calls and bytes (of payload, in either direction) of one port method. */
 export interface Meter {
@@ -52,11 +50,10 @@ function database(directory: string | undefined, { db, close }: Connection): Dat
 
   function named(error: unknown): unknown {
     const code = sqliteCode(error)
-    if (code === undefined) return error
-    const message = (error as Error).message
     if (code === Code.corrupt || code === Code.notadb)
-      return new StateCorruptError(directory ?? '(memory)', message, { cause: error })
-    if (UNAVAILABLE.includes(code)) return new StateUnavailableError(`the embedded store failed: ${message}`, { cause: error })
+      return new StateCorruptError(directory ?? '(memory)', (error as Error).message, { cause: error })
+    const problem = unavailable(error)
+    if (problem !== undefined) return new StateUnavailableError(directory, problem, { cause: error })
     return error
   }
 

@@ -14,9 +14,9 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { makeDirectory } from '../connectors/make-directory.ts'
-import { type Owner, StateCorruptError, StateDirectoryInUseError, StateFormatError } from './errors.ts'
+import { type Owner, StateCorruptError, StateDirectoryInUseError, StateFormatError, StateUnavailableError } from './errors.ts'
 import { APPLICATION_ID, createSchema, FORMAT } from './schema.ts'
-import { Code, openSqlite, sqliteCode } from './sqlite.ts'
+import { Code, openSqlite, sqliteCode, unavailable } from './sqlite.ts'
 
 const PAGE_BYTES = 4096
 /** The write-ahead log is folded into the database each time it reaches this: two fsyncs per 64 MB written. */
@@ -53,15 +53,15 @@ export function openDirectory(directory: string): Connection {
     db = openSqlite(file, { busyMsMax: BUSY_MS })
     check(directory, file, db)
     configure(db)
+    writeFileSync(
+      join(directory, 'owner.json'),
+      JSON.stringify({ pid: process.pid, host: hostname(), since: Date.now() } satisfies Owner),
+    )
   } catch (error) {
     db?.close()
     lock?.close()
     throw named(directory, error)
   }
-  writeFileSync(
-    join(directory, 'owner.json'),
-    JSON.stringify({ pid: process.pid, host: hostname(), since: Date.now() } satisfies Owner),
-  )
   for (const name of readdirSync(directory)) if (name.startsWith('new-')) rmSync(join(directory, name), { force: true })
   const connections = [db, lock]
   return {
@@ -153,7 +153,8 @@ function named(directory: string, error: unknown): unknown {
   if (code === Code.busy) return new StateDirectoryInUseError(directory, owner(directory), { cause: error })
   if (code === Code.corrupt || code === Code.notadb)
     return new StateCorruptError(directory, (error as Error).message, { cause: error })
-  return error
+  const problem = unavailable(error)
+  return problem === undefined ? error : new StateUnavailableError(directory, problem, { cause: error })
 }
 
 function owner(directory: string): Owner | undefined {

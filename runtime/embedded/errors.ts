@@ -55,10 +55,18 @@ export class StateCorruptError extends MillraceError {
   }
 }
 
-/** The disk (or memory) refused: full, or an I/O error. The call may or may not have taken effect. */
+/** The disk (or memory) refused: full, or an I/O error. The call may or may not have taken effect; what is committed stays. */
 export class StateUnavailableError extends MillraceError {
   override readonly name = 'StateUnavailableError'
   override readonly retryable = true
+  /** `directory`: undefined for a store in memory. */
+  constructor(directory: string | undefined, problem: string, options?: ErrorOptions) {
+    const where = directory === undefined ? 'the embedded store' : `state directory ${directory}`
+    super(
+      `${where} failed: ${problem}. Nothing that was committed is lost: once that is mended, the same command goes on from there`,
+      options,
+    )
+  }
 }
 
 /** The ports were closed. */

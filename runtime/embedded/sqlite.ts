@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { fileReason } from '../connectors/error.ts'
 
 type Emit = (warning: string | Error, ...rest: unknown[]) => void
 
@@ -32,3 +33,14 @@ export function sqliteCode(error: unknown): number | undefined {
 
 /** https://sqlite.org/rescode.html */
 export const Code = { busy: 5, nomem: 7, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const
+
+const UNAVAILABLE: readonly number[] = [Code.nomem, Code.readonly, Code.ioerr, Code.full, Code.cantopen]
+const UNAVAILABLE_FILE: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS', 'EMFILE', 'ENFILE']
+
+/** Why the disk or memory refused a statement of SQLite, or a file; undefined: that is not what went wrong. */
+export function unavailable(error: unknown): string | undefined {
+  const code = sqliteCode(error)
+  if (code === Code.full) return 'the disk is full'
+  if (code !== undefined) return UNAVAILABLE.includes(code) ? (error as Error).message : undefined
+  return UNAVAILABLE_FILE.includes((error as NodeJS.ErrnoException | undefined)?.code) ? fileReason(error) : undefined
+}
