@@ -13,6 +13,8 @@ export interface Job {
   readonly parallelism: number
   /** Of each source, by its name. */
   readonly pieces: Readonly<Record<string, readonly Piece[]>>
+  /** Files that are not, since their folders are of another time. */
+  readonly skippedFiles: number
   /** Event times that are wanted, epoch ms: since <= time < until. */
   readonly since: number | undefined
   readonly until: number | undefined

@@ -14,6 +14,10 @@ export interface BoundedOptions {
   /** Only records of these event times, epoch ms: since <= time < until. */
   readonly since?: number
   readonly until?: number
+  /**
+   * Files whose folders say that they are of a time further than this from the range, ms, are not opened (partition.ts). An event lies in a folder of later if it came late. Default: a day.
+   */
+  readonly slackMs?: number
   /** What is finished is kept here, and a later run on the same directory goes on from there. Undefined: in a temporary directory. */
   readonly state?: string
   /** About how many bytes of keyed state a task may keep in memory. Default: a quarter of V8's heap limit. */
@@ -55,6 +59,8 @@ export interface BoundedSummary extends RunTotals {
   readonly run: string
   /** True: some of it was done by an earlier process. */
   readonly resumed: boolean
+  /** Files that were not opened, since their folders are of another time. */
+  readonly skippedFiles: number
   /** Of this process. */
   readonly elapsedMs: number
   readonly stages: readonly {

@@ -13,6 +13,7 @@ import { inline } from './executor.ts'
 import { Files, type Job, type Prepared, prepare } from './job.ts'
 import { readJson, writeJson } from './json-file.ts'
 import type { BoundedOptions, BoundedSummary } from './options.ts'
+import { partitionOf } from './partition.ts'
 import { cutFiles, listFiles, type Piece } from './pieces.ts'
 import { Schedule } from './schedule.ts'
 import { settleSinks } from './settle-sinks.ts'
@@ -20,6 +21,7 @@ import { settleSinks } from './settle-sinks.ts'
 /** Of the heap that V8 may have: what the state of a task may take where nobody says. */
 const STATE_MEMORY_SHARE = 1 / 4
 const PROGRESS_MS = 250
+const SLACK_MS = 86_400_000
 
 /**
  * Runs a pipeline over input that is there already: stage by stage, each behind the end of the ones before it, each subtask over its records in order of event time. Its results are
@@ -91,7 +93,7 @@ async function openJob(graph: LogicalGraph, options: BoundedOptions, files: File
   const job: Job = {
     run: kept?.job.run ?? systemRandom.id(),
     parallelism,
-    pieces: await piecesOf(graph, options),
+    ...(await inputOf(graph, options)),
     ...(since !== undefined && { since }),
     ...(until !== undefined && { until }),
   } as Job
@@ -125,19 +127,32 @@ function checkSame(kept: Kept, wanted: Kept, directory: string): void {
     )
 }
 
-async function piecesOf(graph: LogicalGraph, { sources, pieceBytes }: BoundedOptions): Promise<Record<string, Piece[]>> {
+async function inputOf(graph: LogicalGraph, options: BoundedOptions): Promise<Pick<Job, 'pieces' | 'skippedFiles'>> {
+  const { sources, pieceBytes } = options
   const names = graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name]))
   const unknown = Object.keys(sources).find(name => !names.includes(name))
   if (unknown !== undefined)
     throw new BackfillError(`the pipeline has no source '${unknown}'; its sources are ${names.map(n => `'${n}'`).join(', ')}`)
   const pieces: Record<string, Piece[]> = {}
+  let skippedFiles = 0
   for (const name of names) {
     const places = sources[name]
     if (places === undefined) throw new BackfillError(`source '${name}' has nothing to read from: give it files or a directory`)
-    const files = (await Promise.all(places.map(listFiles))).flat()
-    pieces[name] = await cutFiles([...new Set(files)], pieceBytes)
+    const files = [...new Set((await Promise.all(places.map(listFiles))).flat())]
+    const wanted = files.filter(path => mayHold(path, options))
+    skippedFiles += files.length - wanted.length
+    pieces[name] = await cutFiles(wanted, pieceBytes)
   }
-  return pieces
+  return { pieces, skippedFiles }
+}
+
+/** Whether a record of the wanted time may be in the file. */
+function mayHold(path: string, { since, until, slackMs = SLACK_MS }: BoundedOptions): boolean {
+  const stretch = partitionOf(path)
+  if (stretch === undefined) return true
+  return (
+    stretch.to > (since ?? Number.NEGATIVE_INFINITY) - slackMs && stretch.from < (until ?? Number.POSITIVE_INFINITY) + slackMs
+  )
 }
 
 function summaryOf(
@@ -158,6 +173,7 @@ function summaryOf(
     pipeline: graph.name,
     run: job.run,
     resumed,
+    skippedFiles: job.skippedFiles,
     elapsedMs: Date.now() - startedAt,
     events: total(
       'recordsIn',

@@ -73,6 +73,20 @@ test('--since and --until choose by event time; a sink of its own is written whe
   assert.deepEqual([...new Set(rows.map(row => (row.until - T0) / 60_000))].sort(), [2, 3])
 })
 
+test('folders of another time are not opened', async () => {
+  const cwd = directoryWith({
+    'views.ts': PIPELINE,
+    [`in/date=${new Date(T0).toISOString().slice(0, 10)}/a.ndjson`]: views(0, 1),
+    'in/date=2020-01-01/b.ndjson': 'no JSON at all',
+    'in/2031/01/02/03/c.ndjson': 'no JSON at all',
+  })
+  const range = ['--since', String(T0), '--until', String(T0 + 60_000)]
+  const { code, err, out } = await millrace(['backfill', 'views.ts', '--from', 'in', ...range, '--out', 'out', '--json'], { cwd })
+  assert.equal(code, 0, err)
+  const { events, deadLetters, skippedFiles } = JSON.parse(out)
+  assert.deepEqual({ events, deadLetters, skippedFiles }, { events: 60, deadLetters: 0, skippedFiles: 2 })
+})
+
 test('with --state a finished backfill is told again and not done again, and another one is refused', async () => {
   const cwd = archive()
   const command = ['backfill', 'views.ts', '--from', 'in', '--out', 'out', '--state', 'state']

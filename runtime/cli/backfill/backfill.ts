@@ -14,7 +14,7 @@ import { makePlan } from '../plan.ts'
 import { stopSignal } from '../signals.ts'
 import { checkDirectory } from '../targets.ts'
 import { placesOf } from './places.ts'
-import { rangeOf } from './time-range.ts'
+import { rangeOf, slackOf } from './time-range.ts'
 import { backfillText, backfillView } from './view.ts'
 
 /** Of the heap of a thread: what the state of its task may take. */
@@ -62,7 +62,7 @@ async function runBackfill(args: Arguments): Promise<number> {
   const [file] = args.positionals as [string]
   const parallelism = positiveInteger(args, 'parallelism')
   const workers = positiveInteger(args, 'workers') ?? availableParallelism()
-  const range = rangeOf(args.text('since'), args.text('until'))
+  const range = { ...rangeOf(args.text('since'), args.text('until')), ...slackOf(args.text('slack')) }
   const state = args.text('state')
   if (state !== undefined) checkDirectory(state, `--state ${state}`)
   if (args.texts('from').length === 0) throw new UsageError('--from is missing: name the files or directories to read')

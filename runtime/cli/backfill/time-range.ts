@@ -1,3 +1,5 @@
+import { type Duration, nonNegativeDuration } from '../../api/duration.ts'
+import { MillraceError } from '../../errors.ts'
 import { UsageError } from '../error.ts'
 
 /** Epoch ms of `2026-01-31`, `2026-01-31T12:00:00Z` or `1769860800000`. A time of day needs its zone: nobody is to guess. */
@@ -21,4 +23,15 @@ export function rangeOf(since: string | undefined, until: string | undefined): {
   if (from !== undefined && to !== undefined && from >= to)
     throw new UsageError(`--since ${since} --until ${until}: the first has to be before the second`)
   return { ...(from !== undefined && { since: from }), ...(to !== undefined && { until: to }) }
+}
+
+/** Of `1d`, `0s`. */
+export function slackOf(text: string | undefined): { slackMs?: number } {
+  if (text === undefined) return {}
+  try {
+    return { slackMs: nonNegativeDuration(text as Duration, '--slack') }
+  } catch (error) {
+    if (error instanceof MillraceError) throw new UsageError(error.message, { cause: error })
+    throw error
+  }
 }
