@@ -93,5 +93,15 @@ export function decodeManifest(manifest: Uint8Array, key: string): Manifest {
   const body = bytes.subarray(HEADER_BYTES)
   if (body.length !== bytes.readUInt32LE(8) || crc32(body) !== bytes.readUInt32LE(12))
     throw new SnapshotError(`manifest ${key} is damaged: it fails its checksum`)
-  return unpack<Manifest>(body)
+  return unpackManifest(body, key)
+}
+
+function unpackManifest(body: Uint8Array, key: string): Manifest {
+  try {
+    const manifest = unpack<Manifest>(body)
+    if (Array.isArray(manifest.subtasks) && typeof manifest.shape === 'string') return manifest
+  } catch (cause) {
+    throw new SnapshotError(`manifest ${key} is damaged: its body can't be read`, { cause })
+  }
+  throw new SnapshotError(`manifest ${key} is damaged: its body is no manifest`)
 }

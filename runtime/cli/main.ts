@@ -21,7 +21,19 @@ import { status } from './status.ts'
 import { stop } from './stop.ts'
 
 const SAVEPOINTS = [savepointCreate, savepointList, savepointInspect, savepointDiff, savepointVerify, savepointDelete]
-const COMMANDS: readonly Command[] = [run, plan, backfill, stateGet, checkpoints, ...SAVEPOINTS, status, checkpoint, stop, start]
+/** All of them, as the overview lists them. */
+export const COMMANDS: readonly Command[] = [
+  run,
+  plan,
+  backfill,
+  stateGet,
+  checkpoints,
+  ...SAVEPOINTS,
+  status,
+  checkpoint,
+  stop,
+  start,
+]
 
 /** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file, pipeline or state directory). */
 export async function main(words: readonly string[]): Promise<number> {

@@ -134,10 +134,18 @@ function open(segment: Uint8Array, name: string): { raw: Buffer; count: number }
   if (crc32(body) !== bytes.readUInt32LE(20)) throw new SnapshotError(`segment ${name} is damaged: it fails its checksum`)
   const rawBytes = bytes.readUInt32LE(16)
   if (rawBytes > RAW_BYTES_MAX) throw new SnapshotError(`segment ${name} is damaged: ${rawBytes} bytes are more than any has`)
-  const raw = zstdDecompressSync(body, { maxOutputLength: Math.max(1, rawBytes) })
+  const raw = decompress(body, rawBytes, name)
   if (raw.length !== rawBytes)
     throw new SnapshotError(`segment ${name} is damaged: it holds ${raw.length} bytes, not ${rawBytes}`)
   return { raw, count: bytes.readUInt32LE(12) }
+}
+
+function decompress(body: Buffer, rawBytes: number, name: string): Buffer {
+  try {
+    return zstdDecompressSync(body, { maxOutputLength: Math.max(1, rawBytes) })
+  } catch (cause) {
+    throw new SnapshotError(`segment ${name} is damaged: it does not decompress`, { cause })
+  }
 }
 
 function sharedBytes(a: Buffer, b: Buffer): number {
