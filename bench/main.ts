@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { type Arguments, parseArguments, USAGE, UsageError } from './arguments.ts'
+import { BILL_USAGE, bill } from './bill/main.ts'
 import { type FlinkApi, flinkHas, runFlink } from './flink.ts'
 import { best, type Measured, type OwnMeasured, perCpuSecond } from './measured.ts'
 import { runOurs } from './ours.ts'
@@ -48,10 +49,11 @@ function asJson(args: Arguments, rows: readonly Row[]): string {
 
 try {
   const words = process.argv.slice(2)
-  const args = words.includes('--scale') ? undefined : parseArguments(words)
-  if (words.includes('--scale')) await scale(words)
-  else if (args === undefined) console.log(USAGE)
-  else {
+  const args = words.includes('--scale') || words.includes('--bill') ? undefined : parseArguments(words)
+  if (words.includes('--help') || words.includes('-h')) console.log(`${USAGE}\n\nThe bill:\n\n${BILL_USAGE}`)
+  else if (words.includes('--scale')) await scale(words)
+  else if (words.includes('--bill')) await bill(words)
+  else if (args !== undefined) {
     const rows: Row[] = []
     for (const query of args.queries) {
       rows.push(await measure(query, args))
@@ -60,7 +62,7 @@ try {
     console.log(table(rows))
   }
 } catch (error) {
-  if (error instanceof UsageError) console.error(`${error.message}\n\n${USAGE}`)
+  if (error instanceof UsageError) console.error(`${error.message}\n\n${USAGE}\n\nThe bill:\n\n${BILL_USAGE}`)
   else console.error((error as Error).message)
   process.exitCode = error instanceof UsageError ? 2 : 1
 }

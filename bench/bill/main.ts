@@ -1,0 +1,182 @@
+/** `npm run bench -- --bill`: what pipelines would cost on AWS, beside Managed Flink. docs/bill.md has what is assumed. */
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { UsageError } from '../arguments.ts'
+import { outputOf } from '../ours.ts'
+import type { Cell } from './cell.ts'
+import { type Bill, eventsOfMonth, flinkMonth, idleMonth, kpusFor, monthOf, sourceStreamMonth, total } from './price.ts'
+import prices from './prices.json' with { type: 'json' }
+import { noted, table } from './report.ts'
+import type { Simulated } from './simulate.ts'
+import { times } from './usage.ts'
+
+export const BILL_USAGE = `  npm run bench -- --bill [PIPELINE...] [--rates N,…] [--windows S,…] [--data DIR] [--json FILE]
+
+  PIPELINE              q5, e1 or recommendations (default: all three)
+  --rates N,…           events a second (default 10,100,1000,10000,50000); the bill at idle is always told
+  --windows S,…         batching windows of all mappings, seconds (default 0,1,10)
+  --data DIR            nexmark-*.ndjson and ecom-*.ndjson (default: the small sets of the tests; see docs/bill.md)
+  --json FILE           all counts as JSON as well`
+
+const PIPELINES = ['recommendations', 'q5', 'e1']
+const ROOT = join(import.meta.dirname, '../..')
+/** A shard takes 1,000 records and 1 MB a second; a subtask is one CPU. */
+const SHARD_RECORDS = 1000
+const SHARD_BYTES = 1_000_000
+const LOAD = 0.8
+/** As many events as one simulation may take. */
+const EVENTS_MAX = 12_000_000
+const EVENTS_MAX_RECOMMENDATIONS = 1_200_000
+
+export interface Row {
+  readonly pipeline: string
+  readonly rate: number
+  readonly windowSeconds: number
+  readonly sourceShards: number
+  readonly simulated: Simulated
+  readonly bill: Bill
+  readonly month: number
+  readonly perMillionEvents: number
+  readonly flinkKpus: number
+  readonly flinkMonth: number
+  readonly sourceStreamMonth: number
+}
+
+export interface Idle {
+  readonly pipeline: string
+  readonly stages: number
+  readonly month: number
+  readonly sourceStreamMonth: number
+  readonly flinkMonth: number
+}
+
+export async function bill(words: readonly string[]): Promise<void> {
+  const { positionals, values } = parsed(words)
+  const unknown = positionals.find(p => !PIPELINES.includes(p))
+  if (unknown !== undefined) throw new UsageError(`--bill knows ${PIPELINES.join(', ')}, and not ${unknown}`)
+  const rates = numbers('rates', values.rates)
+  const windows = numbers('windows', values.windows)
+  const rows: Row[] = []
+  const idle: Idle[] = []
+  for (const pipeline of positionals.length > 0 ? positionals : PIPELINES) {
+    const found: Row[] = []
+    for (const windowSeconds of windows)
+      for (const rate of rates) found.push(await measure(pipeline, rate, windowSeconds, values.data))
+    rows.push(...found)
+    idle.push(idleOf(found[0]!))
+    if (values.json !== undefined)
+      writeFileSync(values.json, `${JSON.stringify({ pricesOf: prices.collected, idle, rows }, undefined, 1)}\n`)
+  }
+  console.log(table(rows, idle))
+  console.log(noted(rows))
+}
+
+function idleOf({ pipeline, simulated }: Row): Idle {
+  const { stages, looking } = simulated
+  const look = times(looking, 1 / looking.invocations)
+  const one = stages.map(({ source }) => ({ source, subtasks: 1 }))
+  const shards = stages.filter(s => s.source).length
+  return {
+    pipeline,
+    stages: stages.length,
+    month: total(idleMonth(one, look)),
+    sourceStreamMonth: sourceStreamMonth(shards),
+    flinkMonth: flinkMonth(1),
+  }
+}
+
+/** Simulates with as many subtasks as the load takes, which is known when it was simulated: so perhaps twice. */
+async function measure(pipeline: string, rate: number, windowSeconds: number, data: string | undefined): Promise<Row> {
+  const sourceShards = Math.max(1, Math.ceil(rate / (SHARD_RECORDS * LOAD)))
+  for (let parallelism = 1; ; ) {
+    process.stderr.write(`${pipeline}, ${rate} events/s, window ${windowSeconds} s, ${sourceShards} + ${parallelism} subtasks … `)
+    const cell: Cell = {
+      pipeline,
+      data: dataOf(pipeline, data),
+      rate,
+      sourceShards,
+      parallelism,
+      windowSeconds,
+      ...lasting(pipeline, rate),
+    }
+    const simulated: Simulated = JSON.parse(
+      (
+        await outputOf(process.execPath, ['--no-warnings', join(import.meta.dirname, 'cell.ts'), JSON.stringify(cell)], {
+          BOUND_MS: '',
+        })
+      )
+        .split('\n')
+        .at(-2)!,
+    )
+    const wanted = subtasksFor(simulated, parallelism)
+    const month = monthOf(simulated)
+    process.stderr.write(
+      `$${total(month).toFixed(2)} a month${wanted > parallelism ? `, but ${wanted} subtasks are needed` : ''}\n`,
+    )
+    if (wanted > parallelism) {
+      parallelism = wanted
+      continue
+    }
+    const kpus = kpusFor(pipeline, rate)
+    return {
+      pipeline,
+      rate,
+      windowSeconds,
+      sourceShards,
+      simulated,
+      bill: month,
+      month: total(month),
+      perMillionEvents: (total(month) / eventsOfMonth(rate)) * 1e6,
+      flinkKpus: kpus,
+      flinkMonth: flinkMonth(kpus),
+      sourceStreamMonth: sourceStreamMonth(sourceShards),
+    }
+  }
+}
+
+/** By the bytes that shards take in, and the time that functions are busy. */
+function subtasksFor({ stages, seconds }: Simulated, now: number): number {
+  const own = stages.filter(s => !s.source)
+  const into = stages.reduce((bytes, s) => bytes + s.usage.frameBytes, 0) / seconds / own.length
+  const busy = Math.max(...own.map(s => s.usage.billedMs / 1000 / seconds))
+  return Math.max(now, Math.ceil(into / (SHARD_BYTES * LOAD)), Math.ceil(busy / LOAD))
+}
+
+/** Checkpoints fold what was logged some of them long: both phases have at least one of them that does, as far as that many events can be had. */
+function lasting(pipeline: string, rate: number): Pick<Cell, 'warmSeconds' | 'seconds'> {
+  const eventsMax = pipeline === 'recommendations' ? EVENTS_MAX_RECOMMENDATIONS : EVENTS_MAX
+  const minutes = Math.max(1, Math.min(10, Math.floor(eventsMax / (2 * 60 * rate))))
+  return { warmSeconds: minutes * 60, seconds: minutes * 60 }
+}
+
+function dataOf(pipeline: string, directory: string | undefined): string {
+  if (pipeline === 'recommendations') return join(ROOT, 'examples/recommendations')
+  const data = directory ?? join(ROOT, 'test/reference/data')
+  if (!existsSync(data)) throw new UsageError(`--data ${data}: there is no such directory`)
+  return data
+}
+
+function parsed(words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      allowPositionals: true,
+      options: {
+        bill: { type: 'boolean' },
+        rates: { type: 'string', default: '10,100,1000,10000,50000' },
+        windows: { type: 'string', default: '0,1,10' },
+        data: { type: 'string' },
+        json: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function numbers(flag: string, text: string): number[] {
+  const found = text.split(',').map(Number)
+  if (found.every(n => Number.isInteger(n) && n >= 0)) return found
+  throw new UsageError(`--${flag} ${text} has to be whole numbers, with commas between them`)
+}
