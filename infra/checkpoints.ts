@@ -18,7 +18,7 @@ const TIMEOUT = Duration.minutes(2)
 const MINUTE_MS = 60_000
 /** Two more tries, after one minute and two. */
 const LOOK_AGE_MAX = Duration.minutes(5)
-/** It looks each second, and an execution has 25,000 events: 9 for each look, and some for each subtask. */
+/** An execution has 25,000 events, some of them for each subtask. */
 const TIMEOUT_SECONDS_MAX = 900
 
 export interface CheckpointFunctions {

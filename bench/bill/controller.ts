@@ -3,6 +3,7 @@ import { type CheckpointEvent, checkpointHandler } from '../../runtime/aws/funct
 import { cutHandler } from '../../runtime/aws/functions/cut.ts'
 import { lookHandler } from '../../runtime/aws/functions/look.ts'
 import { materialiseHandler } from '../../runtime/aws/functions/materialise.ts'
+import type { FoldLimits } from '../../runtime/checkpoint/snapshot.ts'
 import { runMachine } from '../../test/infra/states.ts'
 import type { Part } from './parts.ts'
 
@@ -22,6 +23,7 @@ export function openController(
   sources: readonly string[],
   clock: { now: number },
   catchUp: () => Promise<void>,
+  defer: FoldLimits,
 ): Controller {
   const definition = checkpointDefinition({
     logTable: 'log',
@@ -34,7 +36,7 @@ export function openController(
   const parts = { look: part('look'), checkpoint: part('checkpoint'), materialise: part('materialise') }
   const cuts = new Map(sources.map(stage => [stage, part('cut', stage)]))
   const steps = checkpointHandler(parts.checkpoint.environment)
-  const materialise = materialiseHandler(parts.materialise.environment)
+  const materialise = materialiseHandler(parts.materialise.environment, defer)
   const cutters = new Map([...cuts].map(([stage, { environment }]) => [stage, cutHandler(environment)]))
   let due = false
   const look = lookHandler(parts.look.environment, {

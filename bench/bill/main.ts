@@ -26,8 +26,8 @@ const SHARD_RECORDS = 1000
 const SHARD_BYTES = 1_000_000
 const LOAD = 0.8
 /** As many events as one simulation may take. */
-const EVENTS_MAX = 12_000_000
-const EVENTS_MAX_RECOMMENDATIONS = 1_200_000
+const EVENTS_MAX = 2_400_000
+const EVENTS_MAX_RECOMMENDATIONS = 600_000
 
 export interface Row {
   readonly pipeline: string
@@ -143,10 +143,10 @@ function subtasksFor({ stages, seconds }: Simulated, now: number): number {
   return Math.max(now, Math.ceil(into / (SHARD_BYTES * LOAD)), Math.ceil(busy / LOAD))
 }
 
-/** Checkpoints fold what was logged some of them long: both phases have at least one of them that does, as far as that many events can be had. */
+/** Both phases have a checkpoint that folds what was logged since the one before that did: as many minutes as there may be events for. */
 function lasting(pipeline: string, rate: number): Pick<Cell, 'warmSeconds' | 'seconds'> {
   const eventsMax = pipeline === 'recommendations' ? EVENTS_MAX_RECOMMENDATIONS : EVENTS_MAX
-  const minutes = Math.max(1, Math.min(10, Math.floor(eventsMax / (2 * 60 * rate))))
+  const minutes = Math.max(1, Math.min(20, Math.floor(eventsMax / (2 * 60 * rate))))
   return { warmSeconds: minutes * 60, seconds: minutes * 60 }
 }
 

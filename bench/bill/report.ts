@@ -41,7 +41,7 @@ export function noted(rows: readonly Row[]): string {
 }
 
 function figures({ pipeline, rate, windowSeconds, simulated, bill }: Row): string[] {
-  const { stages, events, taking, checkpoints } = simulated
+  const { stages, events, taking } = simulated
   const all = (figure: 'commits' | 'commitUnits' | 'commitUnitsBesideState' | 'stateBytes' | 'billedMs' | 'invocations') =>
     stages.reduce((n, s) => n + s.usage[figure], 0)
   const ofSources = stages.filter(s => s.source).reduce((n, s) => n + s.usage.commits, 0)
@@ -55,7 +55,7 @@ function figures({ pipeline, rate, windowSeconds, simulated, bill }: Row): strin
     (all('commitUnitsBesideState') / all('commits')).toFixed(2),
     (all('stateBytes') / events).toFixed(1),
     (all('billedMs') / all('invocations')).toFixed(0),
-    checkpoints === 0 ? '–' : (taking.transitions / checkpoints).toFixed(1),
+    taking.length === 0 ? '–' : (taking.reduce((n, t) => n + t.transitions, 0) / taking.length).toFixed(1),
     ...[bill.kinesis, bill.lambda, bill.dynamodb, bill.s3, bill.stepFunctions, bill.cloudWatch + bill.scheduler].map(d =>
       d.toFixed(2),
     ),

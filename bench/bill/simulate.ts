@@ -1,3 +1,4 @@
+import { FOLD_LIMITS } from '../../runtime/aws/functions/materialise.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { systemRandom } from '../../runtime/embedded/clock.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
@@ -36,17 +37,16 @@ export interface Simulated {
   /** Of event time that was measured. */
   readonly seconds: number
   readonly events: number
-  readonly checkpoints: number
   readonly stages: readonly Stage[]
-  /** Cuts, folding, the controller's steps, and its transitions. */
-  readonly taking: Usage
+  /** Cuts, folding, the controller's steps, and their transitions: of each checkpoint. */
+  readonly taking: readonly Usage[]
   /** The schedule's looks. */
   readonly looking: Usage
 }
 
 /** Lambda polls a shard once a second. */
 const POLL_SECONDS = 1
-const CHECKPOINT_SECONDS = 60
+export const CHECKPOINT_SECONDS = 60
 /** What Lambda hands over at a time: of the source as many records as it takes, of a stage's stream as the construct has it. */
 const RECORDS_MAX = 10_000
 const FRAMES_MAX = 100
@@ -123,22 +123,23 @@ export async function simulate(options: Simulation): Promise<Simulated> {
     stages.filter(s => s.source).map(s => s.id),
     clock,
     catchUp,
+    { ...FOLD_LIMITS, checkpointsMax: Math.min(FOLD_LIMITS.checkpointsMax, options.seconds / CHECKPOINT_SECONDS - 1) },
   )
   const look = () => ({
     stages: stages.map(({ part }) => ({ ...part.usage })),
-    taking: sum(taking.map(p => p.usage)),
     looking: sum(looking.map(p => p.usage)),
     events: source.sent,
   })
-  const none = { ...look(), stages: stages.map(() => noUsage()), taking: noUsage(), looking: noUsage(), events: 0 }
+  const none = { ...look(), stages: stages.map(() => noUsage()), looking: noUsage(), events: 0 }
   let before = none
-  let checkpoints = 0
+  const taken: Usage[] = []
   const end = START + (options.warmSeconds + options.seconds) * 1000
   for (let at = START + CHECKPOINT_SECONDS * 1000; at <= end; at += CHECKPOINT_SECONDS * 1000) {
     clock.now = Math.max(clock.now, at)
     await catchUp()
+    const earlier = sum(taking.map(p => p.usage))
     const took = await controller.tick(at)
-    if (at > START + options.warmSeconds * 1000 && took) checkpoints++
+    if (at > START + options.warmSeconds * 1000 && took) taken.push(since(earlier, sum(taking.map(p => p.usage))))
     if (at === START + options.warmSeconds * 1000) before = look()
   }
   const after = look()
@@ -146,14 +147,13 @@ export async function simulate(options: Simulation): Promise<Simulated> {
   return {
     seconds: options.seconds,
     events: after.events - before.events,
-    checkpoints,
     stages: stages.map(({ id, source, subtasks }, i) => ({
       id,
       source,
       subtasks,
       usage: since(before.stages[i]!, after.stages[i]!),
     })),
-    taking: since(before.taking, after.taking),
+    taking: taken,
     looking: since(before.looking, after.looking),
   }
 }

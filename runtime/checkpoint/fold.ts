@@ -55,12 +55,21 @@ export function spaceIn({ shape, run }: Manifest, { stage, shard, keyed = [] }: 
   return { keyGroups, operators }
 }
 
-/** The last change of each entry, some thousands at a time. `elide`: entries that were made and deleted again among these changes leave nothing behind. */
-export async function fold(space: FoldSpace, elide: boolean, chunks: AsyncIterable<LoggedChunk>, take: Target): Promise<void> {
+/**
+ * The last change of each entry, so many at a time that more are `itemsMax`. `elide`: entries that were made and deleted again among these changes leave nothing behind, if they are
+ * handed over together.
+ */
+export async function fold(
+  space: FoldSpace,
+  elide: boolean,
+  chunks: AsyncIterable<LoggedChunk>,
+  take: Target,
+  itemsMax = FOLD_ITEMS,
+): Promise<void> {
   const folded = new Fold(space, elide)
   for await (const { version, chunk } of chunks) {
     folded.add(chunk, version)
-    if (folded.size >= FOLD_ITEMS) await take(folded.take())
+    if (folded.size >= itemsMax) await take(folded.take())
   }
   if (folded.size > 0) await take(folded.take())
 }

@@ -1,7 +1,7 @@
 import type { KeyedStore, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
-import { decodeItem } from '../protocol/item.ts'
-import { readChunk } from '../stage/live.ts'
+import { type CommitItem, decodeItem } from '../protocol/item.ts'
+import { readChunks } from '../stage/live.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { claimFold } from './claims.ts'
 import { fold, type LoggedChunk, spaceOf, type Target } from './fold.ts'
@@ -30,6 +30,8 @@ export interface MaterialiseOptions {
   /** Others may have died, but no other fold of this log is alive: one process has the directory, and does one at a time. */
   readonly exclusive?: boolean
   readonly snapshot?: SnapshotFold
+  /** Entries that are held until they are written: what comes and goes among so many is never written. */
+  readonly itemsMax?: number
 }
 
 /**
@@ -47,7 +49,7 @@ export async function materialise(
   shard: number,
   cut: number,
   ports: Ports,
-  { exclusive = false, snapshot }: MaterialiseOptions = {},
+  { exclusive = false, snapshot, itemsMax }: MaterialiseOptions = {},
 ): Promise<Materialised> {
   const log = topology.log(at.stage.index, shard)
   const { from, alone } = await claimFold(ports.store, log, cut, exclusive)
@@ -65,16 +67,17 @@ export async function materialise(
   const space = spaceOf(topology, at.stage, shard)
   const toFold = space.operators.length === 0 ? none() : loggedChunks(ports, log, from, cut)
   if (snapshot?.since === from) {
-    await fold(space, alone, toFold, async folded => {
+    const toBoth: Target = async folded => {
       await toBase(folded)
       await snapshot.take(folded)
-    })
+    }
+    await fold(space, alone, toFold, toBoth, itemsMax)
   } else {
     // The base may be ahead of the cut (it was folded to relieve memory), or of the last snapshot (a checkpoint failed): each its own way then,
     // for what the base has seen and swept may not be brought back.
-    await fold(space, alone, toFold, toBase)
+    await fold(space, alone, toFold, toBase, itemsMax)
     // Of a segment there is one writer.
-    if (snapshot !== undefined) await fold(space, true, snapshot.changes(), snapshot.take)
+    if (snapshot !== undefined) await fold(space, true, snapshot.changes(), snapshot.take, itemsMax)
   }
   if (cut > from) await writeMarker(ports.store, log, cut)
   return { from, to: cut, items, bytes, tombstones }
@@ -86,14 +89,16 @@ async function* none(): AsyncGenerator<never> {}
 export async function* loggedChunks(ports: Ports, log: string, since: number, cut: number): AsyncGenerator<LoggedChunk> {
   for (let version = since; version < cut; ) {
     const slots = await ports.log.range(log, version + 1, Math.min(PAGE, cut - version))
+    const commits: { version: number; item: CommitItem }[] = []
     for (const slot of slots) {
       if (slot.version !== version + 1)
         throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though it was never materialised`)
       version = slot.version
       const item = decodeItem(slot.item)
-      const chunk = item.kind === 'commit' ? await readChunk(ports, item) : undefined
-      if (chunk !== undefined) yield { version, chunk }
+      if (item.kind === 'commit') commits.push({ version, item })
     }
+    for (const [i, chunk] of (await readChunks(ports, commits)).entries())
+      if (chunk !== undefined) yield { version: commits[i]!.version, chunk }
     if (slots.length === 0) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though the cut lies behind it`)
   }
 }

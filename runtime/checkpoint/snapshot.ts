@@ -20,9 +20,11 @@ export interface FoldLimits {
   readonly bytesMax: number
   /** Checkpoints. */
   readonly checkpointsMax: number
+  /** Slots of the log, which a cold start reads one by one. Default: any number. */
+  readonly slotsMax?: number
 }
 
-export interface PartOptions extends Pick<MaterialiseOptions, 'exclusive'> {
+export interface PartOptions extends Pick<MaterialiseOptions, 'exclusive' | 'itemsMax'> {
   readonly defer?: FoldLimits
 }
 
@@ -37,13 +39,13 @@ export async function materialisePart(
   start: CheckpointStart,
   part: Part,
   ports: Ports,
-  { exclusive, defer }: PartOptions = {},
+  { defer, ...options }: PartOptions = {},
 ): Promise<MaterialisedPart> {
   const at = topology.stages[part.stage]!
   const { log, version } = part
   if (!topology.snapshots || keyedNodes(at.stage).length === 0) {
     const runs = topology.snapshots ? [] : undefined
-    return { ...(await materialise(topology, at, part.shard, version, ports, { exclusive })), runs, folded: version, changes: [] }
+    return { ...(await materialise(topology, at, part.shard, version, ports, options)), runs, folded: version, changes: [] }
   }
   const before = await snapshotBefore(topology, start, log, ports)
   const prefix = `${segmentsOf(log)}${start.checkpoint}`
@@ -57,7 +59,7 @@ export async function materialisePart(
       runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports))
     },
   }
-  const done = await materialise(topology, at, part.shard, version, ports, { exclusive, snapshot })
+  const done = await materialise(topology, at, part.shard, version, ports, { ...options, snapshot })
   return { ...done, runs, folded: version, changes: [] }
 }
 
@@ -82,13 +84,13 @@ async function deferFold(
   prefix: string,
   { log, version }: Part,
   ports: Ports,
-  { bytesMax, checkpointsMax }: FoldLimits,
+  { bytesMax, checkpointsMax, slotsMax = Number.POSITIVE_INFINITY }: FoldLimits,
 ): Promise<MaterialisedPart | undefined> {
-  if (before.changes.length >= checkpointsMax) return undefined
+  const marker = await readMarker(ports.store, log)
+  if (before.changes.length >= checkpointsMax || version - marker > slotsMax) return undefined
   const known = before.changes.reduce((sum, c) => sum + c.bytes, 0)
   const gathered = await gatherChanges(loggedChunks(ports, log, before.version, version), bytesMax - known)
   if (gathered === undefined) return undefined
-  const marker = await readMarker(ports.store, log)
   const unfolded = { from: marker, to: marker, items: 0, bytes: gathered.length, tombstones: new Set<string>() }
   const { runs, folded, changes } = before
   if (gathered.length === 0) return { ...unfolded, runs, folded, changes }

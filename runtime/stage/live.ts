@@ -1,5 +1,6 @@
 import { sinkStagingOf } from '../checkpoint/blob-names.ts'
 import { readMarker } from '../checkpoint/marker.ts'
+import { atOnce } from '../connectors/at-once.ts'
 import type { SinkState } from '../connectors/sink.ts'
 import { within } from '../connectors/within.ts'
 import { subtaskOf } from '../graph/key.ts'
@@ -143,17 +144,37 @@ async function restoreState(
       }
     }
   }
-  for (const { version, item } of commits) {
-    const chunk = await readChunk(ports, item).catch(async error => {
-      // Retention takes chunks away that the base has by now: then this view is stale.
-      if (version >= (await ports.log.floor(topology.log(at.stage.index, shard)))) throw error
-      throw new StaleViewError(`version ${version} of subtask ${shard} of ${at.stage.id} has expired while it was read`)
-    })
+  const chunks = await readChunks(ports, commits, async (error, version) => {
+    // Retention takes chunks away that the base has by now: then this view is stale.
+    if (version >= (await ports.log.floor(topology.log(at.stage.index, shard)))) throw error
+    throw new StaleViewError(`version ${version} of subtask ${shard} of ${at.stage.id} has expired while it was read`)
+  })
+  for (const [i, { version }] of commits.entries()) {
+    const chunk = chunks[i]
     if (chunk !== undefined) applyChanges(live.chain.keyed, chunk, version)
   }
 }
 
-export async function readChunk(ports: Ports, item: CommitItem): Promise<Uint8Array | undefined> {
+/** A read from S3 takes some 100 ms, and there is one for each commit: side by side. */
+const READS_AT_ONCE = 64
+
+/** The state changes of commits, in their order. `onFailure` throws what it makes of an error. */
+export async function readChunks(
+  ports: Ports,
+  commits: readonly { readonly version: number; readonly item: CommitItem }[],
+  onFailure: (error: unknown, version: number) => Promise<never> = async error => {
+    throw error
+  },
+): Promise<(Uint8Array | undefined)[]> {
+  const chunks: (Uint8Array | undefined)[] = []
+  await atOnce(READS_AT_ONCE, [...commits.keys()], async i => {
+    const { version, item } = commits[i]!
+    chunks[i] = await readChunk(ports, item).catch(error => onFailure(error, version))
+  })
+  return chunks
+}
+
+async function readChunk(ports: Ports, item: CommitItem): Promise<Uint8Array | undefined> {
   if (item.chunk === undefined) return undefined
   if ('inline' in item.chunk) return item.chunk.inline
   const bytes = await ports.blobs.get(item.chunk.blob)

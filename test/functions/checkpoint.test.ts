@@ -11,7 +11,7 @@ import { loadHead } from '../../runtime/protocol/log.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
 import { generate, visits } from './visits.ts'
-import { checkpoint, context, deploy, drain, environment } from './world.ts'
+import { checkpoint, context, deploy, drain, environment, FOLD_SOON } from './world.ts'
 
 const input = generate(300, 2)
 const embedded = await expected(visits(), input, 2)
@@ -35,7 +35,7 @@ async function cutAll(world: EmbeddedWorld, { sources, checkpoint: n }: StartedC
 }
 
 async function materialiseAll(world: EmbeddedWorld, start: StartedCheckpoint, parts: readonly PartRef[]) {
-  const materialise = materialiseHandler(environment(world))
+  const materialise = materialiseHandler(environment(world), FOLD_SOON)
   return Promise.all(parts.map(part => materialise({ start, part }, context())))
 }
 

@@ -86,6 +86,9 @@ export async function drain(mappings: readonly { step(limit?: number): Promise<b
   }
 }
 
+/** So that a few checkpoints have both: kept as it was logged, and folded. */
+export const FOLD_SOON = { bytesMax: 1_000_000, checkpointsMax: 2 }
+
 /** The state machine: one checkpoint, from start to its outcome. */
 export async function checkpoint(
   world: World,
@@ -93,7 +96,7 @@ export async function checkpoint(
   { scheduled = false } = {},
 ) {
   const controller = checkpointHandler(environment(world))
-  const materialise = materialiseHandler(environment(world))
+  const materialise = materialiseHandler(environment(world), FOLD_SOON)
   const started = (await controller({ step: 'start', scheduled }, context())) as StartedCheckpoint | { nothing: true }
   if ('nothing' in started) return { outcome: 'nothing' }
   const start = JSON.parse(JSON.stringify(started)) as StartedCheckpoint

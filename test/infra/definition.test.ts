@@ -117,16 +117,25 @@ test('when nothing flowed, nobody is called', async () => {
   assert.equal(world.lock, undefined)
 })
 
-test('acks are waited for, a second at a time', async () => {
+test('acks are waited for, longer each time, as each look costs', async () => {
   let missing = ['pages/0', 'pages/1', 'pages/2']
+  const looks: number[] = []
   const collect = () => {
     missing = missing.slice(1)
+    looks.push(world.clock.now - NOW)
     return missing.length > 0 ? { missing } : { parts: PARTS, missing }
   }
   const world = controller({ steps: { collect } })
   assert.equal((await world.run()).status, 'SUCCEEDED')
-  assert.equal(names(world.calls).filter(name => name === 'collect').length, 3)
-  assert.equal(world.clock.now, NOW + 2000)
+  assert.deepEqual(looks, [1_000, 2_000, 3_000])
+  missing = Array.from({ length: 9 }, (_, i) => `pages/${i}`)
+  const late = looks.length
+  world.clock.now = NOW
+  await world.run()
+  assert.deepEqual(
+    looks.slice(late).map(ms => ms / 1000),
+    [1, 2, 3, 4, 6, 9, 13, 19, 28],
+  )
 })
 
 test('a checkpoint without all acks fails in time, by the names of those that are missing', async () => {
@@ -290,10 +299,10 @@ test('a chain ends where nothing flowed, at once: the schedule begins another wh
 
 test('one that took longer than the interval is followed at once', async () => {
   let polls = 0
-  const collect = () => (++polls > 30 ? { parts: PARTS, missing: [] } : { missing: ['pages/0'] })
+  const collect = () => (++polls > 9 ? { parts: PARTS, missing: [] } : { missing: ['pages/0'] })
   const world = controller({ everySeconds: 10, steps: { collect } })
   await world.run({ repeat: true })
-  assert.equal(world.clock.now, NOW + 30_000)
+  assert.equal(world.clock.now, NOW + 42_000)
   assert.equal(world.started.length, 1)
 })
 
@@ -321,13 +330,14 @@ test('the chain ends when the schedule has not been heard of for long, and goes 
   await world.run({ repeat: true, until: new Date(NOW + 9_000).toISOString() })
   assert.deepEqual(scheduled, { outcome: 'busy', everySeconds: 10 })
   assert.equal(world.started.length, 1)
-  assert.equal(world.started[0].Input.until, new Date(NOW + 150_000).toISOString())
+  // Heard of a second after it began, when it had waited for its acks.
+  assert.equal(world.started[0].Input.until, new Date(NOW + 151_000).toISOString())
 })
 
 test('a checkpoint that somebody asks for is no link of the chain, and does not keep it alive', async () => {
   const world = controller({ everySeconds: 10 })
   assert.deepEqual((await world.run()).output, { outcome: 'complete', checkpoint: 7 })
-  assert.equal(world.clock.now, NOW)
+  assert.equal(world.clock.now, NOW + 1_000)
   assert.deepEqual(world.started, [])
   world.lock = { owner: { S: 'chain' } }
   world.statuses.set('chain', 'RUNNING')

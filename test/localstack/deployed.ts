@@ -218,7 +218,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
       await consumed()
       const topology = await existing()
       await until('a checkpoint with nothing behind it', async () => {
-        if (!(await somethingNew(await loadHeads(topology, log), (await decided()).at(-1), log))) return true
+        if (!(await somethingNew(await loadHeads(topology, log, new Map()), (await decided()).at(-1), log))) return true
         await execute()
         return undefined
       })

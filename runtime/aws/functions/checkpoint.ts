@@ -3,7 +3,6 @@ import { settleSinks } from '../../checkpoint/settle-sinks.ts'
 import { type CheckpointStart, startCheckpoint } from '../../checkpoint/start.ts'
 import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from '../../checkpoint/steps.ts'
 import { MillraceError } from '../../errors.ts'
-import type { Ports } from '../../ports.ts'
 import type { Topology } from '../../stage/topology.ts'
 import { lambdaCause } from '../lambda-cause.ts'
 import type { Environment, OpenRun } from './environment.ts'
@@ -53,7 +52,7 @@ export function checkpointHandler(
     const { topology } = checkRun(run, event.start)
     switch (event.step) {
       case 'collect':
-        return collect(topology, event.start, environment.ports)
+        return collect(topology, event.start, environment)
       case 'complete':
         return complete(topology, event.start, event.materialised, environment)
       case 'fail':
@@ -81,8 +80,12 @@ async function start(run: OpenRun | undefined, scheduled: boolean, environment: 
   return { ...started, run: topology.run, sources }
 }
 
-async function collect(topology: Topology, { checkpoint }: StartedCheckpoint, ports: Ports): Promise<CheckpointAnswer> {
-  const { parts, missing } = await collectParts(topology, checkpoint, ports)
+async function collect(
+  topology: Topology,
+  { checkpoint }: StartedCheckpoint,
+  { ports, seen }: Environment,
+): Promise<CheckpointAnswer> {
+  const { parts, missing } = await collectParts(topology, checkpoint, ports, log => seen.get(log))
   if (missing.length > 0) return { missing }
   const refs = parts.map(({ stage, shard, version }) => ({ stage: topology.stages[stage]!.stage.id, shard, version }))
   return { parts: refs, missing }
@@ -92,7 +95,7 @@ async function complete(
   topology: Topology,
   started: StartedCheckpoint,
   refs: readonly MaterialisedRef[],
-  { ports, recorder }: Environment,
+  { ports, recorder, seen }: Environment,
 ): Promise<CheckpointAnswer> {
   const { checkpoint } = started
   const decided = await decisionOf(ports.log, topology.run, checkpoint)
@@ -101,7 +104,7 @@ async function complete(
     if (decided.outcome === 'complete') await recommitSinks(topology, ports)
     return { outcome: decided.outcome, reason: decided.reason }
   }
-  const { parts, missing } = await collectParts(topology, checkpoint, ports)
+  const { parts, missing } = await collectParts(topology, checkpoint, ports, log => seen.get(log))
   if (missing.length > 0)
     throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${missing.join(', ')} did not ack`)
   const byLog = await readMaterialised(refs, ports)

@@ -50,6 +50,8 @@ export interface Environment {
   readonly deadline: number
   /** All the time that this invocation has from its start, ms. */
   readonly budgetMs: number
+  /** By log, a commit that has been seen in it: reading its head may begin there. Floors stay behind while folds wait. */
+  readonly seen: Map<string, number>
   /** At the start of each invocation. */
   begin(context: InvocationContext): void
   /** The run, which is made now if there is none yet. */
@@ -110,6 +112,7 @@ export function openEnvironment(
       return budgetMs
     },
     recorder,
+    seen: new Map<string, number>(),
     begin(context: InvocationContext) {
       recorder.clear()
       budgetMs = context.getRemainingTimeInMillis()

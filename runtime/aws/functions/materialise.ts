@@ -1,6 +1,6 @@
 import { partOf } from '../../checkpoint/cut.ts'
 import { sweepTombstones } from '../../checkpoint/materialise.ts'
-import { type MaterialisedPart, materialisePart } from '../../checkpoint/snapshot.ts'
+import { type FoldLimits, type MaterialisedPart, materialisePart } from '../../checkpoint/snapshot.ts'
 import type { CheckpointStart } from '../../checkpoint/start.ts'
 import { MillraceError } from '../../errors.ts'
 import type { Ports } from '../../ports.ts'
@@ -36,19 +36,31 @@ const SWEEP_AFTER_MS = 30 * 60_000
 /** Of one invocation: more wait for the next. */
 const SWEPT_MAX = 20
 
-/** A part of a checkpoint folded into the base and into a segment. Sweeps what this subtask's folds of long ago left. */
+/**
+ * Rows of the base are what a checkpoint costs, so that only some of them fold: most of what is logged has been overwritten or deleted by then. Until then a cold function
+ * replays it (some seconds for so many slots), and it stays in the memory of warm ones.
+ */
+export const FOLD_LIMITS: FoldLimits = { bytesMax: 8 * 1024 * 1024, checkpointsMax: 59, slotsMax: 4_000 }
+/** Some hundred bytes each, of the function's 1,769 MB. */
+const FOLDED_AT_ONCE = 500_000
+
+/** A part of a checkpoint folded into the base and into a segment, or kept as it was logged until that is worth it. Sweeps what this subtask's folds of long ago left. */
 export function materialiseHandler(
   environment: Environment,
+  defer = FOLD_LIMITS,
 ): (event: MaterialiseEvent, context: InvocationContext) => Promise<MaterialisedRef> {
-  return async ({ start, part: { stage, shard } }, context) => {
+  return async ({ start, part: { stage, shard, version } }, context) => {
     environment.begin(context)
     const { ports } = environment
     const { topology } = await environment.run()
     const index = topology.stages.findIndex(s => s.stage.id === stage)
-    const part = index === -1 ? undefined : await partOf(ports.log, topology, index, shard, start.checkpoint)
+    const part = index === -1 ? undefined : await partOf(ports.log, topology, index, shard, start.checkpoint, version)
     if (part === undefined)
       throw new MillraceError(`subtask ${shard} of '${stage}' has no part of checkpoint ${start.checkpoint}`)
-    const materialised = await materialisePart(topology, start, part, ports)
+    const materialised = await materialisePart(topology, start, part, ports, {
+      defer,
+      itemsMax: FOLDED_AT_ONCE,
+    })
     const key = `${materialisedOf(part.log)}${start.checkpoint}-${ports.clock.now()}`
     await ports.blobs.put(key, pack({ log: part.log, part: materialised } satisfies Stored))
     await sweepOld(part.log, ports)

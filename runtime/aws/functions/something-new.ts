@@ -12,8 +12,13 @@ export interface SubtaskHead {
   readonly head: Head
 }
 
-export function loadHeads(topology: Topology, log: CommitLog): Promise<Heads> {
-  const load = async (name: string) => ({ log: name, head: (await loadHead(log, name, Number.POSITIVE_INFINITY)).head })
+/** `seen`: see Environment. */
+export function loadHeads(topology: Topology, log: CommitLog, seen: Map<string, number>): Promise<Heads> {
+  const load = async (name: string) => {
+    const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY, seen.get(name))
+    seen.set(name, head.lastCommit[0])
+    return { log: name, head }
+  }
   return Promise.all(
     topology.stages.map(({ stage, parallelism }) =>
       Promise.all(Array.from({ length: parallelism }, (_, shard) => load(topology.log(stage.index, shard)))),

@@ -17,7 +17,7 @@ export async function isWanted(
   const { log } = environment.ports
   const stop = await lastStop(log, run.meta.run)
   if (scheduled && stop?.stopped) return false
-  const heads = await loadHeads(run.topology, log)
+  const heads = await loadHeads(run.topology, log, environment.seen)
   if (await somethingNew(heads, last, log)) return true
   return scheduled && isDue(environment, run, heads, goingSince(run.meta, stop))
 }
