@@ -26,8 +26,8 @@ const SHARD_RECORDS = 1000
 const SHARD_BYTES = 1_000_000
 const LOAD = 0.8
 /** As many events as one simulation may take. */
-const EVENTS_MAX = 2_400_000
-const EVENTS_MAX_RECOMMENDATIONS = 600_000
+const EVENTS_MAX = 1_200_000
+const EVENTS_MAX_RECOMMENDATIONS = 240_000
 
 export interface Row {
   readonly pipeline: string
@@ -60,13 +60,14 @@ export async function bill(words: readonly string[]): Promise<void> {
   const rows: Row[] = []
   const idle: Idle[] = []
   for (const pipeline of positionals.length > 0 ? positionals : PIPELINES) {
-    const found: Row[] = []
     for (const windowSeconds of windows)
-      for (const rate of rates) found.push(await measure(pipeline, rate, windowSeconds, values.data))
-    rows.push(...found)
-    idle.push(idleOf(found[0]!))
-    if (values.json !== undefined)
-      writeFileSync(values.json, `${JSON.stringify({ pricesOf: prices.collected, idle, rows }, undefined, 1)}\n`)
+      for (const rate of rates) {
+        const row = await measure(pipeline, rate, windowSeconds, values.data)
+        rows.push(row)
+        if (!idle.some(i => i.pipeline === pipeline)) idle.push(idleOf(row))
+        if (values.json !== undefined)
+          writeFileSync(values.json, `${JSON.stringify({ pricesOf: prices.collected, idle, rows }, undefined, 1)}\n`)
+      }
   }
   console.log(table(rows, idle))
   console.log(noted(rows))

@@ -238,9 +238,9 @@ const RULES: readonly Mutant[] = [
   ),
   materialise(
     'E4: a fold leaves out what came and went, whoever else folds',
-    'await fold(space, alone, toFold, toBase)',
-    'await fold(space, true, toFold, toBase)',
-    ['await fold(space, alone, toFold, async folded', 'await fold(space, true, toFold, async folded'],
+    'await fold(space, alone, toFold, toBase, itemsMax)',
+    'await fold(space, true, toFold, toBase, itemsMax)',
+    ['await fold(space, alone, toFold, toBoth, itemsMax)', 'await fold(space, true, toFold, toBoth, itemsMax)'],
   ),
   materialiser('E4: tombstones go at once', 'const SWEEP_AFTER_MS = 30 * 60_000', 'const SWEEP_AFTER_MS = 0'),
   retention(
@@ -288,8 +288,8 @@ const OTHERS: readonly Mutant[] = [
   ),
   materialiser(
     'a fold goes past its cut',
-    'const materialised = await materialisePart(topology, start, part, ports)',
-    'const materialised = await materialisePart(topology, start, { ...part, version: part.version + 1 }, ports)',
+    'const materialised = await materialisePart(topology, start, part, ports, options)',
+    'const materialised = await materialisePart(topology, start, { ...part, version: part.version + 1 }, ports, options)',
   ),
   steps(
     'a manifest is overwritten',

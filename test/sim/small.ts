@@ -21,6 +21,8 @@ export const SMALL: readonly Change[] = [
   number('runtime/state/base.ts', 'PAGE = 1000', 'PAGE = 3'),
   number('runtime/snapshot/runs.ts', 'SEGMENT_BYTES = 2 * 1024 * 1024', 'SEGMENT_BYTES = 300'),
   number('runtime/snapshot/runs.ts', 'MERGE_RUNS = 8', 'MERGE_RUNS = 2'),
+  number('runtime/aws/functions/materialise.ts', 'checkpointsMax: 59', 'checkpointsMax: 2'),
+  number('runtime/aws/functions/materialise.ts', 'FOLDED_AT_ONCE = 500_000', 'FOLDED_AT_ONCE = 5'),
   number('runtime/aws/functions/memory.ts', 'DEFAULT_MB = 512', 'DEFAULT_MB = 0.005'),
   number('runtime/aws/functions/memory.ts', 'MARKER_AGE_MS = 30_000', 'MARKER_AGE_MS = 1_000'),
 ]

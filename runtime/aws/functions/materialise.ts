@@ -49,6 +49,7 @@ export function materialiseHandler(
   environment: Environment,
   defer = FOLD_LIMITS,
 ): (event: MaterialiseEvent, context: InvocationContext) => Promise<MaterialisedRef> {
+  const options = { defer, itemsMax: FOLDED_AT_ONCE }
   return async ({ start, part: { stage, shard, version } }, context) => {
     environment.begin(context)
     const { ports } = environment
@@ -57,10 +58,7 @@ export function materialiseHandler(
     const part = index === -1 ? undefined : await partOf(ports.log, topology, index, shard, start.checkpoint, version)
     if (part === undefined)
       throw new MillraceError(`subtask ${shard} of '${stage}' has no part of checkpoint ${start.checkpoint}`)
-    const materialised = await materialisePart(topology, start, part, ports, {
-      defer,
-      itemsMax: FOLDED_AT_ONCE,
-    })
+    const materialised = await materialisePart(topology, start, part, ports, options)
     const key = `${materialisedOf(part.log)}${start.checkpoint}-${ports.clock.now()}`
     await ports.blobs.put(key, pack({ log: part.log, part: materialised } satisfies Stored))
     await sweepOld(part.log, ports)
