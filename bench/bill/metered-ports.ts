@@ -27,7 +27,7 @@ export interface Waited {
 /** Bytes of the rows of all logs and of state: shared by all who look at the same ports. */
 export interface Sizes {
   readonly slots: Map<string, Map<number, number>>
-  readonly state: Map<string, number>
+  readonly state: Map<string, Map<string, number>>
 }
 
 export const noSizes = (): Sizes => ({ slots: new Map(), state: new Map() })
@@ -137,24 +137,26 @@ function inlineBytes(name: string, item: Uint8Array): number | undefined {
 }
 
 function meteredStore(store: KeyedStore, call: Call, { state }: Sizes): KeyedStore {
-  const id = (pk: string, sk: string) => `${pk.length}|${pk}|${sk}`
+  const of = (pk: string) => state.get(pk) ?? state.set(pk, new Map()).get(pk)!
+  const sizeOf = (pk: string, sk: string) => state.get(pk)?.get(sk) ?? 0
   return {
     batchGet: addresses => {
-      const units = addresses.reduce((all, { pk, sk }) => all + readUnits(state.get(id(pk, sk)) ?? 0), 0)
+      const units = addresses.reduce((all, { pk, sk }) => all + readUnits(sizeOf(pk, sk)), 0)
       const calls = Math.min(1, addresses.length)
       return call(dynamodbRead, store.batchGet(addresses), () => ({ readUnits: units }), calls)
     },
     range: (pk, from, to, limit) =>
       call(dynamodbRead, store.range(pk, from, to, limit), items => ({
-        readUnits: readUnits(items.reduce((all, { sk }) => all + (state.get(id(pk, sk)) ?? 0), 0)),
+        readUnits: readUnits(items.reduce((all, { sk }) => all + sizeOf(pk, sk), 0)),
       })),
     upsert(items) {
       let units = 0
       for (const item of items) {
-        const key = id(item.pk, item.sk)
         const bytes = rowBytes(toRow(item, undefined))
-        units += writeUnits(Math.max(bytes, state.get(key) ?? 0))
-        state.set(key, bytes)
+        units += writeUnits(Math.max(bytes, sizeOf(item.pk, item.sk)))
+        // Nobody writes a tombstone that is not swept, half an hour later.
+        if (item.value === undefined) units++
+        of(item.pk).set(item.sk, bytes)
       }
       const rounds = Math.ceil(items.length / machine.writesAtATime)
       return call(dynamodbWrite * rounds, store.upsert(items), () => ({
@@ -165,8 +167,7 @@ function meteredStore(store: KeyedStore, call: Call, { state }: Sizes): KeyedSto
       }))
     },
     sweep(pk, v, now) {
-      const mine = [...state].filter(([key]) => key.startsWith(`${pk.length}|${pk}|`))
-      const bytes = mine.reduce((all, [, size]) => all + size, 0)
+      const bytes = [...(state.get(pk)?.values() ?? [])].reduce((all, size) => all + size, 0)
       return call(dynamodbRead, store.sweep(pk, v, now), () => ({ readUnits: readUnits(bytes) }))
     },
   }
