@@ -14,6 +14,8 @@ import type { Manifest, SubtaskSnapshot } from './manifest.ts'
 
 /** Folded items handed over at a time; several commits' changes are folded before that, so that a hot key costs one write. */
 const FOLD_ITEMS = 20_000
+/** Of their values: large ones are handed over sooner, as all of them are in memory. */
+const FOLD_BYTES = 64 * 1024 * 1024
 
 /** The changes of one commit, or of several, one behind the other. */
 export interface LoggedChunk {
@@ -30,8 +32,8 @@ export interface FoldedItem {
   readonly created: boolean
 }
 
-/** Takes folded items, in order of address. */
-export type Target = (items: readonly FoldedItem[]) => Promise<void>
+/** Takes folded items, in order of address. Of all commits up to `version` there is nothing that it has not been given then. */
+export type Target = (items: readonly FoldedItem[], version: number) => Promise<void>
 
 /** Where the changes of a subtask belong: what is to be known of its operators, as chunks number them. */
 export interface FoldSpace {
@@ -67,15 +69,19 @@ export async function fold(
   itemsMax = FOLD_ITEMS,
 ): Promise<void> {
   const folded = new Fold(space, elide)
+  let newest = 0
   for await (const { version, chunk } of chunks) {
     folded.add(chunk, version)
-    if (folded.size >= itemsMax) await take(folded.take())
+    newest = version
+    if (folded.size >= itemsMax || folded.bytes >= FOLD_BYTES) await take(folded.take(), version)
   }
-  if (folded.size > 0) await take(folded.take())
+  if (folded.size > 0) await take(folded.take(), newest)
 }
 
 class Fold {
   private items = new Map<string, FoldedItem>()
+  /** Of the values of `items`. */
+  bytes = 0
   private readonly space: FoldSpace
   private readonly elide: boolean
 
@@ -94,8 +100,12 @@ class Fold {
       const address = joinAddress(item.pk, item.sk)
       const known = this.items.get(address)
       const created = known === undefined ? change.created : known.created
+      this.bytes -= known?.item.value?.length ?? 0
       if (this.elide && created && !change.written) this.items.delete(address)
-      else this.items.set(address, { address, item, created })
+      else {
+        this.items.set(address, { address, item, created })
+        this.bytes += item.value?.length ?? 0
+      }
     })
   }
 
@@ -104,6 +114,7 @@ class Fold {
     const items = [...this.items.values()]
     items.sort((a, b) => (a.address < b.address ? -1 : 1))
     this.items = new Map()
+    this.bytes = 0
     return items
   }
 

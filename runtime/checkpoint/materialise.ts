@@ -36,7 +36,8 @@ export interface MaterialiseOptions {
 
 /**
  * Folds a subtask's log from the materialised marker to `cut` into base items, away from the processing path (protocol.md, E3).
- * Idempotent: items carry their version, and the marker is written last. `snapshot`: what was changed behind its `since` goes there as well.
+ * Idempotent: items carry their version, and the marker follows behind what is written: one that takes longer than it may goes on from there when it is called again.
+ * `snapshot`: what was changed behind its `since` goes there as well.
  *
  * An entry that was made and deleted again within the fold leaves nothing behind, unless a fold to another cut has begun before,
  * which may have written it, or may yet: its claim tells (E4).
@@ -56,20 +57,21 @@ export async function materialise(
   let items = 0
   let bytes = 0
   const tombstones = new Set<string>()
-  const toBase: Target = async folded => {
+  const toBase: Target = async (folded, version) => {
     items += folded.length
     for (const { item } of folded) {
       if (item.value === undefined) tombstones.add(item.pk)
       else bytes += item.value.length
     }
     await ports.store.upsert(folded.map(f => f.item))
+    if (version < cut) await writeMarker(ports.store, log, version)
   }
   const space = spaceOf(topology, at.stage, shard)
   const toFold = space.operators.length === 0 ? none() : loggedChunks(ports, log, from, cut)
   if (snapshot?.since === from) {
-    const toBoth: Target = async folded => {
-      await toBase(folded)
-      await snapshot.take(folded)
+    const toBoth: Target = async (folded, version) => {
+      await toBase(folded, version)
+      await snapshot.take(folded, version)
     }
     await fold(space, alone, toFold, toBoth, itemsMax)
   } else {
@@ -97,8 +99,7 @@ export async function* loggedChunks(ports: Ports, log: string, since: number, cu
       const item = decodeItem(slot.item)
       if (item.kind === 'commit') commits.push({ version, item })
     }
-    for (const [i, chunk] of (await readChunks(ports, commits)).entries())
-      if (chunk !== undefined) yield { version: commits[i]!.version, chunk }
+    yield* readChunks(ports, commits)
     if (slots.length === 0) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though the cut lies behind it`)
   }
 }

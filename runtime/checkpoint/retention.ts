@@ -1,3 +1,4 @@
+import { atOnce } from '../connectors/at-once.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { channelsOf, chunksOf, segmentsOf } from './blob-names.ts'
@@ -10,6 +11,7 @@ import { readMarker } from './marker.ts'
 /** Complete checkpoints that stay, beside those that somebody holds. */
 const KEPT = 3
 const PAGE = 200
+const DELETES_AT_ONCE = 32
 
 /**
  * What complete checkpoint n makes dispensable (protocol.md, E5 and C): the log below its cuts as far as it is materialised, older manifests, and blobs
@@ -24,8 +26,8 @@ export async function retain(topology: Topology, checkpoint: number, parts: read
     // What is not named by then never will be: the next checkpoint's blobs carry a higher number.
     await sweep(ports, segmentsOf(part.log), n => n <= checkpoint, named)
     await sweep(ports, channelsOf(part.log), n => n <= checkpoint, named)
-    // Below the floor every slot is decided (C5), and what won is in the base.
-    await sweep(ports, chunksOf(part.log), version => version < floor, named)
+    // Below the floor every slot is decided (C5), and what won is in the base. Where it stays, all that is below has been swept, or will be when it moves.
+    if (floor !== undefined) await sweep(ports, chunksOf(part.log), version => version < floor, named)
   }
 }
 
@@ -65,13 +67,14 @@ async function sweep(ports: Ports, prefix: string, mayGo: (n: number) => boolean
   const dispensable = (await ports.blobs.list(prefix)).filter(
     blob => mayGo(Number.parseInt(blob.slice(prefix.length), 10)) && !named.has(blob),
   )
-  await Promise.all(dispensable.map(blob => ports.blobs.delete(blob)))
+  await atOnce(DELETES_AT_ONCE, dispensable, blob => ports.blobs.delete(blob))
 }
 
-async function expireLog(part: Part, ports: Ports): Promise<number> {
+/** Gives the floor, if it has moved. */
+async function expireLog(part: Part, ports: Ports): Promise<number | undefined> {
   const floor = Math.min(part.version, await readMarker(ports.store, part.log))
   const before = await ports.log.floor(part.log)
-  if (floor <= before) return before
+  if (floor <= before) return undefined
   await ports.log.raiseFloor(part.log, floor)
   // From the very first: an earlier one may have died between raising the floor and this.
   for (let from = 1; from < floor; ) {

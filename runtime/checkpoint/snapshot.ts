@@ -18,6 +18,8 @@ export interface MaterialisedPart extends Materialised, Pick<SubtaskSnapshot, 'r
 /** How much may be logged before it is folded. */
 export interface FoldLimits {
   readonly bytesMax: number
+  /** Changes: each may be an entry that stays in memory until then, whose bytes in the log may be less than one. Default: any number. */
+  readonly changesMax?: number
   /** Checkpoints. */
   readonly checkpointsMax: number
   /** Slots of the log, which a cold start reads one by one. Default: any number. */
@@ -84,19 +86,25 @@ async function deferFold(
   prefix: string,
   { log, version }: Part,
   ports: Ports,
-  { bytesMax, checkpointsMax, slotsMax = Number.POSITIVE_INFINITY }: FoldLimits,
+  { bytesMax, checkpointsMax, changesMax = Number.POSITIVE_INFINITY, slotsMax = Number.POSITIVE_INFINITY }: FoldLimits,
 ): Promise<MaterialisedPart | undefined> {
   const marker = await readMarker(ports.store, log)
   if (before.changes.length >= checkpointsMax || version - marker > slotsMax) return undefined
-  const known = before.changes.reduce((sum, c) => sum + c.bytes, 0)
-  const gathered = await gatherChanges(loggedChunks(ports, log, before.version, version), bytesMax - known)
+  const knownBytes = before.changes.reduce((sum, c) => sum + c.bytes, 0)
+  const known = before.changes.reduce((sum, c) => sum + (c.count ?? 0), 0)
+  const gathered = await gatherChanges(
+    loggedChunks(ports, log, before.version, version),
+    bytesMax - knownBytes,
+    changesMax - known,
+  )
   if (gathered === undefined) return undefined
-  const unfolded = { from: marker, to: marker, items: 0, bytes: gathered.length, tombstones: new Set<string>() }
   const { runs, folded, changes } = before
-  if (gathered.length === 0) return { ...unfolded, runs, folded, changes }
+  const bytes = gathered.changes.length
+  const unfolded = { from: marker, to: marker, items: 0, bytes, tombstones: new Set<string>(), runs, folded }
+  if (bytes === 0) return { ...unfolded, changes }
   const blob = `${prefix}-changes-${ports.random.id()}`
-  await ports.blobs.put(blob, gathered)
-  return { ...unfolded, runs, folded, changes: [...changes, { blob, bytes: gathered.length }] }
+  await ports.blobs.put(blob, gathered.changes)
+  return { ...unfolded, changes: [...changes, { blob, bytes, count: gathered.count }] }
 }
 
 /** What the runs of the last checkpoint do not hold: as that checkpoint kept it, and as it was logged since. */

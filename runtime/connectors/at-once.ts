@@ -14,3 +14,13 @@ export async function atOnce<T>(limit: number, items: readonly T[], work: (item:
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane))
   if (failures.length > 0) throw failures[0]
 }
+
+/** What `work` makes of each item, in their order: `limit` items at a time, of which all are done before the first is given. */
+export async function* inWindows<T, R>(limit: number, items: readonly T[], work: (item: T) => Promise<R>): AsyncGenerator<R> {
+  for (let from = 0; from < items.length; from += limit) {
+    for (const done of await Promise.allSettled(items.slice(from, from + limit).map(work))) {
+      if (done.status === 'rejected') throw done.reason
+      yield done.value
+    }
+  }
+}

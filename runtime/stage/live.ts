@@ -1,6 +1,7 @@
 import { sinkStagingOf } from '../checkpoint/blob-names.ts'
+import { replayKept } from '../checkpoint/kept-changes.ts'
 import { readMarker } from '../checkpoint/marker.ts'
-import { atOnce } from '../connectors/at-once.ts'
+import { inWindows } from '../connectors/at-once.ts'
 import type { SinkState } from '../connectors/sink.ts'
 import { within } from '../connectors/within.ts'
 import { subtaskOf } from '../graph/key.ts'
@@ -144,34 +145,41 @@ async function restoreState(
       }
     }
   }
-  const chunks = await readChunks(ports, commits, async (error, version) => {
-    // Retention takes chunks away that the base has by now: then this view is stale.
-    if (version >= (await ports.log.floor(topology.log(at.stage.index, shard)))) throw error
-    throw new StaleViewError(`version ${version} of subtask ${shard} of ${at.stage.id} has expired while it was read`)
-  })
-  for (const [i, { version }] of commits.entries()) {
-    const chunk = chunks[i]
-    if (chunk !== undefined) applyChanges(live.chain.keyed, chunk, version)
-  }
+  const log = topology.log(at.stage.index, shard)
+  const apply = (chunk: Uint8Array, version: number) => applyChanges(live.chain.keyed, chunk, version)
+  const inObjects = commits.filter(({ item }) => item.chunk !== undefined && 'blob' in item.chunk).length
+  const view = { marker: live.marker, head: live.head.version }
+  const kept = inObjects > CHUNKS_READ_MAX ? await replayKept(ports, topology.run, log, view, apply) : undefined
+  const chunks = readChunks(
+    ports,
+    commits.filter(({ version }) => version > (kept ?? 0)),
+    async (error, version) => {
+      // Retention takes chunks away that the base has by now: then this view is stale.
+      if (version >= (await ports.log.floor(log))) throw error
+      throw new StaleViewError(`version ${version} of subtask ${shard} of ${at.stage.id} has expired while it was read`)
+    },
+  )
+  for await (const { version, chunk } of chunks) apply(chunk, version)
 }
 
-/** A read from S3 takes some 100 ms, and there is one for each commit: side by side. */
-const READS_AT_ONCE = 64
+/** More objects than this are not read one by one if a checkpoint keeps what is in them in fewer. */
+const CHUNKS_READ_MAX = 64
+/** A read from S3 takes some 100 ms, and there is one for each commit: side by side, but no more than memory has room for. */
+const READS_AT_ONCE = 16
 
-/** The state changes of commits, in their order. `onFailure` throws what it makes of an error. */
-export async function readChunks(
+/** The state changes of commits, in their order; of those that have some. `onFailure` throws what it makes of an error. */
+export async function* readChunks(
   ports: Ports,
   commits: readonly { readonly version: number; readonly item: CommitItem }[],
   onFailure: (error: unknown, version: number) => Promise<never> = async error => {
     throw error
   },
-): Promise<(Uint8Array | undefined)[]> {
-  const chunks: (Uint8Array | undefined)[] = []
-  await atOnce(READS_AT_ONCE, [...commits.keys()], async i => {
-    const { version, item } = commits[i]!
-    chunks[i] = await readChunk(ports, item).catch(error => onFailure(error, version))
+): AsyncGenerator<{ readonly version: number; readonly chunk: Uint8Array }> {
+  const changed = commits.filter(({ item }) => item.chunk !== undefined)
+  yield* inWindows(READS_AT_ONCE, changed, async ({ version, item }) => {
+    const chunk = await readChunk(ports, item).catch(error => onFailure(error, version))
+    return { version, chunk: chunk! }
   })
-  return chunks
 }
 
 async function readChunk(ports: Ports, item: CommitItem): Promise<Uint8Array | undefined> {

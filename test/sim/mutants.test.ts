@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { changed, ROOT } from './changes.ts'
 import { mutants } from './mutants.ts'
-import { SMALL } from './small.ts'
+import { changesOf, kinds } from './small.ts'
 
 test('what is planted, or made small, stands in the source', () => {
-  for (const changes of [SMALL, ...mutants.map(m => m.changes)]) {
+  const small = Array.from({ length: kinds }, (_, seed) => changesOf(seed))
+  for (const changes of [...small, ...mutants.map(m => m.changes)]) {
     const sources = new Map<string, string>()
     for (const change of changes) {
       const { file } = change

@@ -34,6 +34,7 @@ const steps = at('runtime/checkpoint/steps.ts')
 const retention = at('runtime/checkpoint/retention.ts')
 const materialise = at('runtime/checkpoint/materialise.ts')
 const restore = at('runtime/checkpoint/restore.ts')
+const kept = at('runtime/checkpoint/kept-changes.ts')
 const base = at('runtime/state/base.ts')
 
 /** Each rule of protocol.md left out, where there is code that keeps it. */
@@ -232,6 +233,21 @@ const RULES: readonly Mutant[] = [
     'await writeMarker(ports.store, log, cut)\n  const space = spaceOf(',
   ),
   materialise(
+    'E3: the marker goes past a piece of a fold that is not written yet',
+    'await ports.store.upsert(folded.map(f => f.item))\n    if (version < cut) await writeMarker(ports.store, log, version)',
+    'if (version < cut) await writeMarker(ports.store, log, version)\n    await ports.store.upsert(folded.map(f => f.item))',
+  ),
+  kept(
+    'E2: a cold start replays a checkpoint of its future',
+    'if (part.version > head) return undefined',
+    'if (part.version < 0) return undefined',
+  ),
+  kept(
+    'E3: a checkpoint that has folded more than the base is replayed over it',
+    'if ((part.folded ?? part.version) > marker) return undefined',
+    'if (marker < 0) return undefined',
+  ),
+  materialise(
     'E3: a fold runs from the cut before, whether that was folded or not',
     'const { from, alone } = await claimFold(ports.store, log, cut, exclusive)',
     'const claimed = await claimFold(ports.store, log, cut, exclusive)\n  const [from, alone] = [Math.max(claimed.from, snapshot?.since ?? 0, cut - 3), claimed.alone]',
@@ -320,8 +336,8 @@ const OTHERS: readonly Mutant[] = [
   ),
   live(
     'a cold start leaves out what was committed behind the marker',
-    'if (chunk !== undefined) applyChanges',
-    'if (chunk === null) applyChanges',
+    'for await (const { version, chunk } of chunks) apply(chunk, version)',
+    'for await (const { version, chunk } of chunks) if (version < 0) apply(chunk, version)',
   ),
   live('a cold start does not look whether a checkpoint came in between', 'if (floor > marker)', 'if (floor < 0)'),
   frames(

@@ -1,6 +1,6 @@
 import type { Change } from './changes.ts'
 import type { Report } from './report.ts'
-import { isSmall, SMALL } from './small.ts'
+import { changesOf, kindOf, kinds } from './small.ts'
 import type { Worker } from './workers.ts'
 import { openWorker } from './workers.ts'
 
@@ -20,33 +20,34 @@ export interface SeedRange {
 const JOB_SEEDS = 10
 
 export function workerFor(seed: number, pipeline: string | undefined, changes: readonly Change[] = []): Worker {
-  return openWorker({ changes: [...changes, ...(isSmall(seed) ? SMALL : [])], pipeline })
+  return openWorker({ changes: [...changes, ...changesOf(seed)], pipeline })
 }
 
-/** Runs seeds in processes of their own, some of which have small limits. */
+/** Runs seeds in processes of their own, each for seeds of one kind. */
 export async function runSeeds({ from, count, until, pipeline, workers, changes, onReport }: SeedRange): Promise<void> {
+  const end = from + count
   let jobs = 0
   let enough = false
-  const idle = new Map<boolean, Worker[]>([
-    [true, []],
-    [false, []],
-  ])
+  const idle: Worker[][] = Array.from({ length: kinds }, () => [])
   const all: Worker[] = []
 
-  /** The next job, all of whose seeds are of one kind: two jobs share a range, of which one takes the even, the other the odd seeds. */
-  function job(): number[] {
-    const first = from + Math.floor(jobs / 2) * 2 * JOB_SEEDS + (jobs % 2)
+  /** The next job, all of whose seeds are of one kind: as many jobs as there are kinds share a range. Undefined: there are no more seeds. */
+  function job(): number[] | undefined {
+    const range = from + Math.floor(jobs / kinds) * kinds * JOB_SEEDS
+    if (range >= end) return undefined
+    const seeds: number[] = []
+    for (let seed = range + (jobs % kinds); seed < Math.min(end, range + kinds * JOB_SEEDS); seed += kinds) seeds.push(seed)
     jobs++
-    const end = Math.min(from + count, first + 2 * JOB_SEEDS - 1)
-    return Array.from({ length: Math.max(0, Math.ceil((end - first) / 2)) }, (_, i) => first + 2 * i)
+    return seeds
   }
 
   async function work(): Promise<void> {
-    while (!enough && jobs < 2 * Math.ceil(count / (2 * JOB_SEEDS)) && (until === undefined || Date.now() < until)) {
+    while (!enough && (until === undefined || Date.now() < until)) {
       const seeds = job()
+      if (seeds === undefined) return
       if (seeds.length === 0) continue
-      const small = isSmall(seeds[0]!)
-      let worker = idle.get(small)!.pop()
+      const waiting = idle[kindOf(seeds[0]!)]!
+      let worker = waiting.pop()
       if (worker === undefined) {
         worker = workerFor(seeds[0]!, pipeline, changes)
         all.push(worker)
@@ -54,7 +55,7 @@ export async function runSeeds({ from, count, until, pipeline, workers, changes,
       await worker.run({ seeds }, report => {
         if (!enough) enough = onReport(report)
       })
-      idle.get(small)!.push(worker)
+      waiting.push(worker)
     }
   }
 

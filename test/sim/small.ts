@@ -6,7 +6,7 @@ const number = (file: string, text: string, by: string): Change => ({ file, text
  * Limits so small that the little input of a simulated run goes beyond them: commits inside frames and between timers, several frames for a channel, state in objects, pages that
  * end, maps that are read entry by entry, memory that is full.
  */
-export const SMALL: readonly Change[] = [
+const SMALL: readonly Change[] = [
   number('runtime/stage/attempt.ts', 'recordsMax: 10_000', 'recordsMax: 3'),
   number('runtime/stage/attempt.ts', 'timersMax: 5_000', 'timersMax: 2'),
   number('runtime/stage/attempt.ts', 'INLINE_BYTES = 2048', 'INLINE_BYTES = 150'),
@@ -21,11 +21,26 @@ export const SMALL: readonly Change[] = [
   number('runtime/state/base.ts', 'PAGE = 1000', 'PAGE = 3'),
   number('runtime/snapshot/runs.ts', 'SEGMENT_BYTES = 2 * 1024 * 1024', 'SEGMENT_BYTES = 300'),
   number('runtime/snapshot/runs.ts', 'MERGE_RUNS = 8', 'MERGE_RUNS = 2'),
-  number('runtime/aws/functions/materialise.ts', 'checkpointsMax: 59', 'checkpointsMax: 2'),
-  number('runtime/aws/functions/materialise.ts', 'FOLDED_AT_ONCE = 500_000', 'FOLDED_AT_ONCE = 5'),
+  number('runtime/stage/live.ts', 'CHUNKS_READ_MAX = 64', 'CHUNKS_READ_MAX = 1'),
+  number('runtime/stage/live.ts', 'READS_AT_ONCE = 16', 'READS_AT_ONCE = 2'),
+  number('runtime/aws/functions/materialise.ts', 'FOLDED_AT_ONCE = 100_000', 'FOLDED_AT_ONCE = 5'),
   number('runtime/aws/functions/memory.ts', 'DEFAULT_MB = 512', 'DEFAULT_MB = 0.005'),
   number('runtime/aws/functions/memory.ts', 'MARKER_AGE_MS = 30_000', 'MARKER_AGE_MS = 1_000'),
 ]
 
-/** Every other seed runs with small limits. */
-export const isSmall = (seed: number): boolean => seed % 2 === 1
+const folding = (by: string): Change => number('runtime/aws/functions/materialise.ts', 'checkpointsMax: 59, slotsMax: 4_000', by)
+
+/**
+ * A seed is of one of these kinds: every other one has small limits. Checkpoints keep what was logged for as long as a run takes, fold it now and then, or each time; and so that
+ * subtasks do not all do it at once.
+ */
+const KINDS: readonly (readonly Change[])[] = [
+  [],
+  [...SMALL, folding('checkpointsMax: 2, slotsMax: 4_000')],
+  [folding('checkpointsMax: 0, slotsMax: 4_000')],
+  [...SMALL, folding('checkpointsMax: 59, slotsMax: 12')],
+]
+
+export const kinds = KINDS.length
+export const kindOf = (seed: number): number => seed % kinds
+export const changesOf = (seed: number): readonly Change[] => KINDS[kindOf(seed)]!

@@ -38,11 +38,11 @@ const SWEPT_MAX = 20
 
 /**
  * Rows of the base are what a checkpoint costs, so that only some of them fold: most of what is logged has been overwritten or deleted by then. Until then a cold function
- * replays it (some seconds for so many slots), and it stays in the memory of warm ones.
+ * replays it (some seconds for so many slots), and it stays in the memory of warm ones, with up to some hundred bytes a change.
  */
-export const FOLD_LIMITS: FoldLimits = { bytesMax: 8 * 1024 * 1024, checkpointsMax: 59, slotsMax: 4_000 }
-/** Some hundred bytes each, of the function's 1,769 MB. */
-const FOLDED_AT_ONCE = 500_000
+export const FOLD_LIMITS: FoldLimits = { bytesMax: 8 * 1024 * 1024, changesMax: 250_000, checkpointsMax: 59, slotsMax: 4_000 }
+/** About a KB each, of the function's 1,769 MB. So many are written in a minute or so, behind which a fold that is cut off goes on. */
+const FOLDED_AT_ONCE = 100_000
 
 /** A part of a checkpoint folded into the base and into a segment, or kept as it was logged until that is worth it. Sweeps what this subtask's folds of long ago left. */
 export function materialiseHandler(
