@@ -1,5 +1,6 @@
 import { type Decision, decisions } from '../checkpoint/decision.ts'
-import { listManifests } from '../checkpoint/manifest.ts'
+import { listManifests, readManifest } from '../checkpoint/manifest.ts'
+import { completeCheckpoints } from '../checkpoint/restore.ts'
 import type { RunMeta } from '../checkpoint/run-meta.ts'
 import type { Blobs, Ports } from '../ports.ts'
 
@@ -19,6 +20,13 @@ export interface Checkpoint {
   /** Of state that it materialised. */
   readonly bytes: number
   readonly reason?: string
+}
+
+/** By log, the cut of the last complete checkpoint. */
+export async function lastCuts({ log, blobs }: Readable, meta: RunMeta): Promise<Map<string, number>> {
+  const last = meta.snapshots ? (await completeCheckpoints({ log, blobs }, meta.run)).at(-1) : undefined
+  if (last === undefined) return new Map()
+  return new Map((await readManifest(blobs, meta.run, last)).subtasks.map(s => [s.log, s.version]))
 }
 
 /** The checkpoints of a run, oldest first. */

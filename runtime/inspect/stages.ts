@@ -15,8 +15,11 @@ export interface StageState {
   readonly counts: Pick<Counts, 'recordsIn' | 'recordsOut' | 'results' | 'deadLetters' | 'late'>
 }
 
-/** The stages of a run, from their logs: as of the last commit of each subtask. */
-export async function stagesOf(log: CommitLog, meta: RunMeta): Promise<StageState[]> {
+/**
+ * The stages of a run, from their logs: as of the last commit of each subtask. `seen`: by log, a commit that is there for certain, at which reading begins; gets what was read. A log
+ * is long while its changes wait to be folded.
+ */
+export async function stagesOf(log: CommitLog, meta: RunMeta, seen: Map<string, number> = new Map()): Promise<StageState[]> {
   const { stages } = JSON.parse(meta.shape) as Shape
   // In the same order; a source stage has a subtask for each split.
   const splits = Object.values(meta.splits)
@@ -25,7 +28,13 @@ export async function stagesOf(log: CommitLog, meta: RunMeta): Promise<StageStat
     stages.map(async stage => {
       const subtasks = stage.parallelism ?? splits[sources.indexOf(stage)]?.length ?? 0
       const names = Array.from({ length: subtasks }, (_, i) => `${meta.run}/${stage.id}/${i}`)
-      const heads = await Promise.all(names.map(async name => (await loadHead(log, name, Number.POSITIVE_INFINITY)).head))
+      const heads = await Promise.all(
+        names.map(async name => {
+          const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY, seen.get(name))
+          seen.set(name, head.lastCommit[0])
+          return head
+        }),
+      )
       return { id: stage.id, heads }
     }),
   )

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { materialise } from '../../runtime/checkpoint/materialise.ts'
+import type { RunMeta } from '../../runtime/checkpoint/run-meta.ts'
+import { lastCuts } from '../../runtime/inspect/checkpoints.ts'
+import { stagesOf } from '../../runtime/inspect/stages.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { FOLDED, KEPT, openTexts } from './texts.ts'
 
@@ -89,6 +92,30 @@ describe('a cold start far behind', () => {
     await h.ports.blobs.delete(changes!)
     await assert.rejects(asked(h.ports), { name: 'SnapshotError', message: /the changes segments.* are gone/ })
   })
+})
+
+test('a look at the stages reads the log from the last cut, and then from what it saw', async () => {
+  const { h, feed, checkpoint } = await openTexts()
+  await feed(60)
+  await checkpoint(KEPT)
+  await feed(70)
+  const { run, shape } = h.topology
+  const meta = { run, shape, splits: { rows: ['rows'] }, snapshots: true } as unknown as RunMeta
+  let read = 0
+  const range: Ports['log']['range'] = async (...args) => {
+    const slots = await h.ports.log.range(...args)
+    read += slots.length
+    return slots
+  }
+  const log = { ...h.ports.log, range }
+  const whole = await stagesOf(log, meta)
+  assert.ok(read > 60, `${read}`)
+  const seen = await lastCuts(h.ports, meta)
+  read = 0
+  assert.deepEqual(await stagesOf(log, meta, seen), whole)
+  assert.equal(read, 20)
+  assert.deepEqual(await stagesOf(log, meta, seen), whole)
+  assert.equal(read, 20)
 })
 
 test('a checkpoint folds when there are more bytes, changes, commits or checkpoints than it may keep, and then keeps again', async () => {

@@ -1,4 +1,4 @@
-import { type Checkpoint, checkpointsOf } from '../../inspect/checkpoints.ts'
+import { type Checkpoint, checkpointsOf, lastCuts } from '../../inspect/checkpoints.ts'
 import { type StageState, stagesOf } from '../../inspect/stages.ts'
 import type { Clock } from '../../ports.ts'
 import type { Control } from './control.ts'
@@ -37,9 +37,10 @@ export async function readStatus(
   const ids = Object.keys(stack.stages)
   const [looked, states, problems, lags] = await Promise.all([
     withRunIfAny(stack, async (ports, meta) => {
-      const [before, began] = [await stagesOf(ports.log, meta), clock.now()]
+      const seen = await lastCuts(ports, meta)
+      const [before, began] = [await stagesOf(ports.log, meta, seen), clock.now()]
       await clock.sleep(LOOKS_MS)
-      const after = await stagesOf(ports.log, meta)
+      const after = await stagesOf(ports.log, meta, seen)
       return { run: meta.run, before, after, elapsedMs: clock.now() - began, checkpoints: await checkpointsOf(ports, meta) }
     }),
     Promise.all(ids.map(id => control.mappingState(stack.stages[id]!.mapping))),
