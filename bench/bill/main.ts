@@ -108,7 +108,7 @@ async function measure(pipeline: string, rate: number, windowSeconds: number, da
         })
       )
         .split('\n')
-        .at(-2)!,
+        .findLast(line => line.startsWith('{'))!,
     )
     const wanted = subtasksFor(simulated, parallelism)
     const month = monthOf(simulated)
@@ -144,10 +144,13 @@ function subtasksFor({ stages, seconds }: Simulated, now: number): number {
   return Math.max(now, Math.ceil(into / (SHARD_BYTES * LOAD)), Math.ceil(busy / LOAD))
 }
 
-/** Both phases have a checkpoint that folds what was logged since the one before that did: as many minutes as there may be events for. */
+/**
+ * Both phases end with a checkpoint that folds what was logged since the one before that did. An hour each, as folds are that far apart, or as many minutes as there may be events for: then
+ * folds come more often than they would, and cost more.
+ */
 function lasting(pipeline: string, rate: number): Pick<Cell, 'warmSeconds' | 'seconds'> {
   const eventsMax = pipeline === 'recommendations' ? EVENTS_MAX_RECOMMENDATIONS : EVENTS_MAX
-  const minutes = Math.max(1, Math.min(20, Math.floor(eventsMax / (2 * 60 * rate))))
+  const minutes = Math.max(1, Math.min(60, Math.floor(eventsMax / (2 * 60 * rate))))
   return { warmSeconds: minutes * 60, seconds: minutes * 60 }
 }
 

@@ -1,9 +1,8 @@
-import { FOLD_LIMITS } from '../../runtime/aws/functions/materialise.ts'
 import flink from './flink.json' with { type: 'json' }
 import machine from './machine.json' with { type: 'json' }
 import prices from './prices.json' with { type: 'json' }
-import { CHECKPOINT_SECONDS, type Simulated, type Stage } from './simulate.ts'
-import { noUsage, since, sum, times, type Usage } from './usage.ts'
+import type { Simulated } from './simulate.ts'
+import { sum, type Usage } from './usage.ts'
 
 const HOURS = 730
 const MONTH_SECONDS = HOURS * 3600
@@ -61,7 +60,7 @@ export function standing(stages: readonly Standing[], busy: boolean): Bill {
 
 /** A month of what was simulated. */
 export function monthOf({ seconds, stages, taking, looking }: Simulated): Bill {
-  const used = priceOf(sum([...stages.map(s => s.usage), checkpointsOf(stages, taking, seconds), looking]))
+  const used = priceOf(sum([...stages.map(s => s.usage), ...taking, looking]))
   const fixed = standing(stages, true)
   const month = MONTH_SECONDS / seconds
   return Object.fromEntries(
@@ -70,25 +69,6 @@ export function monthOf({ seconds, stages, taking, looking }: Simulated): Bill {
       dollars + month * (service in used ? used[service as keyof typeof used] : 0),
     ]),
   ) as Bill
-}
-
-/**
- * What checkpoints take in that time. Few simulations are as long as folds are apart, so that it was made to fold sooner: what a fold took beside the other checkpoints is counted as often
- * as there are folds.
- */
-export function checkpointsOf(stages: readonly Stage[], taking: readonly Usage[], seconds: number): Usage {
-  const byState = [...taking].sort((a, b) => a.stateUnits - b.stateUnits)
-  const kept = byState[(byState.length - 1) >> 1] ?? noUsage()
-  const extra = since(times(kept, taking.length), sum(taking))
-  const most = stages.reduce((a, b) => (b.usage.stateBytes / b.subtasks > a.usage.stateBytes / a.subtasks ? b : a))
-  const perSubtask = (n: number) => n / most.subtasks / seconds
-  const { bytesMax, slotsMax = Number.POSITIVE_INFINITY, checkpointsMax } = FOLD_LIMITS
-  const foldSeconds = Math.min(
-    (checkpointsMax + 1) * CHECKPOINT_SECONDS,
-    bytesMax / Math.max(1e-9, perSubtask(most.usage.stateBytes)),
-    slotsMax / Math.max(1e-9, perSubtask(most.usage.commits)),
-  )
-  return sum([times(kept, taking.length), times(extra, Math.min(1, seconds / Math.max(CHECKPOINT_SECONDS, foldSeconds)))])
 }
 
 /** A month in which nothing flows. `look`: what one look at nothing takes. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { openEvents } from '../../bench/bill/events.ts'
 import { meteredPorts, noSizes } from '../../bench/bill/metered-ports.ts'
-import { checkpointsOf, flinkMonth, idleMonth, kpusFor, priceOf, standing, total } from '../../bench/bill/price.ts'
+import { flinkMonth, idleMonth, kpusFor, priceOf, standing, total } from '../../bench/bill/price.ts'
 import { batchSeconds, simulate } from '../../bench/bill/simulate.ts'
 import { noUsage, type Usage } from '../../bench/bill/usage.ts'
 import { loadQuery } from '../../bench/reference/run.ts'
@@ -46,23 +46,6 @@ describe('prices', () => {
     assert.deepEqual(kpus('q5', [10, 50_000, 200_000]), [1, 1, 2])
     assert.deepEqual(kpus('e1', [10_000, 50_000]), [1, 2])
     assert.throws(() => kpusFor('q99', 1), /no figure for q99/)
-  })
-
-  test('a fold that was made sooner than it would have come is counted as often as it comes', () => {
-    const kept = used({ writeUnits: 10, s3Puts: 5 })
-    const fold = used({ writeUnits: 1_010, stateUnits: 1_000, s3Puts: 6 })
-    const taken = [...Array<Usage>(9).fill(kept), fold]
-    const stage = (commits: number, stateBytes: number) => [
-      { id: 'a', source: false, subtasks: 1, usage: used({ commits, stateBytes }) },
-    ]
-    // Ten minutes with a fold in them, of sixty.
-    const tenth = checkpointsOf(stage(600, 1_000), taken, 600)
-    close(tenth.writeUnits, 10 * 10 + 1_000 / 6)
-    close(tenth.s3Puts, 10 * 5 + 1 / 6)
-    // 16 MB in ten minutes: it comes no less often than it was made to.
-    close(checkpointsOf(stage(600, 16 << 20), taken, 600).writeUnits, 1_100)
-    // 2,000 commits in ten minutes: each 4,000 are folded.
-    close(checkpointsOf(stage(2_000, 1_000), taken, 600).writeUnits, 100 + 1_000 / 2)
   })
 })
 
