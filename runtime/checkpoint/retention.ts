@@ -26,8 +26,8 @@ export async function retain(topology: Topology, checkpoint: number, parts: read
     // What is not named by then never will be: the next checkpoint's blobs carry a higher number.
     await sweep(ports, segmentsOf(part.log), n => n <= checkpoint, named)
     await sweep(ports, channelsOf(part.log), n => n <= checkpoint, named)
-    // Below the floor every slot is decided (C5), and what won is in the base. Where it stays, all that is below has been swept, or will be when it moves.
-    if (floor !== undefined) await sweep(ports, chunksOf(part.log), version => version < floor, named)
+    // Below the floor every slot is decided (C5), and what won is in the base.
+    await sweep(ports, chunksOf(part.log), version => version < floor, named)
   }
 }
 
@@ -70,11 +70,10 @@ async function sweep(ports: Ports, prefix: string, mayGo: (n: number) => boolean
   await atOnce(DELETES_AT_ONCE, dispensable, blob => ports.blobs.delete(blob))
 }
 
-/** Gives the floor, if it has moved. */
-async function expireLog(part: Part, ports: Ports): Promise<number | undefined> {
+async function expireLog(part: Part, ports: Ports): Promise<number> {
   const floor = Math.min(part.version, await readMarker(ports.store, part.log))
   const before = await ports.log.floor(part.log)
-  if (floor <= before) return undefined
+  if (floor <= before) return before
   await ports.log.raiseFloor(part.log, floor)
   // From the very first: an earlier one may have died between raising the floor and this.
   for (let from = 1; from < floor; ) {
