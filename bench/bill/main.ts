@@ -26,8 +26,8 @@ const SHARD_RECORDS = 1000
 const SHARD_BYTES = 1_000_000
 const LOAD = 0.8
 /** As many events as one simulation may take. */
-const EVENTS_MAX = 1_200_000
-const EVENTS_MAX_RECOMMENDATIONS = 240_000
+const EVENTS_MAX = 240_000
+const EVENTS_MAX_RECOMMENDATIONS = 60_000
 
 export interface Row {
   readonly pipeline: string
@@ -145,12 +145,12 @@ function subtasksFor({ stages, seconds }: Simulated, now: number): number {
 }
 
 /**
- * Both phases end with a checkpoint that folds what was logged since the one before that did. An hour each, as folds are that far apart, or as many minutes as there may be events for: then
- * folds come more often than they would, and cost more.
+ * Both phases end with a checkpoint that folds what was logged since the one before that did. As many minutes each as there may be events for, twenty at most: folds may be an hour apart, so
+ * that they come more often here than they would, and cost more.
  */
 function lasting(pipeline: string, rate: number): Pick<Cell, 'warmSeconds' | 'seconds'> {
   const eventsMax = pipeline === 'recommendations' ? EVENTS_MAX_RECOMMENDATIONS : EVENTS_MAX
-  const minutes = Math.max(1, Math.min(60, Math.floor(eventsMax / (2 * 60 * rate))))
+  const minutes = Math.max(1, Math.min(20, Math.floor(eventsMax / (2 * 60 * rate))))
   return { warmSeconds: minutes * 60, seconds: minutes * 60 }
 }
 
