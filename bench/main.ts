@@ -50,8 +50,8 @@ function asJson(args: Arguments, rows: readonly Row[]): string {
 try {
   const words = process.argv.slice(2)
   const args = words.includes('--scale') || words.includes('--bill') ? undefined : parseArguments(words)
-  if (words.includes('--help') || words.includes('-h')) console.log(`${USAGE}\n\nThe bill:\n\n${BILL_USAGE}`)
-  else if (words.includes('--scale')) await scale(words)
+  if (words.includes('--scale')) await scale(words)
+  else if (words.includes('--help') || words.includes('-h')) console.log(`${USAGE}\n\nThe bill:\n\n${BILL_USAGE}`)
   else if (words.includes('--bill')) await bill(words)
   else if (args !== undefined) {
     const rows: Row[] = []
