@@ -7,6 +7,7 @@ const { app, events } = shop('e3')
 const counts = all({ count: count(), searches: filtered(count(), isSearch), clicks: filtered(count(), isClick) })
 
 events
+  .select('user_id', 'event_type')
   .keyBy('user_id')
   .window(session('10m'))
   .aggregate(counts, (counts, { key, window }) => ({

@@ -13,8 +13,8 @@ const ShopEvent = z.object({
 
 export type ShopEvent = z.infer<typeof ShopEvent>
 
-export const isSearch = (event: ShopEvent) => event.event_type === 'search'
-export const isClick = (event: ShopEvent) => event.event_type === 'click'
+export const isSearch = (event: Pick<ShopEvent, 'event_type'>) => event.event_type === 'search'
+export const isClick = (event: Pick<ShopEvent, 'event_type'>) => event.event_type === 'click'
 
 /** Epoch ms. */
 export const timeOf = (event: ShopEvent) => Date.parse(event.timestamp)

@@ -54,8 +54,9 @@ export class DedupOperator<T> extends KeyedOperator {
     }
     const id = this.idOf(value, timestamp)
     if (id !== undefined) {
-      const firsts = listOf(this.state.mapGet(entry, 0, id, 0))
-      if (firsts.some(first => Math.abs(timestamp - first) < this.ttlMs)) return
+      const stored: Stored | undefined = this.state.mapGet(entry, 0, id, 0)
+      if (stored !== undefined && listOf(stored).some(first => Math.abs(timestamp - first) < this.ttlMs)) return
+      const firsts = stored === undefined ? timestamp : [...listOf(stored), timestamp].sort((a, b) => a - b)
       this.remember(entry, id, firsts, timestamp)
     }
     this.ctx.output.record(value, timestamp, entry.key)
@@ -71,8 +72,8 @@ export class DedupOperator<T> extends KeyedOperator {
     }
   }
 
-  private remember(entry: KeyEntry, id: KeyPart, firsts: readonly number[], timestamp: number): void {
-    this.state.mapSet(entry, 0, id, compact([...firsts, timestamp].sort((a, b) => a - b)), 0)
+  private remember(entry: KeyEntry, id: KeyPart, firsts: Stored, timestamp: number): void {
+    this.state.mapSet(entry, 0, id, firsts, 0)
     if (this.keptMs === Number.POSITIVE_INFINITY) return
     this.eventTimers.set(Math.ceil((timestamp + this.keptMs) / this.sweepMs) * this.sweepMs, entry.key)
   }
@@ -96,8 +97,7 @@ export class DedupOperator<T> extends KeyedOperator {
 
 type Stored = number | readonly number[]
 
-function listOf(stored: Stored | undefined): readonly number[] {
-  if (stored === undefined) return []
+function listOf(stored: Stored): readonly number[] {
   return typeof stored === 'number' ? [stored] : stored
 }
 

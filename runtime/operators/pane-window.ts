@@ -91,7 +91,7 @@ export class PaneWindowOperator extends KeyedOperator {
     }
     this.accs.length = 0
     if (more) (domain === 'event' ? this.eventTimers : this.processingTimers).set(at + this.slide, entry.key)
-    if (acc !== undefined) emitResult(this, this.options, this.fold, entry.key, { start, end }, acc, at)
+    if (acc !== undefined) emitResult(this, this.options, this.fold, entry, { start, end }, acc, at)
   }
 
   /** The end of the first window that ends after `time` and has not fired; it covers `time` unless the record is late or in a gap. */

@@ -1,4 +1,4 @@
-import { type Key, type KeyPart, userKey } from '../graph/key.ts'
+import type { Key, KeyPart } from '../graph/key.ts'
 import { bindHandles } from '../state/bind.ts'
 import { copyValue } from '../state/copy.ts'
 import type { HandlesOf, StateSpecs } from '../state/spec.ts'
@@ -31,8 +31,8 @@ export abstract class ProcessBase<O, S extends StateSpecs> extends UserKeyedOper
   }
 
   /** @internal For the context. */
-  currentKey(): KeyPart {
-    return this.key
+  currentKey(): Key {
+    return this.access.entry.userKey
   }
 
   /** @internal */
@@ -83,7 +83,7 @@ class Context<O, S extends StateSpecs> implements ProcessContext<O, S> {
   }
 
   get key(): Key {
-    return userKey(this.operator.currentKey())
+    return this.operator.currentKey()
   }
 
   get timestamp(): number {

@@ -80,7 +80,7 @@ export class SessionWindowOperator extends KeyedOperator {
       return
     }
     this.state.mapDelete(entry, SESSIONS, tag)
-    emitResult(this, this.options, this.fold, entry.key, session, session.acc, at)
+    emitResult(this, this.options, this.fold, entry, session, session.acc, at)
   }
 
   /** The first of these, which takes in the others. */

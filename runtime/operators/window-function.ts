@@ -1,4 +1,4 @@
-import { type KeyPart, userKey } from '../graph/key.ts'
+import type { KeyEntry } from '../state/entry.ts'
 import type { Fold } from '../windows/aggregate.ts'
 import type { WindowOptions } from '../windows/options.ts'
 import type { TimeWindow } from '../windows/window.ts'
@@ -14,7 +14,7 @@ export function emitResult(
   { ctx }: KeyedOperator,
   options: WindowOptions,
   fold: Fold,
-  key: KeyPart,
+  entry: KeyEntry,
   { start, end }: TimeWindow,
   acc: any,
   timestamp: number,
@@ -22,18 +22,18 @@ export function emitResult(
   let result: any
   try {
     result = fold.result(acc)
-    if (options.apply !== undefined) result = options.apply(result, { key: userKey(key), window: { start, end } })
+    if (options.apply !== undefined) result = options.apply(result, { key: entry.userKey, window: { start, end } })
   } catch (error) {
     throw userError(ctx, timestamp, 'the window function', error)
   }
-  ctx.output.record(result, timestamp, key)
+  ctx.output.record(result, timestamp, entry.key)
 }
 
 /** What the full-window function makes of the window's records. */
 export function emitProcessed(
   { ctx, currentWatermark }: KeyedOperator,
   options: WindowOptions,
-  key: KeyPart,
+  entry: KeyEntry,
   { start, end }: TimeWindow,
   elements: readonly any[],
   timestamp: number,
@@ -42,7 +42,7 @@ export function emitProcessed(
   const out: { tag: string | undefined; value: any }[] = []
   try {
     options.process!(elements, {
-      key: userKey(key),
+      key: entry.userKey,
       window: { start, end },
       currentWatermark,
       processingTime: () => ctx.now(),
@@ -52,5 +52,5 @@ export function emitProcessed(
   } catch (error) {
     throw userError(ctx, timestamp, 'the window function', error)
   }
-  for (const { tag, value } of out) (tag === undefined ? ctx.output : ctx.side(tag)).record(value, timestamp, key)
+  for (const { tag, value } of out) (tag === undefined ? ctx.output : ctx.side(tag)).record(value, timestamp, entry.key)
 }

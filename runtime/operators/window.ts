@@ -235,7 +235,7 @@ export class WindowOperator extends KeyedOperator {
   private emit(entry: KeyEntry, id: number, window: WindowState): void {
     const timestamp = window.last ?? window.end - 1
     if (!this.buffered) {
-      if (window.acc !== undefined) emitResult(this, this.options, this.fold!, entry.key, window, window.acc, timestamp)
+      if (window.acc !== undefined) emitResult(this, this.options, this.fold!, entry, window, window.acc, timestamp)
       return
     }
     const buffered = elementBuffer.read(this.state, entry, window)
@@ -244,12 +244,12 @@ export class WindowOperator extends KeyedOperator {
     const elements = kept.map(copyValue)
     if (elements.length === 0) return
     if (this.fold === undefined) {
-      emitProcessed(this, this.options, entry.key, window, elements, timestamp)
+      emitProcessed(this, this.options, entry, window, elements, timestamp)
       return
     }
     let acc: any
     for (const element of elements) acc = this.fold.add(acc, element)
-    emitResult(this, this.options, this.fold, entry.key, window, acc, timestamp)
+    emitResult(this, this.options, this.fold, entry, window, acc, timestamp)
   }
 
   /** The values that the window function gets. */

@@ -300,7 +300,10 @@ export class Attempt {
   }
 
   private get outputBytes(): number {
-    return this.live.outputs.reduce((n, o) => n + o.bytes, 0)
+    const { outputs } = this.live
+    let bytes = 0
+    for (let i = 0; i < outputs.length; i++) bytes += outputs[i]!.bytes
+    return bytes
   }
 
   private get idleSent(): boolean {

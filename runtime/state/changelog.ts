@@ -129,7 +129,7 @@ function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntr
     return
   }
   const slot = stored as MapSlot
-  for (const [subkey, created] of slot.dirty) {
+  slot.dirty.forEach((subkey, created) => {
     const value = slot.entries.get(subkey)
     const kind = created ? CREATED : WRITTEN
     if (value === undefined || value === DELETED) {
@@ -137,7 +137,7 @@ function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntr
     } else if (expires)
       writer.record(table, { k: subkey, v: (value as TtlCell).value }, (value as TtlCell).expiry, entry.key, kind)
     else writer.record(table, { k: subkey, v: value }, 0, entry.key, kind)
-  }
+  })
 }
 
 /** After a won commit: what was dirty is now of `version`. */
@@ -168,10 +168,13 @@ export function markCommitted(operators: readonly KeyedOperator[], version: numb
 
 /** Deleted entries of a complete slot need no marker: absence is known. */
 function settle(slot: MapSlot): void {
-  if (slot.complete) {
-    for (const subkey of slot.dirty.keys()) if (slot.entries.get(subkey) === DELETED) slot.entries.delete(subkey)
+  const { complete, dirty, entries } = slot
+  if (complete && dirty.deletions) {
+    dirty.forEach(subkey => {
+      if (entries.get(subkey) === DELETED) entries.delete(subkey)
+    })
   }
-  slot.dirty.clear()
+  dirty.clear()
 }
 
 /** The changes of a chunk, in the order of writing. */

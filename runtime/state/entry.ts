@@ -1,4 +1,5 @@
-import type { KeyPart } from '../graph/key.ts'
+import { type Key, type KeyPart, userKey } from '../graph/key.ts'
+import { DirtySubkeys } from './dirty-subkeys.ts'
 
 /** An entry that was deleted since the base was written: absence that is known. */
 export const DELETED: unique symbol = Symbol('deleted')
@@ -11,14 +12,14 @@ export interface TtlCell {
 
 /** The map state of one key, as far as it is in memory. */
 export interface MapSlot {
-  /** For who reads ranges of subkeys (TimeBuffer): those that are there, sorted; undefined: to be made. */
-  order: number[] | undefined
+  /** For who reads ranges of subkeys (TimeBuffer): those that are there, sorted, each with its value; undefined: to be made. */
+  order: { readonly times: number[]; readonly lists: unknown[][] } | undefined
   /** subkey → value, or DELETED where the base may still have one. Insertion order is the order of writing. */
   readonly entries: Map<KeyPart, unknown>
   /** Every entry that exists is in memory. */
   complete: boolean
-  /** Written since the last commit; true: there was none as of that commit, for certain. */
-  readonly dirty: Map<KeyPart, boolean>
+  /** Written since the last commit. */
+  readonly dirty: DirtySubkeys
 }
 
 /** All the state that one operator keeps for one key. */
@@ -36,14 +37,24 @@ export class KeyEntry {
   version = 0
   /** Epoch of the last use, for eviction. */
   touched = 0
+  private tuple: readonly KeyPart[] | undefined
 
   constructor(key: KeyPart, states: number) {
     this.key = key
     this.values = new Array(states).fill(undefined)
     this.known = 0
   }
+
+  /** The key as the user gave it, an object of its own each time. A tuple is parsed once only: windows ask for it whenever they fire. */
+  get userKey(): Key {
+    if (this.tuple !== undefined) return this.tuple.slice()
+    const key = userKey(this.key)
+    if (typeof key !== 'object') return key
+    this.tuple = key
+    return key.slice()
+  }
 }
 
 export function newMapSlot(complete: boolean): MapSlot {
-  return { order: undefined, entries: new Map(), complete, dirty: new Map() }
+  return { order: undefined, entries: new Map(), complete, dirty: new DirtySubkeys() }
 }

@@ -162,8 +162,15 @@ export class KeyedState {
   mapSet(entry: KeyEntry, index: number, subkey: KeyPart, value: unknown, now: number): void {
     const ttl = this.declarations[index]!.ttl
     const slot = this.slot(entry, index)
-    touch(slot, subkey)
-    slot.entries.set(subkey, ttl === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell))
+    const cell = ttl === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell)
+    const { dirty, entries } = slot
+    if (dirty.has(subkey)) entries.set(subkey, cell)
+    else {
+      const stored = entries.get(subkey)
+      dirty.add(subkey, stored === DELETED || (stored === undefined && slot.complete))
+      // Often it was changed in place.
+      if (stored !== cell) entries.set(subkey, cell)
+    }
     this.mark(entry, index)
   }
 
@@ -172,6 +179,7 @@ export class KeyedState {
     const slot = this.slot(entry, index)
     if (slot.complete && !slot.entries.has(subkey)) return
     touch(slot, subkey)
+    slot.dirty.deletions = true
     slot.entries.set(subkey, DELETED)
     this.mark(entry, index)
   }
@@ -204,5 +212,5 @@ export class KeyedState {
 function touch(slot: MapSlot, subkey: KeyPart): void {
   if (slot.dirty.has(subkey)) return
   const stored = slot.entries.get(subkey)
-  slot.dirty.set(subkey, stored === DELETED || (stored === undefined && slot.complete))
+  slot.dirty.add(subkey, stored === DELETED || (stored === undefined && slot.complete))
 }

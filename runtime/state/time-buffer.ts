@@ -16,39 +16,44 @@ export class TimeBuffer<T> {
 
   add(entry: KeyEntry, timestamp: number, value: T): void {
     const slot = this.state.slot(entry, this.index)
-    const order = orderOf(slot) // before the write, or it would have the timestamp already
-    const stored = slot.entries.get(timestamp)
-    const values = stored === DELETED ? undefined : (stored as T[] | undefined)
-    if (values !== undefined) values.push(value)
-    else if (order.length === 0 || timestamp > order[order.length - 1]!) order.push(timestamp)
-    else order.splice(lowerBound(order, timestamp), 0, timestamp)
-    this.state.mapSet(entry, this.index, timestamp, values ?? [value], 0)
+    const { times, lists } = orderOf(slot) // before the write, or it would have the timestamp already
+    const at = times.length === 0 || timestamp > times[times.length - 1]! ? times.length : lowerBound(times, timestamp)
+    if (times[at] === timestamp) lists[at]!.push(value)
+    else if (at === times.length) {
+      times.push(timestamp)
+      lists.push([value])
+    } else {
+      times.splice(at, 0, timestamp)
+      lists.splice(at, 0, [value])
+    }
+    this.state.mapSet(entry, this.index, timestamp, lists[at]!, 0)
   }
 
   /** Calls `visit` for the values with from <= timestamp <= to, in order of time, then arrival. */
   range(entry: KeyEntry, from: number, to: number, visit: (value: T, timestamp: number) => void): void {
-    const slot = this.state.slot(entry, this.index)
-    const order = orderOf(slot)
-    for (let i = lowerBound(order, from); i < order.length && order[i]! <= to; i++) {
-      const values = slot.entries.get(order[i]!) as T[]
-      for (let v = 0; v < values.length; v++) visit(values[v]!, order[i]!)
+    const { times, lists } = orderOf(this.state.slot(entry, this.index))
+    for (let i = lowerBound(times, from); i < times.length && times[i]! <= to; i++) {
+      const values = lists[i] as T[]
+      for (let v = 0; v < values.length; v++) visit(values[v]!, times[i]!)
     }
   }
 
   /** Forgets everything up to this time. */
   removeThrough(entry: KeyEntry, timestamp: number): void {
-    const order = orderOf(this.state.slot(entry, this.index))
+    const { times, lists } = orderOf(this.state.slot(entry, this.index))
     let gone = 0
-    while (gone < order.length && order[gone]! <= timestamp) this.state.mapDelete(entry, this.index, order[gone++]!)
-    order.splice(0, gone)
+    while (gone < times.length && times[gone]! <= timestamp) this.state.mapDelete(entry, this.index, times[gone++]!)
+    times.splice(0, gone)
+    lists.splice(0, gone)
   }
 }
 
-function orderOf(slot: MapSlot): number[] {
+function orderOf(slot: MapSlot): NonNullable<MapSlot['order']> {
   if (slot.order !== undefined) return slot.order
-  const order: number[] = []
-  for (const [timestamp, stored] of slot.entries) if (stored !== DELETED) order.push(timestamp as number)
-  slot.order = order.sort((a, b) => a - b)
+  const times: number[] = []
+  for (const [timestamp, stored] of slot.entries) if (stored !== DELETED) times.push(timestamp as number)
+  times.sort((a, b) => a - b)
+  slot.order = { times, lists: times.map(timestamp => slot.entries.get(timestamp) as unknown[]) }
   return slot.order
 }
 

@@ -82,14 +82,14 @@ export class ColdBase implements StateLoader {
   }
 
   private writeMap(slot: MapSlot, stored: Map<KeyPart, unknown>): void {
-    for (const subkey of slot.dirty.keys()) {
+    slot.dirty.forEach(subkey => {
       const value = slot.entries.get(subkey)
       assert.notEqual(value, undefined, `entry ${subkey} was written but is not known`)
       if (value === DELETED) {
         stored.delete(subkey)
         if (slot.complete) slot.entries.delete(subkey)
       } else stored.set(subkey, structuredClone(value))
-    }
+    })
     slot.dirty.clear()
   }
 }
