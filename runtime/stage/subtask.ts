@@ -149,7 +149,8 @@ export class Subtask {
         }
         if (verdict === 'gap') await this.lost(live, this.gapBefore(live, frame))
         if (verdict === 'accept') await this.consume(live, frame)
-        else live.working.position = { seq: frame.record.seq, offset: 0 }
+        // Of another run, say, and told to be covered before: where it lies in front of a frame that is consumed in part, that is still where to go on.
+        else if (live.working.position.offset === 0) live.working.position = { seq: frame.record.seq, offset: 0 }
       }
       await this.finish(live)
       return { covered, undecided }

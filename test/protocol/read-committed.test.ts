@@ -63,6 +63,26 @@ test('B(1): frames of another run are dropped', async () => {
   assert.deepEqual(h.results(), totalsOf(INPUT))
 })
 
+test('B(1): a frame of another run that is delivered again, in front of one that is consumed in part, takes nobody back to its beginning', async () => {
+  const h = await harness(totals())
+  const other = await harness(totals(), { run: 'other' })
+  await other.environment(0).deliverSource(() => batch(INPUT, 0, 1))
+  const [foreign] = await other.ports.streams.poll(`other/${other.topology.stages[1]!.stage.id}`, 0, undefined, 1)
+  await h.ports.streams.put(h.topology.stream(1), 0, foreign!.data)
+  await h.environment(0).deliverSource(() => batch(INPUT, 0, INPUT.length))
+  const frames = await h.ports.streams.poll(h.topology.stream(1), 0, undefined, 100)
+  let commits = 0
+  const putIfAbsent: Ports['log']['putIfAbsent'] = async (...args) => {
+    if (++commits > 1) throw new Error('it dies')
+    return h.ports.log.putIfAbsent(...args)
+  }
+  const dying = { ...h.ports, log: { ...h.ports.log, putIfAbsent } }
+  // The foreign one was told to be covered, which no commit says.
+  await assert.rejects(h.environment(1, 0, { ports: dying, limits: { recordsMax: 3 } }).deliver(frames.slice(1)), /it dies/)
+  await h.environment(1).deliver(frames)
+  assert.deepEqual(h.results(), totalsOf(INPUT))
+})
+
 test('B5: an undecided frame stops the batch, also for what other producers sent behind it', async () => {
   const h = await harness(totals(), { splits: 2 })
   await dieBeforeCommit(h, 0, 10, 0)
