@@ -16,6 +16,7 @@ export const BILL_USAGE = `  npm run bench -- --bill [PIPELINE...] [--rates N,�
   PIPELINE              q5, e1 or recommendations (default: all three)
   --rates N,…           events a second (default 10,100,1000,10000,50000); the bill at idle is always told
   --windows S,…         batching windows of all mappings, seconds (default 0,1,10)
+  --minutes N           simulated after as many to warm up (default: by the rate, twenty at most)
   --data DIR            nexmark-*.ndjson and ecom-*.ndjson (default: the small sets of the tests; see docs/bill.md)
   --json FILE           all counts as JSON as well`
 
@@ -57,12 +58,13 @@ export async function bill(words: readonly string[]): Promise<void> {
   if (unknown !== undefined) throw new UsageError(`--bill knows ${PIPELINES.join(', ')}, and not ${unknown}`)
   const rates = numbers('rates', values.rates)
   const windows = numbers('windows', values.windows)
+  const minutes = values.minutes === undefined ? undefined : Math.max(1, numbers('minutes', values.minutes)[0]!)
   const rows: Row[] = []
   const idle: Idle[] = []
   for (const pipeline of positionals.length > 0 ? positionals : PIPELINES) {
     for (const windowSeconds of windows)
       for (const rate of rates) {
-        const row = await measure(pipeline, rate, windowSeconds, values.data)
+        const row = await measure({ pipeline, rate, windowSeconds, minutes: minutes ?? minutesOf(pipeline, rate) }, values.data)
         rows.push(row)
         if (!idle.some(i => i.pipeline === pipeline)) idle.push(idleOf(row))
         if (values.json !== undefined)
@@ -88,7 +90,10 @@ function idleOf({ pipeline, simulated }: Row): Idle {
 }
 
 /** Simulates with as many subtasks as the load takes, which is known when it was simulated: so perhaps twice. */
-async function measure(pipeline: string, rate: number, windowSeconds: number, data: string | undefined): Promise<Row> {
+async function measure(
+  { pipeline, rate, windowSeconds, minutes }: { pipeline: string; rate: number; windowSeconds: number; minutes: number },
+  data: string | undefined,
+): Promise<Row> {
   const sourceShards = Math.max(1, Math.ceil(rate / (SHARD_RECORDS * LOAD)))
   for (let parallelism = 1; ; ) {
     process.stderr.write(`${pipeline}, ${rate} events/s, window ${windowSeconds} s, ${sourceShards} + ${parallelism} subtasks … `)
@@ -99,7 +104,8 @@ async function measure(pipeline: string, rate: number, windowSeconds: number, da
       sourceShards,
       parallelism,
       windowSeconds,
-      ...lasting(pipeline, rate),
+      warmSeconds: minutes * 60,
+      seconds: minutes * 60,
     }
     const simulated: Simulated = JSON.parse(
       (
@@ -148,10 +154,9 @@ function subtasksFor({ stages, seconds }: Simulated, now: number): number {
  * Both phases end with a checkpoint that folds what was logged since the one before that did. As many minutes each as there may be events for, twenty at most: folds may be an hour apart, so
  * that they come more often here than they would, and cost more.
  */
-function lasting(pipeline: string, rate: number): Pick<Cell, 'warmSeconds' | 'seconds'> {
+function minutesOf(pipeline: string, rate: number): number {
   const eventsMax = pipeline === 'recommendations' ? EVENTS_MAX_RECOMMENDATIONS : EVENTS_MAX
-  const minutes = Math.max(1, Math.min(20, Math.floor(eventsMax / (2 * 60 * rate))))
-  return { warmSeconds: minutes * 60, seconds: minutes * 60 }
+  return Math.max(1, Math.min(20, Math.floor(eventsMax / (2 * 60 * rate))))
 }
 
 function dataOf(pipeline: string, directory: string | undefined): string {
@@ -171,6 +176,7 @@ function parsed(words: readonly string[]) {
         rates: { type: 'string', default: '10,100,1000,10000,50000' },
         windows: { type: 'string', default: '0,1,10' },
         data: { type: 'string' },
+        minutes: { type: 'string' },
         json: { type: 'string' },
       },
     })
