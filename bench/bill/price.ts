@@ -10,8 +10,12 @@ const MINUTES = MONTH_SECONDS / 60
 /** docs/aws.md, Metrics: of a stage that is always busy, with state; and of the checkpoints. */
 const STAGE_METRICS = 5
 const CHECKPOINT_METRICS = 2
-/** infra/alarms.ts: of a stage, more of one behind a shuffle, and of the pipeline. */
+/** infra/alarms.ts: of a stage, more of one behind a shuffle, and of the pipeline; test/infra/resources.test.ts counts them. */
 const ALARMS = { stage: 3, stream: 1, pipeline: 6 }
+
+export function alarmsOf(stages: readonly Pick<Standing, 'source'>[]): number {
+  return ALARMS.stage * stages.length + ALARMS.stream * stages.filter(s => !s.source).length + ALARMS.pipeline
+}
 
 /** Dollars by service. */
 export type Bill = Readonly<
@@ -45,7 +49,6 @@ export interface Standing {
 export function standing(stages: readonly Standing[], busy: boolean): Bill {
   const streams = stages.filter(s => !s.source)
   const shards = streams.reduce((n, s) => n + s.subtasks, 0)
-  const alarms = ALARMS.stage * stages.length + ALARMS.stream * streams.length + ALARMS.pipeline
   const metrics = busy ? STAGE_METRICS * stages.length + CHECKPOINT_METRICS : 0
   return {
     kinesis: shards * HOURS * prices.kinesis.shardHour,
@@ -54,7 +57,7 @@ export function standing(stages: readonly Standing[], busy: boolean): Bill {
     s3: 0,
     stepFunctions: 0,
     scheduler: MINUTES * prices.scheduler.call,
-    cloudWatch: alarms * prices.cloudWatch.alarmMonth + metrics * prices.cloudWatch.metricMonth,
+    cloudWatch: alarmsOf(stages) * prices.cloudWatch.alarmMonth + metrics * prices.cloudWatch.metricMonth,
   }
 }
 

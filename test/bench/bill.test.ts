@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { openEvents } from '../../bench/bill/events.ts'
+import flink from '../../bench/bill/flink.json' with { type: 'json' }
+import machine from '../../bench/bill/machine.json' with { type: 'json' }
 import { meteredPorts, noSizes } from '../../bench/bill/metered-ports.ts'
-import { flinkMonth, idleMonth, kpusFor, priceOf, standing, total } from '../../bench/bill/price.ts'
+import { flinkMonth, idleMonth, kpusFor, monthOf, priceOf, standing, total } from '../../bench/bill/price.ts'
+import prices from '../../bench/bill/prices.json' with { type: 'json' }
 import { batchSeconds, simulate } from '../../bench/bill/simulate.ts'
-import { noUsage, type Usage } from '../../bench/bill/usage.ts'
+import { noUsage, sum, times, type Usage } from '../../bench/bill/usage.ts'
 import { loadQuery } from '../../bench/reference/run.ts'
+import { MEMORY_MB } from '../../infra/stage-options.ts'
+import { LANES } from '../../runtime/aws/concurrency.ts'
+import { FOLD_LIMITS } from '../../runtime/aws/functions/materialise.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { exercise, STREAM } from './exercise.ts'
 
@@ -114,6 +120,37 @@ describe('a simulation', () => {
       stages.map(s => s.usage.invocations > 9 && s.usage.invocations < 14),
       [true, true],
     )
+  })
+})
+
+describe('what goes stale', () => {
+  test('the goals of issue 5: q5 at a hundred events a second, and at idle', async () => {
+    const events = await openEvents('test/reference/data', 'nexmark', 20_000)
+    const cell = { app: await loadQuery('q5', 0), events, rate: 100, sourceShards: 1, parallelism: 1, asksOthers: false }
+    const simulated = await simulate({ ...cell, windowSeconds: 0, warmSeconds: 60, seconds: 120 })
+    const { commits, commitUnitsBesideState, stateBytes } = sum(simulated.stages.map(s => s.usage))
+    assert.ok(commitUnitsBesideState <= 2 * commits, `${commitUnitsBesideState} write units for ${commits} commits`)
+    assert.ok(stateBytes <= 10 * simulated.events, `${stateBytes} bytes of state for ${simulated.events} events`)
+    const { stages, looking } = simulated
+    assert.ok(total(idleMonth(stages, times(looking, 1 / looking.invocations))) < 25)
+    assert.ok(total(monthOf(simulated)) < flinkMonth(kpusFor('q5', 100)))
+  })
+
+  test('what the bill takes from elsewhere is as it is there', () => {
+    assert.equal(machine.writesAtATime, LANES)
+    assert.equal(machine.memoryGb * 1024, MEMORY_MB)
+  })
+
+  test('the docs have the dates and limits of the code', () => {
+    const text = (file: string) => readFileSync(file, 'utf8')
+    const { changesMax, slotsMax, checkpointsMax, bytesMax } = FOLD_LIMITS
+    const limits = [changesMax, slotsMax].map(n => n!.toLocaleString('en-US'))
+    for (const file of ['docs/aws.md', 'docs/snapshot-format.md', 'docs/design.md'])
+      for (const limit of [...limits, `${bytesMax >> 20} MB`]) assert.ok(text(file).includes(limit), `${file}: ${limit}`)
+    assert.match(text('docs/aws.md'), new RegExp(`each ${checkpointsMax + 1} checkpoints`))
+    for (const date of [prices.collected, machine.collected, flink.measured]) assert.ok(text('docs/bill.md').includes(date), date)
+    // Whoever changes how Flink is counted has its tables to print again.
+    assert.ok(text('docs/bill.md').includes(flinkMonth(1).toFixed(2)))
   })
 })
 
