@@ -17,6 +17,7 @@ export const USAGE = `Measures the reference queries: events a second and a CPU-
   --parallelism N       subtasks of each stage but the sources, which have one for each file (default 1); above 1 in as many threads
   --exactly-once on     a state directory and a checkpoint each second (default); off: in memory, with the last checkpoint only
   --runs N              runs of each; the best of them counts (default 1)
+  --bounded             each query as a backfill too (millrace backfill, in one thread), and how it compares
   --vs-flink DIR        runs Flink's bench.sh in DIR (built, with its large data) in turn with ours, on the same data
   --json FILE           the figures as JSON as well
 
@@ -33,6 +34,7 @@ export interface Arguments {
   readonly parallelism: number
   readonly exactlyOnce: boolean
   readonly runs: number
+  readonly bounded: boolean
   readonly flink: string | undefined
   readonly json: string | undefined
 }
@@ -59,6 +61,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
     parallelism,
     exactlyOnce: once === 'on',
     runs: wholeNumber('runs', values.runs),
+    bounded: values.bounded ?? false,
     flink,
     json: values.json,
   }
@@ -75,6 +78,7 @@ function parsed(words: readonly string[]) {
         parallelism: { type: 'string', default: '1' },
         'exactly-once': { type: 'string', default: 'on' },
         runs: { type: 'string', default: '1' },
+        bounded: { type: 'boolean' },
         'vs-flink': { type: 'string' },
         json: { type: 'string' },
         help: { type: 'boolean', short: 'h' },

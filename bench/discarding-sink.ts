@@ -14,5 +14,7 @@ export function discardingSink(): Sink<unknown> {
         flush: async () => ({ chars }),
       }
     },
+    // Like those that stage: a backfill holds back what others get, and sends it at the end.
+    async commit() {},
   })
 }

@@ -15,19 +15,25 @@ async function measure(query: string, args: Arguments): Promise<Row> {
   const events = args.eventsOf(query)
   const boundMs = args.boundOf(query, events.length)
   const ours: OwnMeasured[] = []
+  const bounded: OwnMeasured[] = []
   const theirs: Record<FlinkApi, Measured[]> = { ds: [], sql: [] }
   for (let run = 1; run <= args.runs; run++) {
     const label = `${query}, run ${run} of ${args.runs}`
     ours.push(await told(`${label}: millrace`, () => runOurs({ query, events, boundMs, parallelism, exactlyOnce })))
+    if (args.bounded) {
+      const settings = { query, events, boundMs, parallelism, exactlyOnce, bounded: true }
+      bounded.push(await told(`${label}: backfill`, () => runOurs(settings)))
+    }
     if (directory === undefined) continue
     for (const api of ['ds', 'sql'] as const) {
       if (!flinkHas(query, api)) continue
       theirs[api].push(await told(`${label}: Flink ${api}`, () => runFlink({ directory, query, api, parallelism, exactlyOnce })))
     }
   }
-  if (directory === undefined) return { query, ours: best(ours) }
+  const own = { query, ours: best(ours), ...(args.bounded && { bounded: best(bounded) }) }
+  if (directory === undefined) return own
   const bestOf = (runs: readonly Measured[]) => (runs.length === 0 ? undefined : best(runs))
-  return { query, ours: best(ours), flink: { ds: bestOf(theirs.ds), sql: bestOf(theirs.sql) } }
+  return { ...own, flink: { ds: bestOf(theirs.ds), sql: bestOf(theirs.sql) } }
 }
 
 /** Progress goes to standard error: the table can be piped. */

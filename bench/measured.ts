@@ -9,6 +9,8 @@ export interface RunSettings {
   readonly parallelism: number
   /** The whole protocol: a state directory, and a checkpoint each second. False: in memory, with the last checkpoint only. */
   readonly exactlyOnce: boolean
+  /** As a backfill, in one thread. */
+  readonly bounded?: boolean
 }
 
 /** What one run took. */

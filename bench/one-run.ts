@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PerformanceObserver, performance } from 'node:perf_hooks'
 import { MillraceError } from 'millrace'
+import { runBounded } from '../runtime/batch/run.ts'
 import { runEmbedded } from '../runtime/embedded/engine.ts'
 import type { RunSettings } from './measured.ts'
 import query from './thread.ts'
@@ -23,20 +24,11 @@ new PerformanceObserver(list => {
 }).observe({ entryTypes: ['gc'] })
 
 async function run(settings: RunSettings): Promise<void> {
-  const { parallelism, exactlyOnce } = settings
-  const { graph, ...bindings } = await query(settings)
+  const { exactlyOnce } = settings
   const state = exactlyOnce ? mkdtempSync(join(tmpdir(), 'millrace-bench-')) : undefined
   const startedAt = performance.now()
   try {
-    const summary = await runEmbedded(graph, {
-      ...bindings,
-      parallelism,
-      ...(parallelism > 1 && {
-        threads: { count: parallelism, module: new URL('./thread.ts', import.meta.url), data: settings },
-      }),
-      state,
-      checkpointMs: exactlyOnce ? CHECKPOINT_MS : NEVER_MS,
-    })
+    const summary = settings.bounded ? await backfill(settings, state) : await stream(settings, state)
     const seconds = (performance.now() - startedAt) / 1000
     // Of the whole process with all its threads, from its start: compiling the sources is in it.
     const { user, system } = process.cpuUsage()
@@ -56,6 +48,27 @@ async function run(settings: RunSettings): Promise<void> {
   } finally {
     if (state !== undefined) rmSync(state, { recursive: true, force: true })
   }
+}
+
+async function stream(settings: RunSettings, state: string | undefined) {
+  const { parallelism, exactlyOnce } = settings
+  const { graph, ...bindings } = await query(settings)
+  return runEmbedded(graph, {
+    ...bindings,
+    parallelism,
+    ...(parallelism > 1 && {
+      threads: { count: parallelism, module: new URL('./thread.ts', import.meta.url), data: settings },
+    }),
+    state,
+    checkpointMs: exactlyOnce ? CHECKPOINT_MS : NEVER_MS,
+  })
+}
+
+async function backfill(settings: RunSettings, state: string | undefined) {
+  const { graph, sinks } = await query(settings)
+  const { parallelism, events } = settings
+  const summary = await runBounded(graph, { sources: { events }, sinks, parallelism, state })
+  return { ...summary, checkpoints: { completed: 0 } }
 }
 
 try {

@@ -4,6 +4,8 @@ import { type Measured, type OwnMeasured, perCpuSecond, perSecond } from './meas
 export interface Row {
   readonly query: string
   readonly ours: OwnMeasured
+  /** The same as a backfill, where it was run. */
+  readonly bounded?: OwnMeasured
   readonly flink?: { readonly ds: Measured | undefined; readonly sql: Measured | undefined }
 }
 
@@ -18,8 +20,10 @@ export function table(rows: readonly Row[]): string {
   const versus = rows.some(r => r.flink !== undefined)
   const head = ['query', 'events/s', 'events/CPU-s', 'peak MB', 'GC', 'checkpoints']
   const flinkHead = ['Flink DS events/CPU-s', 'SQL events/CPU-s', 'ratio', 'Flink peak MB']
-  const lines = rows.map(row => [...own(row), ...(versus ? theirs(row) : [])])
-  const all = [versus ? [...head, ...flinkHead] : head, ...lines]
+  const bounded = rows.some(r => r.bounded !== undefined)
+  const boundedHead = ['backfill events/CPU-s', 'by streaming', 'backfill peak MB']
+  const lines = rows.map(row => [...own(row), ...(bounded ? asBackfill(row) : []), ...(versus ? theirs(row) : [])])
+  const all = [[...head, ...(bounded ? boundedHead : []), ...(versus ? flinkHead : [])], ...lines]
   return markdown(all)
 }
 
@@ -36,6 +40,11 @@ export function markdown(all: readonly (readonly string[])[]): string {
 function own({ query, ours }: Row): string[] {
   const gc = `${Math.round(ours.gcShare * 100)} %`
   return [query, thousands(perSecond(ours)), thousands(perCpuSecond(ours)), megabytes(ours.peakMb), gc, String(ours.checkpoints)]
+}
+
+function asBackfill({ ours, bounded }: Row): string[] {
+  const speed = perCpuSecond(bounded!)
+  return [thousands(speed), (speed / perCpuSecond(ours)).toFixed(2), megabytes(bounded!.peakMb)]
 }
 
 function theirs(row: Row): string[] {

@@ -1,8 +1,9 @@
 import { open } from 'node:fs/promises'
 import { ConnectorError, fileReason } from '../connectors/error.ts'
-import { LineChunk } from '../connectors/line-chunk.ts'
+import { LineChunk, type Lines } from '../connectors/line-chunk.ts'
 import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/source.ts'
 import { UnreadableObjectError } from '../connectors/unreadable-object.ts'
+import { lastObjectEnd, objectsOf, SEAM } from './json-objects.ts'
 import { isPacked, unpackedFile } from './packed.ts'
 import type { Piece } from './pieces.ts'
 
@@ -33,7 +34,8 @@ export function openPiece(piece: Piece, onRead: (bytes: number) => void): SplitR
       ahead.catch(() => {}) // told when it is awaited
       const chunk = new LineChunk(value)
       if (offset === 0 && value.subarray(0, 3).equals(BYTE_ORDER_MARK)) chunk.seek(3, 0)
-      const lines = chunk.take(Number.POSITIVE_INFINITY)
+      const taken = chunk.take(Number.POSITIVE_INFINITY)
+      const lines = value.includes(SEAM) ? oneByOne(taken) : taken
       const start = { offset, line }
       offset += chunk.offset
       line += chunk.line
@@ -46,10 +48,23 @@ export function openPiece(piece: Piece, onRead: (bytes: number) => void): SplitR
   }
 }
 
+/** Lines that hold several objects, object by object: each lies where its line does. */
+function oneByOne(lines: Lines): Lines {
+  const found: Lines = { records: [], ends: [], counts: [] }
+  for (const [i, line] of lines.records.entries()) {
+    for (const record of typeof line === 'string' && line.includes(SEAM) ? objectsOf(line) : [line]) {
+      found.records.push(record)
+      found.ends.push(lines.ends[i]!)
+      found.counts.push(lines.counts[i]!)
+    }
+  }
+  return found
+}
+
 type Place = { readonly offset: number; readonly line: number }
 
 /** In the middle of a file nobody knows the number of a line. */
-function batch(lines: ReturnType<LineChunk['take']>, start: Place, next: Place, countsLines: boolean): SourceBatch {
+function batch(lines: Lines, start: Place, next: Place, countsLines: boolean): SourceBatch {
   return {
     records: lines.records,
     after: (i): SourcePosition => {
@@ -92,7 +107,7 @@ async function* contentOf({ path, range }: Piece, onRead: (bytes: number) => voi
   }
 }
 
-/** At least BATCH_BYTES at a time, but for the last. */
+/** At least BATCH_BYTES at a time, but for the last. A line may be as long as it likes if it consists of objects. */
 async function* wholeLines(content: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Buffer, undefined> {
   let parts: Uint8Array[] = []
   let size = 0
@@ -102,6 +117,11 @@ async function* wholeLines(content: AsyncIterable<Uint8Array>, path: string): As
     if (size < BATCH_BYTES) continue
     const end = part.lastIndexOf(NEWLINE) + 1
     if (end === 0) {
+      const whole = Buffer.concat(parts)
+      const objects = lastObjectEnd(whole)
+      if (objects > 0) yield whole.subarray(0, objects)
+      parts = [whole.subarray(objects)]
+      size = whole.length - objects
       if (size > LINE_BYTES_MAX)
         throw new ConnectorError(
           `${path} has a line of more than ${LINE_BYTES_MAX >> 20} MiB: is it NDJSON, with one record a line?`,

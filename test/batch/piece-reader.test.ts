@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { objectsOf } from '../../runtime/batch/json-objects.ts'
+import { openPiece } from '../../runtime/batch/piece-reader.ts'
+import { cutFiles, type Piece } from '../../runtime/batch/pieces.ts'
+import { scratch } from '../engine/events.ts'
+
+async function recordsOf(piece: Piece): Promise<string[]> {
+  const reader = openPiece(piece, () => {})
+  const records: string[] = []
+  try {
+    for (;;) {
+      const batch = await reader.read(undefined, Number.POSITIVE_INFINITY)
+      records.push(...batch.records.map(String))
+      if (batch.done) return records
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
+async function readBack(path: string, content: string | Uint8Array): Promise<string[]> {
+  writeFileSync(path, content)
+  const [piece] = await cutFiles([path])
+  return recordsOf(piece!)
+}
+
+const rows = Array.from({ length: 3000 }, (_, i) =>
+  JSON.stringify({ i, text: ['}{', '"', '\\', 'é', '{"a":1}'][i % 5], in: { more: [{}] } }),
+)
+
+test('objects without a newline between them, as Firehose writes them, plain and packed in several members', async t => {
+  const path = join(scratch(t), 'objects')
+  const half = rows.length / 2
+  const parts = [rows.slice(0, half).join(''), rows.slice(half).join('')]
+  assert.deepEqual(await readBack(path, parts.join('')), rows)
+  assert.deepEqual(await readBack(path, Buffer.concat(parts.map(part => gzipSync(part)))), rows)
+  assert.deepEqual(await readBack(path, Buffer.concat(parts.map(part => zstdCompressSync(part)))), rows)
+  assert.deepEqual(await readBack(path, `${parts[0]}\n${parts[1]}\r\n`), rows)
+})
+
+// Of 9 MB in one line no batch holds all: it is cut behind an object.
+test('one line of many objects may be longer than what is read at a time', async t => {
+  const long = Array.from({ length: 9000 }, (_, i) => JSON.stringify({ i, text: 'x'.repeat(1000) }))
+  assert.deepEqual(await readBack(join(scratch(t), 'line'), gzipSync(long.join(''))), long)
+})
+
+test('a line that is no list of objects stays whole: it is a dead letter for its own reason', () => {
+  for (const line of ['{"a":1}{"b":', '{"a":1}}{', '[1]{"a":1}', '{"a":"}{"}', '{"a":1}{"b":2}x'])
+    assert.deepEqual(objectsOf(line), [line])
+  assert.deepEqual(objectsOf('{"a":1} {"b":"\\"}{"}\t'), ['{"a":1}', '{"b":"\\"}{"}'])
+})
+
+test('a packed file that was cut off, or is damaged, is named', async t => {
+  const path = join(scratch(t), 'broken.gz')
+  const whole = gzipSync(rows.join('\n'))
+  await assert.rejects(
+    readBack(path, whole.subarray(0, whole.length / 2)),
+    /broken\.gz can't be read to its end: its gzip was cut off/,
+  )
+  await assert.rejects(
+    readBack(path, Buffer.concat([whole.subarray(0, 2000), Buffer.alloc(500, 7)])),
+    /broken\.gz can't be read to its end/,
+  )
+})
