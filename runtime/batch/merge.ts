@@ -30,7 +30,7 @@ export async function mergeRuns(inputs: readonly SpilledRuns[], scratch: () => R
       do {
         while (some.next()) writer.add(some.edge, some.value, some.timestamp, some.key)
       } while (await some.load())
-      writer.endTurn()
+      writer.endFrame()
       merged.push(...writer.runs.map(run => ({ path: file.path, run })))
     }
     file.close()

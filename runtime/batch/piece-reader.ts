@@ -8,7 +8,7 @@ import { isPacked, unpackedFile } from './packed.ts'
 import type { Piece } from './pieces.ts'
 
 /** Content that becomes one batch, about: a batch is a commit of the task. */
-const BATCH_BYTES = 4 << 20
+const BATCH_BYTES = 1 << 20
 const LINE_BYTES_MAX = 64 << 20
 const NEWLINE = 10
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])

@@ -39,21 +39,26 @@ export class RunFile {
   }
 }
 
-/**
- * Writes the records of one partition: as long as their times do not fall they make one run. Several writers may take turns with one `frames`, since each closes its frame at
- * the end of its turn.
- */
+/** Writes the records of one partition: as long as their times do not fall they make one run. */
 export class RunWriter {
   readonly runs: SortedRun[] = []
-  /** Written so far. */
-  bytes = 0
+  private written = 0
   private readonly file: RunFile
-  private readonly frames: FrameWriter
+  private readonly frames = new FrameWriter({ compression: false })
   private open: { first: number; last: number; records: number; frames: Extent[] } | undefined
 
-  constructor(file: RunFile, frames = new FrameWriter({ compression: false })) {
+  constructor(file: RunFile) {
     this.file = file
-    this.frames = frames
+  }
+
+  /** About how many so far, the frame that is open included. */
+  get bytes(): number {
+    return this.written + this.frames.approximateBytes
+  }
+
+  /** Event time of the record before; -Infinity: there is none. */
+  get last(): number {
+    return this.open?.last ?? Number.NEGATIVE_INFINITY
   }
 
   /** @throws FrameError for a value that can't be carried */
@@ -62,19 +67,19 @@ export class RunWriter {
     this.frames.record(edge, value, timestamp, key)
     this.open!.last = timestamp
     this.open!.records++
-    if (this.frames.approximateBytes >= FRAME_BYTES) this.endTurn()
+    if (this.frames.approximateBytes >= FRAME_BYTES) this.endFrame()
   }
 
   /** What was added is in the file. */
-  endTurn(): void {
+  endFrame(): void {
     if (this.frames.count === 0) return
     const extent = this.file.append(this.frames.finish(HEADER))
-    this.bytes += extent[1]
+    this.written += extent[1]
     this.open!.frames.push(extent)
   }
 
   private begin(first: number): void {
-    this.endTurn()
+    this.endFrame()
     this.open = { first, last: first, records: 0, frames: [] }
     this.runs.push(this.open)
   }

@@ -1,4 +1,4 @@
-import { FrameError, FrameWriter } from '../protocol/frame.ts'
+import { FrameError } from '../protocol/frame.ts'
 import { type Channel, type OutgoingFrame, StageOutput } from '../stage/output.ts'
 import { type RunFile, RunWriter, type SortedRun } from './run-file.ts'
 
@@ -18,9 +18,8 @@ export class SpillOutput extends StageOutput {
 
   constructor(file: RunFile, ...args: ConstructorParameters<typeof StageOutput>) {
     super(...args)
-    const frames = new FrameWriter({ compression: false })
     const unsendable = (error: unknown, edge: number, timestamp: number) => this.unsendable(error, edge, timestamp)
-    this.partitions = Array.from({ length: args[2].to }, () => new Partition(new RunWriter(file, frames), unsendable))
+    this.partitions = Array.from({ length: args[2].to }, () => new Partition(new RunWriter(file), unsendable))
   }
 
   /** Records wait here as they are, so that nobody else may have them. */
@@ -29,8 +28,8 @@ export class SpillOutput extends StageOutput {
   }
 
   protected override write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
-    this.partitions[channel.shard]!.add(edge, value, timestamp, key)
     this.records++
+    if (this.partitions[channel.shard]!.take(edge, value, timestamp, key)) return
     if (++this.buffered >= this.limit) this.spill(KEPT)
   }
 
@@ -45,8 +44,7 @@ export class SpillOutput extends StageOutput {
 
   /** By subtask of the consumer. Nothing is written any more. */
   finish(): SortedRun[][] {
-    this.spill(0)
-    return this.partitions.map(p => p.runs)
+    return this.partitions.map(p => p.finish())
   }
 
   private spill(kept: number): void {
@@ -64,6 +62,7 @@ export class SpillOutput extends StageOutput {
   }
 }
 
+/** Records for one subtask of the consumer. As long as they come in order there is nothing to sort, and they are written as they come; from the first that does not they are buffered. */
 class Partition {
   private readonly writer: RunWriter
   private readonly unsendable: (error: unknown, edge: number, timestamp: number) => unknown
@@ -72,6 +71,7 @@ class Partition {
   private timestamps: number[] = []
   private keys: unknown[] = []
   private sorted = true
+  private inOrder = true
 
   constructor(writer: RunWriter, unsendable: (error: unknown, edge: number, timestamp: number) => unknown) {
     this.writer = writer
@@ -82,16 +82,19 @@ class Partition {
     return this.values.length
   }
 
-  get runs(): SortedRun[] {
-    return this.writer.runs
-  }
-
-  add(edge: number, value: unknown, timestamp: number, key: unknown): void {
+  /** True: it is written. False: it waits. */
+  take(edge: number, value: unknown, timestamp: number, key: unknown): boolean {
+    if (this.inOrder && timestamp >= this.writer.last) {
+      this.write(edge, value, timestamp, key)
+      return true
+    }
+    this.inOrder = false
     if (this.sorted && timestamp < (this.timestamps.at(-1) ?? timestamp)) this.sorted = false
     this.edges.push(edge)
     this.values.push(value)
     this.timestamps.push(timestamp)
     this.keys.push(key)
+    return false
   }
 
   /** Writes all but the newest, in order of time, then of coming. Gives the bytes of it. */
@@ -103,13 +106,8 @@ class Partition {
     const before = this.bytes
     for (let n = 0; n < end; n++) {
       const i = order[n]!
-      try {
-        this.writer.add(edges[i]!, values[i], timestamps[i]!, keys[i])
-      } catch (error) {
-        throw error instanceof FrameError ? this.unsendable(error, edges[i]!, timestamps[i]!) : error
-      }
+      this.write(edges[i]!, values[i], timestamps[i]!, keys[i])
     }
-    this.writer.endTurn()
     const rest = order.slice(end)
     this.edges = rest.map(i => edges[i]!)
     this.values = rest.map(i => values[i])
@@ -117,6 +115,21 @@ class Partition {
     this.keys = rest.map(i => keys[i])
     this.sorted = true
     return this.bytes - before
+  }
+
+  /** Nothing comes any more. */
+  finish(): SortedRun[] {
+    this.spill(0)
+    this.writer.endFrame()
+    return this.writer.runs
+  }
+
+  private write(edge: number, value: unknown, timestamp: number, key: unknown): void {
+    try {
+      this.writer.add(edge, value, timestamp, key)
+    } catch (error) {
+      throw error instanceof FrameError ? this.unsendable(error, edge, timestamp) : error
+    }
   }
 
   private get bytes(): number {

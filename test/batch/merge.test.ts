@@ -11,7 +11,7 @@ function spill(path: string, times: readonly number[], name: string): SpilledRun
   const file = new RunFile(path)
   const writer = new RunWriter(file)
   for (const [i, time] of times.entries()) writer.add(i % 3, { from: name, i }, time, `k${i}`)
-  writer.endTurn()
+  writer.endFrame()
   file.close()
   return { path, runs: writer.runs }
 }
