@@ -5,7 +5,8 @@ import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/sou
 import { UnreadableObjectError } from '../connectors/unreadable-object.ts'
 import { lastObjectEnd, objectsOf, SEAM } from './json-objects.ts'
 import { isPacked, unpackedFile } from './packed.ts'
-import type { Piece } from './pieces.ts'
+import { openParquet } from './parquet-reader.ts'
+import { isCsv, isParquet, type Piece } from './pieces.ts'
 
 /** Content that becomes one batch, about: a batch is a commit of the task. */
 const BATCH_BYTES = 1 << 20
@@ -14,8 +15,15 @@ const NEWLINE = 10
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 /** Reads a piece once, from its start to its end: a task that dies begins anew. `onRead`: bytes of the file that have been read. */
-export function openPiece(piece: Piece, onRead: (bytes: number) => void): SplitReader {
+export async function openPiece(piece: Piece, onRead: (bytes: number) => void): Promise<SplitReader> {
+  if (isParquet(piece.path)) return openParquet(piece, onRead)
   const content = contentOf(piece, onRead)
+  // Loaded where it is needed: most pipelines have no CSV.
+  if (isCsv(piece.path)) return (await import('./csv-reader.ts')).openCsv(piece.path, content)
+  return openLines(piece, content)
+}
+
+function openLines(piece: Piece, content: AsyncIterable<Uint8Array>): SplitReader {
   const chunks = wholeLines(content, piece.path)
   let offset = piece.range?.from ?? 0
   let line = 0

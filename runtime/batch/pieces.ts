@@ -2,12 +2,15 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConnectorError, fileReason } from '../connectors/error.ts'
 import { isPacked } from './packed.ts'
+import { parquetPieces } from './parquet-reader.ts'
 
-/** A split of a bounded source: a file, or a stretch of whole lines of one. */
+/** A split of a bounded source: a file, a stretch of whole lines of one, or a row group. */
 export interface Piece {
   readonly path: string
   /** Stretch of a plain file; absent: all of it. */
   readonly range?: { readonly from: number; readonly to: number }
+  /** Rows of a Parquet file, from 0: from <= row < to. */
+  readonly rows?: { readonly from: number; readonly to: number }
   /** On disk. */
   readonly bytes: number
 }
@@ -18,7 +21,8 @@ const NEWLINE = 10
 const LOOK_BYTES = 64 << 10
 
 /** For people, and for dead letters: the file, as a streaming run names its split. */
-export function pieceName({ path, range }: Piece): string {
+export function pieceName({ path, range, rows }: Piece): string {
+  if (rows !== undefined) return `${path} (rows ${rows.from} to ${rows.to})`
   return range === undefined ? path : `${path} (bytes ${range.from} to ${range.to})`
 }
 
@@ -53,13 +57,23 @@ export async function cutFiles(paths: readonly string[], pieceBytes = PIECE_BYTE
     try {
       const { size } = await file.stat()
       if (size === 0) continue
-      if (size <= pieceBytes || (await isPacked(file))) pieces.push({ path, bytes: size })
+      if (isParquet(path)) pieces.push(...(await parquetPieces(path)))
+      else if (isCsv(path) || size <= pieceBytes || (await isPacked(file))) pieces.push({ path, bytes: size })
       else pieces.push(...(await cut(path, file, size, pieceBytes)))
     } finally {
       await file.close()
     }
   }
   return pieces
+}
+
+/** Its rows may have newlines in them, so that it is not cut. */
+export function isCsv(path: string): boolean {
+  return /\.csv(\.gz|\.zst)?$/i.test(path)
+}
+
+export function isParquet(path: string): boolean {
+  return /\.parquet$/i.test(path)
 }
 
 async function cut(path: string, file: FileHandle, size: number, pieceBytes: number): Promise<Piece[]> {

@@ -146,7 +146,7 @@ async function readPiece(
 ): Promise<void> {
   const piece = job.pieces[subtask.at.stage.source!.source!.name]![subtask.shard]!
   let bytes = 0
-  const reader = openPiece(piece, read => {
+  const reader = await openPiece(piece, read => {
     bytes += read
   })
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = job

@@ -3,13 +3,14 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { objectsOf } from '../../runtime/batch/json-objects.ts'
 import { openPiece } from '../../runtime/batch/piece-reader.ts'
 import { cutFiles, type Piece } from '../../runtime/batch/pieces.ts'
 import { scratch } from '../engine/events.ts'
 
 async function recordsOf(piece: Piece): Promise<string[]> {
-  const reader = openPiece(piece, () => {})
+  const reader = await openPiece(piece, () => {})
   const records: string[] = []
   try {
     for (;;) {
@@ -65,4 +66,56 @@ test('a packed file that was cut off, or is damaged, is named', async t => {
     readBack(path, Buffer.concat([whole.subarray(0, 2000), Buffer.alloc(500, 7)])),
     /broken\.gz can't be read to its end/,
   )
+})
+
+test('CSV: the first row names the columns; quotes, newlines and commas in cells; numbers as JSON has them', async t => {
+  const csv = '\ufeffid,n,when,note,ok\r\n007,12.5,1700000000000,"a ""b"", c\nd",true\r\nx,1e3,,plain,\r\n'
+  const expected = [
+    { id: '007', n: 12.5, when: 1_700_000_000_000, note: 'a "b", c\nd', ok: true },
+    { id: 'x', n: '1e3', note: 'plain' },
+  ]
+  for (const [name, content] of [
+    ['a.csv', csv],
+    ['a.csv.gz', gzipSync(csv)],
+  ] as const) {
+    const records = await readBack(join(scratch(t), name), content)
+    assert.deepEqual(
+      records.map(r => JSON.parse(r)),
+      expected,
+    )
+  }
+  await assert.rejects(readBack(join(scratch(t), 'b.csv'), 'a,b\n1,"2\n'), /b\.csv can't be read as CSV/)
+})
+
+test('Parquet: a piece for each row group; times as epoch ms, 64 bit numbers as numbers where they are exact', async t => {
+  const path = join(scratch(t), 'rows.parquet')
+  const n = 2500
+  const at = Array.from({ length: n }, (_, i) => new Date(1_700_000_000_000 + i))
+  const bytes = parquetWriteBuffer({
+    columnData: [
+      { name: 'at', data: at, type: 'TIMESTAMP' },
+      { name: 'count', data: at.map((_, i) => BigInt(i)), type: 'INT64' },
+      { name: 'large', data: at.map(() => 2n ** 60n + 1n), type: 'INT64' },
+      { name: 'item', data: at.map((_, i) => `i${i % 7}`), type: 'STRING' },
+    ],
+    rowGroupSize: 1000,
+  })
+  writeFileSync(path, Buffer.from(bytes))
+  const pieces = await cutFiles([path])
+  assert.deepEqual(
+    pieces.map(p => p.rows),
+    [
+      { from: 0, to: 1000 },
+      { from: 1000, to: 2000 },
+      { from: 2000, to: 2500 },
+    ],
+  )
+  const records = (await Promise.all(pieces.map(recordsOf))).flat().map(r => JSON.parse(r))
+  assert.deepEqual(
+    records,
+    at.map((time, i) => ({ at: time.getTime(), count: i, large: '1152921504606846977', item: `i${i % 7}` })),
+  )
+  const [first] = pieces
+  writeFileSync(path, Buffer.from(bytes).subarray(0, bytes.byteLength - 500))
+  await assert.rejects(recordsOf(first!), /rows\.parquet can't be read as Parquet/)
 })
