@@ -1,4 +1,6 @@
+import type { Part } from '../checkpoint/cut.ts'
 import { decide, decisions } from '../checkpoint/decision.ts'
+import { readMarker } from '../checkpoint/marker.ts'
 import { type Materialised, sweepTombstones } from '../checkpoint/materialise.ts'
 import { type MaterialisedPart, materialisePart } from '../checkpoint/snapshot.ts'
 import { type CheckpointStart, startCheckpoint } from '../checkpoint/start.ts'
@@ -16,6 +18,12 @@ const STOPPING_TIMEOUT_MS = 20_000
 
 /** Bytes as logged: about what a cold start replays in a few seconds. */
 const FOLD_LIMITS = { bytesMax: 32 * 1024 * 1024, checkpointsMax: 64 }
+
+/**
+ * What a checkpoint brings to the base: all state, so that it may leave memory; or only where it has become worth it; or none, as nobody will read it: the last one of a run
+ * whose state ends with the process.
+ */
+export type Folding = 'all' | 'worthwhile' | 'none'
 
 /** Drives the controller's steps in this process, in the order in which the state machine calls them on AWS. */
 export class Checkpointer {
@@ -82,10 +90,9 @@ export class Checkpointer {
   }
 
   /**
-   * One checkpoint, from the cuts of the sources to retention. `toBase`: it brings all state to the base, so that it may leave memory; else only where it has become
-   * worth it. False: it failed, and the one before stands.
+   * One checkpoint, from the cuts of the sources to retention. False: it failed, and the one before stands.
    */
-  async run(toBase: boolean): Promise<boolean> {
+  async run(fold: Folding): Promise<boolean> {
     const before = this.commits
     const start = await startCheckpoint(this.topology, this.ports)
     for (const w of this.workers) w.requestCut(start.checkpoint)
@@ -96,8 +103,9 @@ export class Checkpointer {
     }
     const materialised: MaterialisedPart[] = []
     for (const part of parts) {
-      const options = { exclusive: true, defer: toBase ? undefined : FOLD_LIMITS }
-      const done = await this.folding.run(() => materialisePart(this.topology, start, part, this.ports, options))
+      const options = { exclusive: true, defer: fold === 'all' ? undefined : FOLD_LIMITS }
+      const work = () => materialisePart(this.topology, start, part, this.ports, options)
+      const done = fold === 'none' ? await unfolded(part, this.ports) : await this.folding.run(work)
       materialised.push(done)
       if (done.to === part.version) this.workers.find(w => w.log === part.log)!.materialised(part.version)
       await breathe()
@@ -150,4 +158,9 @@ export class Checkpointer {
     const alignment = worker.view?.fields.alignment
     return alignment?.checkpoint === checkpoint && alignment.pending.length === 0
   }
+}
+
+async function unfolded({ log, version }: Part, { store }: Ports): Promise<MaterialisedPart> {
+  const marker = await readMarker(store, log)
+  return { from: marker, to: marker, items: 0, bytes: 0, tombstones: new Set(), runs: undefined, folded: version, changes: [] }
 }

@@ -190,7 +190,8 @@ class Run {
       const now = this.shared.ports.clock.now()
       const full = this.unsettled > FULL * this.stateBudget && this.stateMemory > FULL_TOTAL * this.stateBudget
       if (now < next && !full) continue
-      if ((!full && !this.checkpointer.somethingNew) || (await this.checkpointer.run(full))) await this.settle(full)
+      if ((!full && !this.checkpointer.somethingNew) || (await this.checkpointer.run(full ? 'all' : 'worthwhile')))
+        await this.settle(full)
       next = this.shared.ports.clock.now() + interval
     }
     if (this.failure !== undefined || !this.checkpointer.somethingNew) return
@@ -206,7 +207,7 @@ class Run {
   private async lastCheckpoint(): Promise<boolean> {
     for (;;) {
       const before = this.commits
-      if (await this.checkpointer.run(false)) return true
+      if (await this.checkpointer.run(this.topology.snapshots ? 'worthwhile' : 'none')) return true
       if (!this.readToEnd || this.stopping || this.failure !== undefined || this.commits === before) return false
     }
   }
