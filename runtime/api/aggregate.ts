@@ -68,9 +68,9 @@ export function count(): Aggregate<unknown, number, number> {
 export function sum<F extends string>(field: F): Aggregate<{ readonly [N in F]: number }, number, number> {
   return {
     createAccumulator: () => 0,
-    add: (total, value) => total + value[field],
+    add: (total, value) => total + numberIn(value, field, 'sum'),
     merge: (a, b) => a + b,
-    retract: (total, value) => total - value[field],
+    retract: (total, value) => total - numberIn(value, field, 'sum'),
     getResult: total => total,
     fields: [named(field, 'sum')],
   }
@@ -104,7 +104,7 @@ function extreme<F extends string>(
 ): Aggregate<{ readonly [N in F]: number }, number, number> {
   return {
     createAccumulator: () => none,
-    add: (best, value) => pick(best, value[field]),
+    add: (best, value) => pick(best, numberIn(value, field, what)),
     merge: pick,
     getResult: best => best,
     fields: [named(field, what)],
@@ -123,19 +123,28 @@ export function avg<F extends string>(
   return {
     createAccumulator: () => ({ sum: 0, count: 0 }),
     add: (acc, value) => {
-      acc.sum += value[field]
+      acc.sum += numberIn(value, field, 'avg')
       acc.count++
       return acc
     },
     merge: (a, b) => ({ sum: a.sum + b.sum, count: a.count + b.count }),
     retract: (acc, value) => {
-      acc.sum -= value[field]
+      acc.sum -= numberIn(value, field, 'avg')
       acc.count--
       return acc
     },
     getResult: acc => acc.sum / acc.count,
     fields: [named(field, 'avg')],
   }
+}
+
+/** Anything else would come to nonsense in silence: text is appended, and what is not there makes NaN. */
+function numberIn<F extends string>(value: { readonly [N in F]: number }, field: F, what: string): number {
+  const found = value[field]
+  if (typeof found === 'number') return found
+  throw new TypeError(
+    `${what}('${field}') found ${found === null ? 'null' : typeof found === 'string' ? `'${found}'` : typeof found} there, which is no number`,
+  )
 }
 
 type Parts = { readonly [name: string]: Aggregate<any, any, any> }
@@ -153,6 +162,8 @@ type ResultOf<P extends Parts> = { -readonly [N in keyof P]: P[N] extends Aggreg
  * sales.keyBy('shop').window(tumbling('1h')).aggregate(all({ sales: count(), revenue: sum('price') }))
  */
 export function all<P extends Parts>(parts: P): Aggregate<InputOf<P>, { [N in keyof P]: any }, ResultOf<P>> {
+  if (typeof parts !== 'object' || parts === null)
+    throw new PipelineError('all', 'it was given no aggregates', "Write all({ sales: count(), revenue: sum('price') })")
   const names = Object.keys(parts)
   const each = (make: (part: Aggregate<any, any, any>, name: string) => unknown): any => {
     const result: Record<string, unknown> = {}

@@ -4,6 +4,7 @@ import { BroadcastProcessOperator, type BroadcastSpecs, broadcastProcessStates }
 import { CoProcessOperator } from '../operators/co-process.ts'
 import { MapOperator } from '../operators/map.ts'
 import { ProcessAllOperator } from '../operators/process-all.ts'
+import { STATES_MAX } from '../state/keyed-state.ts'
 import { declareStates, type StateSpecs } from '../state/spec.ts'
 import { forward, type GraphBuilder } from './builder.ts'
 import { syncFunction } from './check.ts'
@@ -237,4 +238,11 @@ export function checkStates(operator: string, ...groups: (StateSpecs | undefined
     if (names.has(name)) throw new PipelineError(operator, `it declares two states named '${name}'`, 'Give each its own name')
     names.add(name)
   }
+  const declared = groups.reduce((sum, group) => sum + declareStates(group ?? {}).length, 0)
+  if (declared > STATES_MAX)
+    throw new PipelineError(
+      operator,
+      `its states come to ${declared}, where a list counts twice, and an operator can have ${STATES_MAX}`,
+      'Put what belongs together into one map() or one value() of an object',
+    )
 }

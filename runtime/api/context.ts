@@ -2,6 +2,7 @@ import type { Key } from '../graph/key.ts'
 import type { BroadcastContext, BroadcastSpecs, KeyedBroadcastContext } from '../operators/broadcast-process.ts'
 import type { ProcessAllContext } from '../operators/process-all.ts'
 import type { ProcessContext } from '../operators/process-context.ts'
+import { NoResults } from '../operators/user-code.ts'
 import type { StateSpecs } from '../state/spec.ts'
 
 /*
@@ -38,10 +39,14 @@ export function emitting<C extends Emitting>(
 ): (value: any, ctx: C, extra?: any) => void {
   return (value, ctx, extra) => {
     const results = fn(value, ctx, extra)
-    if (results === undefined) return
+    if (results === undefined || results === null) return
     if (Array.isArray(results)) for (let i = 0; i < results.length; i++) ctx.emit(results[i])
     else if (typeof results === 'object' && results !== null && Symbol.iterator in results) {
       for (const result of results as Iterable<unknown>) ctx.emit(result)
-    } else return results as never // a promise, which the operator refuses, or a mistake
+    } else return (isPromise(results) ? results : new NoResults(results)) as never // the operator refuses both
   }
+}
+
+function isPromise(value: unknown): boolean {
+  return typeof (value as PromiseLike<unknown>).then === 'function'
 }

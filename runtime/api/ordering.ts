@@ -12,7 +12,11 @@ export function ordering<T>(by: unknown, operator: string): (a: T, b: T) => numb
   const remedy = "Write { by: ['-views', 'item_id'] } or { by: (a, b) => b.views - a.views }"
   if (typeof by === 'function') {
     syncFunction(by, operator, remedy)
-    return by as (a: T, b: T) => number
+    return (a, b) => {
+      const order: unknown = by(a, b)
+      if (typeof order === 'number' && !Number.isNaN(order)) return order
+      throw new TypeError(`it gave ${String(order)}; it has to give a number: below 0, 0 or above 0`)
+    }
   }
   if (!Array.isArray(by) || by.length === 0 || by.some(field => typeof field !== 'string' || field.replace(/^-/, '') === '')) {
     throw new PipelineError(operator, `it was told to order by ${describe(by)}`, remedy)

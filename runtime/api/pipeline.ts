@@ -60,7 +60,7 @@ export class Pipeline {
         connector: format.connector,
         schema: format.schema as never,
         timestamp: options.time,
-        watermark: { ...options.watermark, create: () => options.watermark.create(), idleAfter },
+        watermark: { ...options.watermark, create: () => options.watermark.create(name), idleAfter },
       },
       detail: format.connector?.describe(),
     })

@@ -2,7 +2,9 @@ import type { KeyPart } from '../graph/key.ts'
 import type { Ttl } from '../state/declaration.ts'
 import type { AggregatingSpec, ListSpec, MapSpec, ReducingSpec, ValueSpec } from '../state/spec.ts'
 import type { Aggregate } from './aggregate.ts'
+import { syncFunction } from './check.ts'
 import { type Duration, positiveDuration } from './duration.ts'
+import { PipelineError } from './error.ts'
 
 /** How long state lives. A bare duration ages in event time from the last write. */
 export type TtlOption = Duration | { after: Duration; time?: 'event' | 'processing'; refresh?: 'write' | 'read' }
@@ -54,7 +56,10 @@ export function list<T>(options: StateOptions = {}): ListSpec<T> {
  * const state = { carts: map<string, Cart>({ ttl: '1 day' }) }
  */
 export function map<K extends KeyPart, V>(options: MapStateOptions = {}): MapSpec<K, V> {
-  return { kind: 'map', ttl: ttlOf(options.ttl), load: options.load ?? 'entry' }
+  const load = options.load ?? 'entry'
+  if (load !== 'entry' && load !== 'all')
+    throw new PipelineError('map state', `load is '${String(load)}'`, "Choose 'entry' or 'all'")
+  return { kind: 'map', ttl: ttlOf(options.ttl), load }
 }
 
 /**
@@ -64,6 +69,7 @@ export function map<K extends KeyPart, V>(options: MapStateOptions = {}): MapSpe
  * const state = { total: reducing<number>((a, b) => a + b) }
  */
 export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {}): ReducingSpec<T> {
+  syncFunction(reduce, 'reducing', 'Write reducing<number>((a, b) => a + b)')
   return { kind: 'reducing', ttl: ttlOf(options.ttl), reduce }
 }
 
@@ -74,6 +80,8 @@ export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {
  * const state = { mean: aggregating(avg('price')) }
  */
 export function aggregating<I, A, O>(aggregate: Aggregate<I, A, O>, options: StateOptions = {}): AggregatingSpec<I, A, O> {
+  for (const part of ['createAccumulator', 'add', 'getResult'] as const)
+    syncFunction(aggregate?.[part], 'aggregating', `Give it count(), sum('price'), or an aggregate with a function ${part}`)
   return {
     kind: 'aggregating',
     ttl: ttlOf(options.ttl),
@@ -88,9 +96,10 @@ export function aggregating<I, A, O>(aggregate: Aggregate<I, A, O>, options: Sta
 function ttlOf(option: TtlOption | undefined): Ttl | undefined {
   if (option === undefined) return undefined
   if (typeof option !== 'object') return { ms: positiveDuration(option, 'ttl'), time: 'event', refresh: 'write' }
-  return {
-    ms: positiveDuration(option.after, 'ttl'),
-    time: option.time ?? 'event',
-    refresh: option.refresh ?? 'write',
-  }
+  const { time = 'event', refresh = 'write' } = option
+  if (time !== 'event' && time !== 'processing')
+    throw new PipelineError('ttl', `time is '${String(time)}'`, "Choose 'event' or 'processing'")
+  if (refresh !== 'write' && refresh !== 'read')
+    throw new PipelineError('ttl', `refresh is '${String(refresh)}'`, "Choose 'write' or 'read'")
+  return { ms: positiveDuration(option.after, 'ttl'), time, refresh }
 }

@@ -20,6 +20,7 @@ import { type Duration, nonNegativeDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
 import type { KeyedStream } from './keyed-stream.ts'
 import { ALL, type KeyField, type KeyFields, type KeyOfFields, keySpec } from './keys.ts'
+import { refuseMethods } from './missing-methods.ts'
 import { addSink, type SinkHandle } from './sink.ts'
 import { WindowedStream } from './windowed-stream.ts'
 
@@ -325,3 +326,23 @@ function notConnectable(other: unknown): PipelineError {
     )
   return new PipelineError('connect', `it was given ${describe(other)}`, 'Give it another stream')
 }
+
+refuseMethods(
+  Stream.prototype,
+  [
+    'window',
+    'reduce',
+    'dedup',
+    'topN',
+    'runningTopN',
+    'aggregate',
+    'latest',
+    'match',
+    'join',
+    'coGroup',
+    'joinWith',
+    'intervalJoin',
+  ],
+  'the stream has no key',
+  method => `Put a keyBy before it: events.keyBy('user_id').${method}(…)${method === 'window' ? ', or use windowAll' : ''}`,
+)

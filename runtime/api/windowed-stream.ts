@@ -14,6 +14,7 @@ import { emitting, type Results } from './context.ts'
 import { type Duration, formatDuration, nonNegativeDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
 import type { KeyedStream } from './keyed-stream.ts'
+import { refuseMethods } from './missing-methods.ts'
 import type { Stream } from './stream.ts'
 
 /** Windows of a keyed stream give a keyed stream, windowAll (K is never) one without a key. */
@@ -64,10 +65,11 @@ export class WindowedStream<T, K extends Key> {
    * stream.window(tumbling('1h')).trigger(continuousEventTime('1m'))
    */
   trigger(trigger: Trigger<T>): WindowedStream<T, K> {
-    if (typeof trigger?.onElement !== 'function') {
+    for (const part of ['onElement', 'onEventTime', 'onProcessingTime', 'clear'] as const) {
+      if (typeof trigger?.[part] === 'function') continue
       throw new PipelineError(
         'window',
-        'its trigger has no onElement',
+        `its trigger has no ${part}`,
         'Use onEventTime(), onCount(100), purging(…), or write a Trigger',
       )
     }
@@ -81,6 +83,12 @@ export class WindowedStream<T, K extends Key> {
    * stream.window(globalWindow()).trigger(onCount(10)).evictor(countEvictor(100))
    */
   evictor(evictor: Evictor<T>): WindowedStream<T, K> {
+    if (typeof evictor?.before !== 'function' && typeof evictor?.after !== 'function')
+      throw new PipelineError(
+        'window',
+        'its evictor has neither before nor after',
+        "Use countEvictor(100), timeEvictor('1m'), or write an Evictor",
+      )
     return this.with({ evictor })
   }
 
@@ -187,3 +195,10 @@ export class WindowedStream<T, K extends Key> {
     return this.builder.output(node)
   }
 }
+
+refuseMethods(
+  WindowedStream.prototype,
+  ['map', 'filter', 'flatMap', 'select', 'mapAsync', 'mapAsyncBatch', 'keyBy', 'union', 'sink', 'topN', 'sideOutput'],
+  'a window gives nothing yet',
+  method => `Say what becomes of its records: .window(…).aggregate(count()), .reduce(…) or .process(…), and then .${method}(…)`,
+)

@@ -115,7 +115,7 @@ export class Pattern<T, N extends string> {
   until(condition: PatternCondition<T, N>): Pattern<T, N> {
     syncFunction(condition, 'until', 'Write until(e => e.done)')
     if (this.step('until').max !== Number.POSITIVE_INFINITY) throw misplaced('until', 'oneOrMore or timesOrMore')
-    return this.change('until', { until: condition as Condition<T> })
+    return this.change('until', { until: answering(condition as Condition<T>, 'until') })
   }
 
   /** A match takes less time than this, from its first event on. */
@@ -156,7 +156,7 @@ export class Pattern<T, N extends string> {
 
   private condition(condition: unknown, method: string, join: (a: boolean, b: boolean) => boolean): Pattern<T, N> {
     syncFunction(condition, method, `Write ${method}(e => e.amount > 100)`)
-    const added = condition as Condition<T>
+    const added = answering(condition as Condition<T>, method)
     const before = this.last.kind === 'step' ? this.last.step.condition : this.last.not.condition
     const joined: Condition<T> = before === undefined ? added : (e, events) => join(before(e, events), added(e, events))
     const { last } = this
@@ -243,4 +243,14 @@ function newStep<T>(name: string, contiguity: Contiguity): Step<T> {
 
 function misplaced(method: string, behind: string): PipelineError {
   return new PipelineError('match', `.${method}() stands in the wrong place`, `Put it behind ${behind}`)
+}
+
+/** A condition that answers at once: a promise would be as good as true. */
+function answering<T>(condition: Condition<T>, method: string): Condition<T> {
+  return (event, events) => {
+    const answer: unknown = condition(event, events)
+    if (typeof answer === 'object' && answer !== null)
+      throw new TypeError(`${method} gave ${answer instanceof Promise ? 'a Promise' : 'an object'}; it has to give true or false`)
+    return answer as boolean
+  }
 }

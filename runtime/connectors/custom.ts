@@ -43,7 +43,13 @@ export function customSink<T>(definition: {
   /** For transactional sinks: makes visible what was staged up to a complete checkpoint. May be called again: idempotent by (run, checkpoint). */
   readonly commit?: Sink<T>['commit']
 }): Sink<T> {
-  const { name, commit } = definition
+  const { name, open, commit } = definition ?? {}
+  if (typeof name !== 'string' || name === '')
+    throw new ConnectorError("customSink has no name: write customSink({ name: 'pager', open: … })")
+  if (typeof open !== 'function')
+    throw new ConnectorError(
+      `customSink '${name}' has no open: it makes a writer, such as { write(record) { … }, async flush() { … } }`,
+    )
   return {
     kind: name,
     async open(context, state) {

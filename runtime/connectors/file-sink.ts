@@ -25,6 +25,8 @@ const TEXT_CHARS = 1 << 20
  * rankings.sink('rankings', fileSink('out/rankings.ndjson'))
  */
 export function fileSink(path: string): Sink<any> {
+  if (typeof path !== 'string' || path === '')
+    throw new ConnectorError("fileSink has no path: write fileSink('out/results.ndjson')")
   if (/\.gz$/i.test(path))
     throw new ConnectorError(
       `fileSink('${path}') would have to compress, and it can't: write to ${path.slice(0, -3)} and compress that`,

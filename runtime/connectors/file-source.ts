@@ -16,6 +16,8 @@ import type { SourceConnector } from './source.ts'
  * const clicks = app.source('clicks', { schema: Click, connector: fileSource(['data/clicks.ndjson.gz']) }, { time: c => c.timestamp, watermark: monotonous() })
  */
 export function fileSource(paths: readonly string[]): SourceConnector {
+  if (paths.some(path => typeof path !== 'string' || path === ''))
+    throw new ConnectorError("fileSource was given a path that is none: write fileSource(['data/events.ndjson'])")
   const splits = paths.map(path => (path === STDIN ? STDIN : normalize(path)))
   if (splits.length === 0) throw new ConnectorError('fileSource([]) has nothing to read: give it at least one path')
   const twice = splits.find((path, i) => splits.indexOf(path) !== i)

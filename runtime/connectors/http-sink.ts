@@ -27,7 +27,8 @@ const BATCH = 100
  * alerts.sink('pager', httpSink({ url: 'https://pager.example/alerts', headers: { authorization: `Bearer ${process.env.PAGER_TOKEN}` } }))
  */
 export function httpSink<T>(options: HttpOptions): Sink<T> {
-  const { url, batch = BATCH, delivery } = options
+  const { url, batch = BATCH, delivery } = options ?? {}
+  if (typeof url !== 'string') throw new ConnectorError("httpSink has no url: write httpSink({ url: 'https://…' })")
   const place = withoutSecrets(url)
   const where = `the HTTP sink ${place}`
   checkPost(options, where)

@@ -51,6 +51,7 @@ const CONNECT_MS_MAX = 2000
  * rankings.sink('rankings', redis({ key: r => `top:${r.user_id}`, version: r => r.window_end, ttlMs: 86_400_000 }))
  */
 export function redis<T>(options: RedisOptions<T>): Sink<T> {
+  if (typeof options?.key !== 'function') throw new ConnectorError('redis has no key: write redis({ key: r => r.user_id })')
   const url = options.url ?? process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'
   const where = `the Redis sink at ${withoutPassword(url)}`
   return {

@@ -10,7 +10,7 @@ import type { OperatorContext, Receiver } from './operator.ts'
 import type { OutputTag } from './output-tag.ts'
 import { ProcessBase } from './process-base.ts'
 import type { ProcessContext, TimeDomain } from './process-context.ts'
-import { refusePromise, userError } from './user-code.ts'
+import { refusePromise, tagOf, UserCodeError, userError } from './user-code.ts'
 
 /** Broadcast state: maps, the same for all keys, in every subtask. */
 export type BroadcastSpecs = { readonly [name: string]: MapSpec<any, any> }
@@ -74,7 +74,9 @@ export class BroadcastProcessOperator<A, C, O, S extends StateSpecs, B extends B
     super.open(ctx)
     this.shared = new StateAccess(this.state, () => ctx.now(), [])
     const handles = bindHandles(resident(this.fn.broadcast), this.shared, declareStates(this.stateSpecs).length)
-    this.keyedContext = Object.defineProperty(this.context, 'broadcast', { value: handles }) as any
+    this.keyedContext = Object.defineProperty(this.context, 'broadcast', {
+      value: Object.fromEntries(Object.entries(handles).map(([name, handle]) => [name, this.readOnly(name, handle)])),
+    }) as any
     this.broadcastContext = this.makeBroadcastContext(handles as unknown as BroadcastHandles<B>)
   }
 
@@ -120,6 +122,18 @@ export class BroadcastProcessOperator<A, C, O, S extends StateSpecs, B extends B
     if (result !== undefined) refusePromise(this.ctx, timestamp, 'onBroadcast', 'use mapAsync before it', result)
   }
 
+  /** For `onRecord` and `onTimer`: what they changed would be so in this subtask alone. */
+  private readOnly<H extends object>(name: string, handle: H): H {
+    const refuse = (): never => {
+      throw new UserCodeError(
+        this.ctx.operatorId,
+        this.timestamp,
+        `the broadcast state '${name}' can only be changed by onBroadcast, which every subtask is called with`,
+      )
+    }
+    return Object.create(handle, { set: { value: refuse }, delete: { value: refuse }, clear: { value: refuse } })
+  }
+
   /** What it emits has no key. */
   private makeBroadcastContext(broadcast: BroadcastHandles<B>): BroadcastContext<O, B> {
     const operator = this
@@ -133,7 +147,8 @@ export class BroadcastProcessOperator<A, C, O, S extends StateSpecs, B extends B
       processingTime: () => operator.ctx.now(),
       broadcast,
       emit: (value, timestamp = operator.timestamp) => operator.ctx.output.record(value, timestamp, undefined),
-      output: (tag, value, timestamp = operator.timestamp) => operator.ctx.side(tag.id).record(value, timestamp, undefined),
+      output: (tag, value, timestamp = operator.timestamp) =>
+        operator.ctx.side(tagOf(operator.ctx, operator.timestamp, tag)).record(value, timestamp, undefined),
     }
   }
 }

@@ -6,7 +6,7 @@ import { TimeBuffer } from '../state/time-buffer.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import type { OperatorContext } from './operator.ts'
 import type { OutputTag } from './output-tag.ts'
-import { userError } from './user-code.ts'
+import { refusePromise, userError } from './user-code.ts'
 
 export const INTERVAL_JOIN_STATES: readonly StateDeclaration[] = [
   { name: 'left', primitive: 'map', load: 'all' },
@@ -91,6 +91,7 @@ export class IntervalJoinOperator<L, R, O> extends KeyedOperator {
     } catch (error) {
       throw userError(this.ctx, timestamp, 'intervalJoin', error)
     }
+    refusePromise(this.ctx, timestamp, 'intervalJoin', 'use mapAsync behind it', joined)
     this.ctx.output.record(joined, timestamp, entry.key)
   }
 }

@@ -3,7 +3,7 @@ import type { StateDeclaration } from '../state/declaration.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import type { OutputTag } from './output-tag.ts'
-import { userError } from './user-code.ts'
+import { refusePromise, userError } from './user-code.ts'
 
 const LATEST = 0
 const VERSIONS = 1
@@ -105,6 +105,7 @@ export class JoinWithOperator<L, R, O> extends KeyedOperator {
     } catch (error) {
       throw userError(this.ctx, timestamp, 'joinWith', error)
     }
+    refusePromise(this.ctx, timestamp, 'joinWith', 'use mapAsync behind it', joined)
     this.ctx.output.record(joined, timestamp, entry.key)
   }
 }

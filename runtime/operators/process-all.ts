@@ -1,6 +1,6 @@
 import { Operator } from './operator.ts'
 import type { OutputTag } from './output-tag.ts'
-import { refusePromise, userError, wholeMs } from './user-code.ts'
+import { refusePromise, tagOf, userError, wholeMs } from './user-code.ts'
 
 /** What a process function without a key sees. The same object for every record: do not keep it. */
 export interface ProcessAllContext<O> {
@@ -57,6 +57,6 @@ export class ProcessAllOperator<I, O> extends Operator implements ProcessAllCont
   }
 
   output<X>(tag: OutputTag<X>, value: X, timestamp = this.timestamp): void {
-    this.ctx.side(tag.id).record(value, wholeMs(this, timestamp), this.key)
+    this.ctx.side(tagOf(this.ctx, this.timestamp, tag)).record(value, wholeMs(this, timestamp), this.key)
   }
 }

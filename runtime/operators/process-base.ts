@@ -6,7 +6,7 @@ import type { Timers } from '../state/timers.ts'
 import type { OperatorContext, Receiver } from './operator.ts'
 import type { OutputTag } from './output-tag.ts'
 import type { ProcessContext, TimeDomain, TimerService } from './process-context.ts'
-import { UserCodeError, wholeMs } from './user-code.ts'
+import { tagOf, UserCodeError, wholeMs } from './user-code.ts'
 import { UserKeyedOperator } from './user-keyed-operator.ts'
 
 /** What all process functions with a key share: one context object for the operator, on which state, timers and outputs hang. */
@@ -103,7 +103,11 @@ class Context<O, S extends StateSpecs> implements ProcessContext<O, S> {
   }
 
   output<X>(tag: OutputTag<X>, value: X, timestamp = this.operator.timestamp): void {
-    this.operator.send(this.operator.ctx.side(tag.id), value, wholeMs(this.operator, timestamp))
+    this.operator.send(
+      this.operator.ctx.side(tagOf(this.operator.ctx, this.operator.timestamp, tag)),
+      value,
+      wholeMs(this.operator, timestamp),
+    )
   }
 }
 

@@ -1,7 +1,7 @@
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { KeyedOperator } from './keyed-operator.ts'
-import { userError } from './user-code.ts'
+import { refusePromise, UserCodeError, userError } from './user-code.ts'
 
 export const REDUCE_STATES: readonly StateDeclaration[] = [{ name: 'reduced', primitive: 'value' }]
 
@@ -24,6 +24,9 @@ export class ReduceOperator<T> extends KeyedOperator {
         throw userError(this.ctx, timestamp, 'reduce', error)
       }
     }
+    if (reduced === undefined)
+      throw new UserCodeError(this.ctx.operatorId, timestamp, 'reduce returned undefined; it has to return what is kept')
+    refusePromise(this.ctx, timestamp, 'reduce', 'use mapAsync before it', reduced)
     this.state.setValue(entry, 0, reduced, 0)
     this.ctx.output.record(reduced, timestamp, entry.key)
   }

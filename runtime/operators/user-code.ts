@@ -1,6 +1,8 @@
 import { MillraceError } from '../errors.ts'
 import type { Key } from '../graph/key.ts'
+import { StateError } from '../state/error.ts'
 import type { OperatorContext } from './operator.ts'
+import type { OutputTag } from './output-tag.ts'
 import { userPlace } from './user-place.ts'
 
 /** Of a thrown message: a validator's may hold the whole record. */
@@ -37,6 +39,8 @@ export class UserCodeError extends MillraceError {
 
 /** What to throw when a user's function threw `cause`: errors of the runtime (from further down the chain, say) stay as they are. */
 export function userError(ctx: Pick<OperatorContext, 'operatorId'>, timestamp: number, fn: string, cause: unknown): Error {
+  if (cause instanceof StateError && !cause.message.startsWith('operator '))
+    return new StateError(`${recordOf(ctx.operatorId, timestamp)}: ${cause.message}`, { cause })
   if (cause instanceof MillraceError) return cause
   return new UserCodeError(ctx.operatorId, timestamp, `${fn} threw ${describeError(cause)}`, cause)
 }
@@ -52,12 +56,41 @@ export function wholeMs(
   throw new UserCodeError(ctx.operatorId, timestamp, `a result's timestamp must be a number of epoch ms, not ${String(given)}`)
 }
 
-/** Refuses a promise from a function that has to be synchronous. */
+/** What a function returned in the place of a list of results. */
+export class NoResults {
+  readonly value: unknown
+
+  constructor(value: unknown) {
+    this.value = value
+  }
+}
+
+/** Refuses a promise from a function that has to be synchronous, and what is no list of results. */
 export function refusePromise(ctx: OperatorContext, timestamp: number, fn: string, remedy: string, result: unknown): void {
-  if (typeof result !== 'object' || result === null || typeof (result as PromiseLike<unknown>).then !== 'function')
+  if (typeof result !== 'object' || result === null) return
+  if (result instanceof NoResults) {
+    const what = typeof result.value === 'object' ? 'an object' : (JSON.stringify(result.value) ?? typeof result.value)
+    throw new UserCodeError(
+      ctx.operatorId,
+      timestamp,
+      `${fn} returned ${what}: return an array of results, or yield them, or return nothing`,
+    )
+  }
+  if (typeof (result as PromiseLike<unknown>).then !== 'function')
     return // It is dropped here: if it fails later, that must not end the process.
   ;(result as PromiseLike<unknown>).then(undefined, () => {})
   throw new UserCodeError(ctx.operatorId, timestamp, `${fn} returned a Promise, but has to be synchronous; ${remedy}`)
+}
+
+/** The id of a tag that a function emits to. */
+export function tagOf(ctx: Pick<OperatorContext, 'operatorId'>, timestamp: number, tag: OutputTag<any>): string {
+  if (typeof tag?.id === 'string') return tag.id
+  const given = typeof tag === 'string' ? `'${tag}'` : String(tag)
+  throw new UserCodeError(
+    ctx.operatorId,
+    timestamp,
+    `output was given ${given} in the place of a tag: make one with sideOutput<Alert>('alerts')`,
+  )
 }
 
 /** What was thrown, in one line: `RangeError: no such item`. */

@@ -3,7 +3,7 @@ import type { Fold } from '../windows/aggregate.ts'
 import type { WindowOptions } from '../windows/options.ts'
 import type { TimeWindow } from '../windows/window.ts'
 import type { KeyedOperator } from './keyed-operator.ts'
-import { userError } from './user-code.ts'
+import { refusePromise, tagOf, userError } from './user-code.ts'
 
 /*
  * What a window that fires gives: the user's functions, called with what was kept of the window. The same for each of the operators that keep it.
@@ -26,6 +26,7 @@ export function emitResult(
   } catch (error) {
     throw userError(ctx, timestamp, 'the window function', error)
   }
+  refusePromise(ctx, timestamp, 'the window function', 'use mapAsync behind the window', result)
   ctx.output.record(result, timestamp, entry.key)
 }
 
@@ -40,17 +41,19 @@ export function emitProcessed(
 ): void {
   // collected first: an error further down the chain is not this function's
   const out: { tag: string | undefined; value: any }[] = []
+  let result: unknown
   try {
-    options.process!(elements, {
+    result = options.process!(elements, {
       key: entry.userKey,
       window: { start, end },
       currentWatermark,
       processingTime: () => ctx.now(),
       emit: value => out.push({ tag: undefined, value }),
-      output: (tag, value) => out.push({ tag: tag.id, value }),
-    })
+      output: (tag, value) => out.push({ tag: tagOf(ctx, timestamp, tag), value }),
+    }) as unknown
   } catch (error) {
     throw userError(ctx, timestamp, 'the window function', error)
   }
+  refusePromise(ctx, timestamp, 'the window function', 'use mapAsync behind the window', result)
   for (const { tag, value } of out) (tag === undefined ? ctx.output : ctx.side(tag)).record(value, timestamp, entry.key)
 }

@@ -70,6 +70,12 @@ function asWindow(options: WindowJoinOptions): WindowOptions {
 /** Left records in order of arrival, each with the right ones in theirs. */
 function allPairs<L, R, O>(join: WindowJoinFunction<L, R, O>): CoGroupFunction<L, R, O> {
   return (left, right, ctx) => {
-    for (const l of left) for (const r of right) ctx.emit(join(l, r, ctx))
+    for (const l of left) for (const r of right) ctx.emit(joined(join(l, r, ctx)))
   }
+}
+
+function joined<O>(result: O): O {
+  if (typeof (result as PromiseLike<unknown> | undefined | null)?.then === 'function')
+    throw new TypeError('join returned a Promise, but has to be synchronous; use mapAsync behind it')
+  return result
 }

@@ -1,4 +1,4 @@
-import type { KeyPart } from '../graph/key.ts'
+import { type KeyPart, userKey } from '../graph/key.ts'
 import { copyValue } from '../state/copy.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
@@ -9,7 +9,7 @@ import type { Trigger, TriggerResult } from '../windows/triggers.ts'
 import { alignDown, GLOBAL_WINDOW } from '../windows/window.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import { sessionGap } from './session-gap.ts'
-import { userError } from './user-code.ts'
+import { UserCodeError, userError } from './user-code.ts'
 import { emitProcessed, emitResult } from './window-function.ts'
 import { BoundTriggerContext, ELEMENTS, elementBuffer, newWindowState, WINDOWS, type WindowState } from './window-state.ts'
 
@@ -210,6 +210,7 @@ export class WindowOperator extends KeyedOperator {
 
   private act(entry: KeyEntry, id: number, window: WindowState, result: TriggerResult): void {
     if (result === 'CONTINUE') return
+    if (result !== 'FIRE' && result !== 'PURGE' && result !== 'FIRE_AND_PURGE') throw this.noResult(entry, result)
     const purge = result !== 'FIRE'
     if (result !== 'PURGE') {
       // once one firing of a record waits, those after it do too: results keep their order
@@ -221,6 +222,15 @@ export class WindowOperator extends KeyedOperator {
       this.emit(entry, id, window)
     }
     if (purge) this.purge(entry, window)
+  }
+
+  private noResult(entry: KeyEntry, result: unknown): Error {
+    const given = typeof result === 'string' ? `'${result}'` : String(result)
+    return new UserCodeError(
+      this.ctx.operatorId,
+      undefined,
+      `the trigger gave ${given}: it gives 'CONTINUE', 'FIRE', 'PURGE' or 'FIRE_AND_PURGE'`,
+    ).withKey(userKey(entry.key))
   }
 
   private fireParked(entry: KeyEntry, parked: ParkedFirings): void {
@@ -256,8 +266,8 @@ export class WindowOperator extends KeyedOperator {
   private evict(entry: KeyEntry, id: number, window: WindowState, elements: any[], timestamp: number): any[] {
     const { before, after } = this.evictor!
     try {
-      const kept = before === undefined ? elements : before(elements, window)
-      const left = after === undefined ? kept : after(kept, window)
+      const kept = before === undefined ? elements : listed(before(elements, window))
+      const left = after === undefined ? kept : listed(after(kept, window))
       if (left.length !== elements.length) elementBuffer.keep(this.state, entry, id, window, elements, left)
       return kept.map(e => e.value)
     } catch (error) {
@@ -311,4 +321,9 @@ export class WindowOperator extends KeyedOperator {
   private gapOf(element: any, timestamp: number): number {
     return sessionGap(this.ctx, this.options.assigner as SessionAssigner<any>, this.original(element), timestamp)
   }
+}
+
+function listed<T>(stays: T): T {
+  if (Array.isArray(stays)) return stays
+  throw new TypeError(`it gave ${stays === null ? 'null' : typeof stays}; it has to give the list of what stays`)
 }

@@ -54,6 +54,11 @@ export class StateAccess {
 
   // ---- values -------------------------------------------------------------------------------------------------------
 
+  /** For errors. */
+  nameOf(index: number): string {
+    return this.state.declarations[index]!.name
+  }
+
   /** For the user: a copy, so that what is changed in place and not written is lost at once, and not only when the key next leaves memory. */
   get(index: number): any {
     return copyValue(this.state.value(this.entry, index, this.now(index)))

@@ -2,6 +2,9 @@ import type { KeyPart } from '../graph/key.ts'
 import type { StateDeclaration } from './declaration.ts'
 import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
 
+/** Which of them are known, and which were written, is kept in the bits of a number. */
+export const STATES_MAX = 30
+
 /** Where state that is not in memory comes from. */
 export interface StateLoader {
   /** Fills in what `entries` don't know: values, and whole maps of `load: 'all'` (never over what is known or DELETED already). */
@@ -31,7 +34,7 @@ export class KeyedState {
   private wanted: { entry: KeyEntry; state: number; subkeys: KeyPart[] | 'all' }[] = []
 
   constructor(declarations: readonly StateDeclaration[]) {
-    if (declarations.length > 30) throw new Error('an operator can declare at most 30 states')
+    if (declarations.length > STATES_MAX) throw new Error(`an operator can declare at most ${STATES_MAX} states`)
     this.declarations = declarations
     this.allKnown = (1 << declarations.length) - 1
   }

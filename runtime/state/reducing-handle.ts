@@ -1,4 +1,5 @@
 import type { StateAccess } from './access.ts'
+import { StateError } from './error.ts'
 import type { ReducingState } from './handles.ts'
 
 export class ReducingHandle<T> implements ReducingState<T> {
@@ -18,7 +19,12 @@ export class ReducingHandle<T> implements ReducingState<T> {
 
   add(value: T): void {
     const accumulated: T | undefined = this.access.read(this.index)
-    this.access.write(this.index, accumulated === undefined ? value : this.reduce(accumulated, value))
+    const reduced = accumulated === undefined ? value : this.reduce(accumulated, value)
+    if (reduced === undefined)
+      throw new StateError(
+        `the function of the reducing state '${this.access.nameOf(this.index)}' returned undefined; it has to return what is kept`,
+      )
+    this.access.write(this.index, reduced)
   }
 
   clear(): void {

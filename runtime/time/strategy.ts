@@ -9,6 +9,6 @@ export interface WatermarkStrategy {
   readonly kind: string
   /** Processing time without a record after which the split no longer holds the others back (ms); undefined: never. */
   readonly idleAfter?: number
-  /** A generator for one split. */
-  create(): WatermarkGenerator
+  /** A generator for one split. `source`: its name, for errors. */
+  create(source?: string): WatermarkGenerator
 }

@@ -1,4 +1,6 @@
 import { type Duration, formatDuration, nonNegativeDuration } from '../api/duration.ts'
+import { MillraceError } from '../errors.ts'
+import { UserCodeError, userError } from '../operators/user-code.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from './strategy.ts'
 
 /**
@@ -37,7 +39,37 @@ export function customWatermark<T = any>(
   kind: string,
   create: () => { onRecord(timestamp: number, value: T): number },
 ): WatermarkStrategy {
-  return { kind, create: create as () => WatermarkGenerator }
+  if (typeof create !== 'function')
+    throw new MillraceError(
+      `customWatermark('${kind}') has no function that makes generators: write customWatermark('${kind}', () => ({ onRecord: timestamp => timestamp - 1 }))`,
+    )
+  return { kind, create: (source = '') => checked(create(), source, `the watermark strategy '${kind}'`) }
+}
+
+/** A generator whose mistakes are told as user code's, with the source and the record. */
+function checked<T>(
+  generator: { onRecord(timestamp: number, value: T): number },
+  source: string,
+  what: string,
+): WatermarkGenerator {
+  if (typeof generator?.onRecord !== 'function')
+    throw new MillraceError(`source '${source}': ${what} made no generator: it has no onRecord`)
+  return {
+    onRecord(timestamp, value) {
+      let watermark: number
+      try {
+        watermark = generator.onRecord(timestamp, value as T)
+      } catch (error) {
+        throw userError({ operatorId: source }, timestamp, what, error)
+      }
+      if (typeof watermark === 'number' && !Number.isNaN(watermark)) return watermark
+      throw new UserCodeError(
+        source,
+        timestamp,
+        `${what} gave ${String(watermark)}: it gives epoch ms, or -Infinity before the first`,
+      )
+    },
+  }
 }
 
 class HighestLess implements WatermarkGenerator {

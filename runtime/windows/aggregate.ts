@@ -62,5 +62,7 @@ export function foldOf(functions: {
 /** Forgetting to return the accumulator is easily done, and would lose it. */
 function given(acc: any, fn: string): any {
   if (acc === undefined) throw new Error(`${fn} returned undefined; it has to return what is kept`)
+  if (acc instanceof Promise)
+    throw new Error(`${fn} returned a Promise, but has to be synchronous; use mapAsync before the window`)
   return acc
 }

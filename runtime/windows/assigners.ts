@@ -102,6 +102,9 @@ export function globalWindow(): WindowAssigner<unknown> {
  * @example countWindow(100, 10)
  */
 export function countWindow(n: number, slide?: number): WindowAssigner<unknown> {
+  for (const [what, count] of Object.entries({ size: n, slide: slide ?? n }))
+    if (!Number.isInteger(count) || count <= 0)
+      throw new MillraceError(`countWindow: its ${what} is ${count}: the number of records must be whole and above 0`)
   if (slide === undefined) return { kind: 'global', time: 'event', trigger: purging(onCount(n)) }
   return { kind: 'global', time: 'event', trigger: onCount(slide), evictor: countEvictor(n) }
 }

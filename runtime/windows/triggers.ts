@@ -103,6 +103,8 @@ export function continuousProcessingTime(interval: Duration): Trigger {
 
 /** The same trigger, but what has been fired is forgotten: each result holds only what came since the last. */
 export function purging<T>(trigger: Trigger<T>): Trigger<T> {
+  if (typeof trigger?.onElement !== 'function')
+    throw new MillraceError('purging was given no trigger: write purging(onCount(100))')
   const purge = (result: TriggerResult): TriggerResult => (result === 'FIRE' ? 'FIRE_AND_PURGE' : result)
   return {
     onElement: (value, timestamp, window, ctx) => purge(trigger.onElement(value, timestamp, window, ctx)),
