@@ -27,8 +27,9 @@ const BATCH = 100
  * alerts.sink('pager', httpSink({ url: 'https://pager.example/alerts', headers: { authorization: `Bearer ${process.env.PAGER_TOKEN}` } }))
  */
 export function httpSink<T>(options: HttpOptions): Sink<T> {
-  const { url, batch = BATCH, delivery } = options ?? {}
-  if (typeof url !== 'string') throw new ConnectorError("httpSink has no url: write httpSink({ url: 'https://…' })")
+  if (typeof options !== 'object' || options === null)
+    throw new ConnectorError("httpSink was given no options: write httpSink({ url: 'https://…' })")
+  const { url, batch = BATCH, delivery } = options
   const place = withoutSecrets(url)
   const where = `the HTTP sink ${place}`
   checkPost(options, where)

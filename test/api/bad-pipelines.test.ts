@@ -448,7 +448,11 @@ const building: readonly Row[] = [
   ['redis without a key', () => (redis as any)(), /^redis has no key: write redis\(/],
   ['a file sink without a path', () => fileSink(''), /^fileSink has no path: write fileSink\('out/],
   ['a source file without a path', () => ndjson(anything(), { path: '' }), /^fileSource was given a path that is none/],
-  ['an HTTP sink without a URL', () => (httpSink as any)(), /^httpSink has no url: write httpSink/],
+  [
+    'an HTTP sink of a URL alone',
+    () => (httpSink as any)('https://pager.example'),
+    /^httpSink was given no options: write httpSink/,
+  ],
   [
     'a custom sink without open',
     () => (customSink as any)({ name: 'pager' }),

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { KeyedStream } from '../../runtime/api/keyed-stream.ts'
+import { KeyedStream } from '../../runtime/api/keyed-stream.ts'
 import type { Stream } from '../../runtime/api/stream.ts'
 import type { PlanOptions } from '../../runtime/graph/planner.ts'
 import { count, map, ndjson, type Pipeline, pipeline, print, tumbling } from '../../runtime/index.ts'
@@ -33,7 +33,7 @@ const step = fc.record({
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
 
 const B = (r: Row) => r.b
-const isKeyed = (s: Any): s is KeyedStream<Row, string> => 'reduce' in s
+const isKeyed = (s: Any): s is KeyedStream<Row, string> => s instanceof KeyedStream
 const again = (r: { a: string }) => ({ ...r }) as Row
 
 function grow(streams: Any[], s: Step, names: { next: number }): Any | undefined {
