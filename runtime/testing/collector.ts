@@ -2,6 +2,7 @@ import type { Sink, SinkState } from '../connectors/sink.ts'
 
 /** A record that a sink was given. */
 export interface TestRecord<T = any> {
+  /** As the sink got it. */
   readonly value: T
   /** Event time, epoch ms. */
   readonly timestamp: number

@@ -23,6 +23,7 @@ export interface SimulatedCode {
 /** What comes out, by sink: a list of rows for each. */
 export type SinkRows = Readonly<Record<string, any>>
 
+/** How `expectExactlyOnce` runs a pipeline, and what it compares. */
 export interface ExactlyOnceOptions {
   /** How many seeds, from 0 on. Default 20. */
   readonly seeds?: number
@@ -54,12 +55,12 @@ const SHRINK_TRIES = 60
  * `input` has the records of each source, in order. What comes out must depend on nothing else: neither on the clock nor on the order between sources. Functions of yours must not wait for anything
  * outside; `app` may be a function that makes the pipeline and is given what simulates waiting, chance and errors.
  *
+ * @throws ExactlyOnceError at the first seed that comes to something else, with the fewest faults that it takes and a trace
+ * @throws TestKitError when nothing comes out even without faults: then nothing would be shown
+ *
  * @example
  * const report = await expectExactlyOnce(app, { events: [{ user_id: 'u1', timestamp: 1_000 }] }, { seeds: 50 })
  * console.log(report.text)
- *
- * @throws ExactlyOnceError at the first seed that comes to something else, with the fewest faults that it takes and a trace
- * @throws TestKitError when nothing comes out even without faults: then nothing would be shown
  */
 export async function expectExactlyOnce(
   app: Pipeline | ((code: SimulatedCode) => Pipeline),

@@ -12,7 +12,9 @@ import { TestKitError } from './error.ts'
 
 /** Timers of one key, epoch ms, each once, earliest first. */
 export interface KeyTimers {
+  /** Due by the watermark. */
   readonly event: readonly number[]
+  /** Due by the clock. */
   readonly processing: readonly number[]
 }
 

@@ -27,13 +27,13 @@ const BATCH = 100
  * runs everywhere, with its commits, checkpoints and restarts; only services are replaced. So are sinks, by what `results` reads. Functions of
  * yours that call services (in mapAsync, say) are called as they are: give the pipeline others for the test.
  *
+ * @throws TestKitError for options that make no sense; StateMismatchError for a snapshot of something else
+ *
  * @example
  * await using t = await openTestPipeline(app)
  * await t.send('events', [{ user_id: 'u1', timestamp: 1_000 }])
  * await t.end()
  * const counts = await t.results('counts')
- *
- * @throws TestKitError for options that make no sense; StateMismatchError for a snapshot of something else
  */
 export async function openTestPipeline(app: Pipeline, options: TestOptions = {}): Promise<TestPipeline> {
   const { splits = 1, now = START, batchSize = BATCH, watermarks = 'by strategy', from, sinks = {}, seed = 0 } = options

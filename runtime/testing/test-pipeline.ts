@@ -72,6 +72,7 @@ export interface TestPipeline extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** Where in a source records come. */
 export interface SendOptions {
   /** Which split the records come in, from 0. Default 0. */
   readonly split?: number

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { SourceStream } from '../../runtime/api/source.ts'
 import type { KeyedStream, OutputTag, Pipeline, Stream } from '../../runtime/index.ts'
+import type { TestPipeline } from '../../runtime/testing/index.ts'
 
 export { parseDuration } from '../../runtime/api/duration.ts'
 export { z }
@@ -51,6 +52,7 @@ export declare const rules: Stream<Rule>
 export declare const trending: Stream<{ readonly item_id: string }>
 export declare const rankings: Stream<User>
 export declare const counts: Stream<{ readonly item_id: string; readonly views: number; readonly window_end: number }>
+export declare const t: TestPipeline
 /** Under a key already. */
 export declare const users: KeyedStream<User, string>
 export declare const candidates: KeyedStream<Candidates, string>

@@ -9,6 +9,7 @@ import test from 'node:test'
 const ROOT = join(import.meta.dirname, '../..')
 const INDEX = join(ROOT, 'runtime/index.ts')
 const AWS = join(ROOT, 'runtime/aws/index.ts')
+const TESTING = join(ROOT, 'runtime/testing/index.ts')
 const WORLD = join(import.meta.dirname, 'example-world.ts')
 const TSC = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
 
@@ -39,7 +40,7 @@ function blocksOf(file: string): Example[] {
 }
 
 function publicFiles(): string[] {
-  const named = [INDEX, AWS].flatMap(index =>
+  const named = [INDEX, AWS, TESTING].flatMap(index =>
     [...readFileSync(index, 'utf8').matchAll(/from '(.+)'/g)].map(m => join(dirname(index), m[1]!)),
   )
   return [...new Set([...named, ...globSync(join(ROOT, 'runtime/api/*.ts'))])].sort()
@@ -57,7 +58,7 @@ function exportsOf(file: string): string[] {
 function moduleOf(example: Example, from: ReadonlyMap<string, readonly string[]>): string {
   const { text } = example
   const uses = (name: string) => new RegExp(`\\b${name}\\b`).test(text)
-  const declares = (name: string) => new RegExp(`^(?:const ${name}\\b|import .*\\b${name}\\b.* from )`, 'm').test(text)
+  const declares = (name: string) => new RegExp(`^(?:(?:const|await using) ${name}\\b|import .*\\b${name}\\b.* from )`, 'm').test(text)
   const imports = [...from].map(([module, names]) => {
     const used = names.filter(name => uses(name) && !declares(name))
     return `import { ${used.join(', ')} } from '${module}';`
@@ -73,6 +74,7 @@ test('every example in the docstrings of the public API, and in docs/api.md, com
   const from = new Map([
     ['millrace', exportsOf(INDEX)],
     ['millrace/aws', exportsOf(AWS)],
+    ['millrace/testing', exportsOf(TESTING)],
     [WORLD, exportsOf(WORLD)],
   ])
   for (const [i, example] of examples.entries()) writeFileSync(join(dir, `${i}.ts`), moduleOf(example, from))
@@ -83,7 +85,7 @@ test('every example in the docstrings of the public API, and in docs/api.md, com
     module: 'esnext',
     moduleResolution: 'bundler',
     typeRoots: [join(ROOT, 'node_modules/@types')],
-    paths: { millrace: [INDEX], 'millrace/aws': [AWS] },
+    paths: { millrace: [INDEX], 'millrace/aws': [AWS], 'millrace/testing': [TESTING] },
   }
   writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, include: ['*.ts'] }))
   const { stdout, stderr, status } = spawnSync(process.execPath, [TSC, '-p', dir, '--pretty', 'false'], { encoding: 'utf8' })

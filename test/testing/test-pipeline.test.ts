@@ -86,6 +86,11 @@ test('what is sent comes out; what each place is given is seen, also where nobod
     { user: 'bob', total: 200 },
   ])
   assert.deepEqual(await t.sideOutput(large), [{ user: 'bob' }])
+  const totals: { readonly user: string; readonly total: number }[] = await t.results(spent)
+  assert.equal(totals.length, 2)
+  // @ts-expect-error the sink's type is known
+  const names: string[] = await t.results(spent)
+  assert.equal(names.length, 2)
   const letters = await t.deadLetters()
   assert.deepEqual(
     letters.map(({ source, position }) => [source, position]),
@@ -326,4 +331,40 @@ test('what makes no sense is refused by name', async () => {
   await assert.rejects(openTestPipeline(app, { sinks: { none: print() } }), /no sink 'none'/)
   assert.throws(() => crashAfter('send twice' as never), TestKitError)
   assert.throws(() => throttle(1), /no share/)
+})
+
+/** How often its function is called for 20 records, and what comes out. */
+async function callsUnder(faults: readonly TestFault[]) {
+  let calls = 0
+  const app = pipeline('calls')
+  app
+    .source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('0s') })
+    .keyBy('user')
+    .map(s => ({ amount: s.amount, call: ++calls }))
+    .sink('out', print())
+  await using t = await openTestPipeline(app, { batchSize: 5, faults })
+  await t.send(
+    'sales',
+    Array.from({ length: 20 }, (_, i) => ({ user: `u${i % 3}`, item: 'tea', amount: i, at: i * 1_000 })),
+  )
+  const rows = await t.results<{ amount: number; call: number }>('out')
+  return {
+    calls,
+    amounts: rows.map(row => row.amount).sort((a, b) => a - b),
+    numbers: rows.map(row => row.call).sort((a, b) => a - b),
+  }
+}
+
+test('faults happen: functions run again, and one that counts in a variable is found out', async () => {
+  const inOrder = Array.from({ length: 20 }, (_, i) => i)
+  const calm = await callsUnder([])
+  assert.deepEqual(calm, { calls: 20, amounts: inOrder, numbers: inOrder.map(i => i + 1) })
+  for (const fault of [zombies, crashAfter('process'), crashAfter('send'), throttle(0.9)]) {
+    const { calls, amounts, numbers } = await callsUnder([fault])
+    assert.ok(calls > 24, `${calls} calls under ${fault.kind}`)
+    assert.deepEqual(amounts, inOrder)
+    assert.notDeepEqual(numbers, calm.numbers)
+  }
+  // What is committed is not done again, however often it comes, and whoever is told.
+  for (const fault of [alwaysRedeliver, crashAfter('commit')]) assert.deepEqual(await callsUnder([fault]), calm)
 })
