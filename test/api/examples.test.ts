@@ -58,7 +58,8 @@ function exportsOf(file: string): string[] {
 function moduleOf(example: Example, from: ReadonlyMap<string, readonly string[]>): string {
   const { text } = example
   const uses = (name: string) => new RegExp(`\\b${name}\\b`).test(text)
-  const declares = (name: string) => new RegExp(`^(?:(?:const|await using) ${name}\\b|import .*\\b${name}\\b.* from )`, 'm').test(text)
+  const declares = (name: string) =>
+    new RegExp(`^(?:(?:const|await using) ${name}\\b|import .*\\b${name}\\b.* from )`, 'm').test(text)
   const imports = [...from].map(([module, names]) => {
     const used = names.filter(name => uses(name) && !declares(name))
     return `import { ${used.join(', ')} } from '${module}';`
