@@ -368,3 +368,27 @@ test('faults happen: functions run again, and one that counts in a variable is f
   // What is committed is not done again, however often it comes, and whoever is told.
   for (const fault of [alwaysRedeliver, crashAfter('commit')]) assert.deepEqual(await callsUnder([fault]), calm)
 })
+
+test('functions that draw lots: whatever comes out, wherever, is of the one attempt that was committed', async () => {
+  for (const fault of [zombies, crashAfter('send'), crashAfter('commit'), alwaysRedeliver]) {
+    let lots = 0
+    const app = pipeline('lots')
+    const drawn = app
+      .source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('0s') })
+      .map(s => ({ user: s.user, amount: s.amount, lot: ++lots }))
+    drawn.sink('here', print())
+    drawn
+      .keyBy('user')
+      .reduce((_, next) => next)
+      .sink('there', print())
+    await using t = await openTestPipeline(app, { parallelism: 2, batchSize: 3, faults: [fault] })
+    await t.send(
+      'sales',
+      Array.from({ length: 12 }, (_, i) => ({ user: `u${i % 4}`, item: 'tea', amount: i, at: i * 1_000 })),
+    )
+    const byAmount = async (sink: string) => (await t.results(sink)).sort((a, b) => a.amount - b.amount)
+    const here = await byAmount('here')
+    assert.equal(here.length, 12)
+    assert.deepEqual(await byAmount('there'), here, fault.kind)
+  }
+})
