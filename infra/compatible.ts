@@ -2,6 +2,7 @@ import { CustomResource, Duration } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { PhysicalPlan } from '../runtime/graph/plan.ts'
 import { shapeOf } from '../runtime/graph/shape.ts'
+import type { StateBackendName } from '../runtime/state/backend.ts'
 import { type FunctionDefaults, makeFunction } from './functions.ts'
 import { grantLooking } from './grants.ts'
 import type { Storage } from './storage.ts'
@@ -17,6 +18,7 @@ export function checkCompatible(
   defaults: FunctionDefaults,
   plan: PhysicalPlan,
   storage: Storage,
+  stateBackend: StateBackendName,
 ): CustomResource {
   const description = `Millrace ${plan.graph.name}: whether the state fits`
   const own = { entry: 'compatible', description, memorySize: MEMORY_MB, timeout: TIMEOUT } as const
@@ -25,7 +27,7 @@ export function checkCompatible(
   return new CustomResource(scope, 'CompatibleState', {
     resourceType: 'Custom::MillraceCompatibleState',
     serviceToken: check.functionArn,
-    properties: { Pipeline: plan.graph.name, Shape: shapeOf(plan) },
+    properties: { Pipeline: plan.graph.name, Shape: shapeOf(plan), StateBackend: stateBackend },
     serviceTimeout: Duration.minutes(5),
   })
 }

@@ -18,6 +18,7 @@ const PIPELINE: Names<MillracePipelineProps> = {
   checkpointTimeout: true,
   encryptionKey: true,
   bucket: true,
+  stateBackend: true,
   onFailure: true,
   vpc: true,
   vpcSubnets: true,

@@ -8,7 +8,9 @@ import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
 import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
+import type { LogicalGraph } from '../runtime/graph/graph.ts'
 import type { PhysicalPlan, PhysicalStage } from '../runtime/graph/plan.ts'
+import { STATE_BACKENDS, type StateBackendName } from '../runtime/state/backend.ts'
 import { makeAlarms } from './alarms.ts'
 import { bindFiles, checkEnvironment, checkLoops, checkSources } from './bindings.ts'
 import { functionsCode } from './bundle.ts'
@@ -102,7 +104,7 @@ export class MillracePipeline extends Construct {
       key: props.encryptionKey,
       network: makeNetwork(this, props),
     }
-    const compatible = checkCompatible(this, defaults, this.plan, this.storage)
+    const compatible = checkCompatible(this, defaults, this.plan, this.storage, stateBackendOf(props, graph))
     const stages = this.makeStages(defaults, props, files, options)
     this.stages = stages
     const controller = this.makeController(defaults, props, files)
@@ -169,6 +171,7 @@ export class MillracePipeline extends Construct {
       MILLRACE_BUCKET: this.storage.bucket.bucketName,
       MILLRACE_TIMEOUT_MS: String(Math.max(...stages.map(({ timeout }) => timeout.toMilliseconds()))),
       MILLRACE_METRICS: props.metrics === false ? 'off' : 'on',
+      MILLRACE_STATE_BACKEND: stateBackendOf(props, this.plan.graph),
       MILLRACE_OPTIONS: JSON.stringify(planOptions(props)),
       MILLRACE_SOURCES: json(mapValues(props.sources, sourceSetting)),
       MILLRACE_SINKS: json(mapValues(files, ({ bucket, prefix }) => ({ kind: 's3', bucket: bucket.bucketName, prefix }))),
@@ -262,6 +265,12 @@ interface Mapped {
 interface MappedStage extends DeployedStage, Mapped {
   readonly handler: LambdaFunction
   readonly cut: LambdaFunction | undefined
+}
+
+function stateBackendOf({ stateBackend }: MillracePipelineProps, { options }: LogicalGraph): StateBackendName {
+  if (stateBackend !== undefined && !STATE_BACKENDS.includes(stateBackend))
+    throw new InfraError(`stateBackend is '${stateBackend}': ${STATE_BACKENDS.map(b => `'${b}'`).join(' or ')} is needed`)
+  return stateBackend ?? options.stateBackend ?? 'table'
 }
 
 function sinksOf(stage: PhysicalStage): string[] {

@@ -5,6 +5,7 @@ import type { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { IBucket } from 'aws-cdk-lib/aws-s3'
 import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import type { IQueue } from 'aws-cdk-lib/aws-sqs'
+import type { StateBackendName } from '../runtime/state/backend.ts'
 import type { SourceProps } from './sources.ts'
 
 /** What a stage gets. */
@@ -44,6 +45,11 @@ export interface MillracePipelineProps extends StageProps {
   readonly encryptionKey?: IKey
   /** For state, checkpoints and large changes: for this pipeline alone. Default: one is made. */
   readonly bucket?: IBucket
+  /**
+   * Where keyed state lies behind the log: in a `table` of DynamoDB, a row for each entry, or in `segments`, files in the bucket, which cost less where many keys change, and take longer to
+   * read. State that is there keeps the one that it was made with. Default: the pipeline's own, else `table`.
+   */
+  readonly stateBackend?: StateBackendName
   /**
    * Where Lambda reports records that it could not hand to a function, such as those larger than 6 MB: a queue or a topic gets their positions, a bucket also the records.
    * Default: a queue is made.

@@ -81,6 +81,12 @@ export interface Blobs {
   delete(key: string): Promise<void>
 }
 
+/** Objects that can be read in parts: what lies behind the ports. */
+export interface RangedBlobs extends Blobs {
+  /** The bytes of an object with from <= place < to, as many of them as there are; undefined: there is no such object. `from` is below `to`. */
+  getRange(key: string, from: number, to: number): Promise<Uint8Array | undefined>
+}
+
 export interface Clock {
   /** Epoch ms. */
   now(): number
@@ -99,7 +105,7 @@ export interface Ports {
   readonly streams: Streams
   readonly log: CommitLog
   readonly store: KeyedStore
-  readonly blobs: Blobs
+  readonly blobs: RangedBlobs
   readonly clock: Clock
   readonly random: Random
 }

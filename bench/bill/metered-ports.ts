@@ -1,7 +1,7 @@
 import { toRow } from '../../runtime/aws/base-row.ts'
 import { formatShard } from '../../runtime/aws/position.ts'
 import { rowBytes } from '../../runtime/aws/row.ts'
-import type { Blobs, CommitLog, KeyedStore, Ports, Streams } from '../../runtime/ports.ts'
+import type { CommitLog, KeyedStore, Ports, RangedBlobs, Streams } from '../../runtime/ports.ts'
 import { decodeItem } from '../../runtime/protocol/item.ts'
 import machine from './machine.json' with { type: 'json' }
 import type { Usage } from './usage.ts'
@@ -173,12 +173,13 @@ function meteredStore(store: KeyedStore, call: Call, { state }: Sizes): KeyedSto
   }
 }
 
-function meteredBlobs(blobs: Blobs, call: Call): Blobs {
+function meteredBlobs(blobs: RangedBlobs, call: Call): RangedBlobs {
   const stateBytes = (key: string, data: Uint8Array) => (key.startsWith('chunks/') ? data.length : 0)
   return {
     put: (key, data) => call(s3, blobs.put(key, data), () => ({ s3Puts: 1, stateBytes: stateBytes(key, data) })),
     putIfAbsent: (key, data) => call(s3, blobs.putIfAbsent(key, data), () => ({ s3Puts: 1 })),
     get: key => call(s3, blobs.get(key), () => ({ s3Gets: 1 })),
+    getRange: (key, from, to) => call(s3, blobs.getRange(key, from, to), () => ({ s3Gets: 1 })),
     list: prefix => call(s3, blobs.list(prefix), keys => ({ s3Puts: Math.max(1, Math.ceil(keys.length / LIST_PAGE)) })),
     delete: key => call(s3, blobs.delete(key), () => ({})),
   }

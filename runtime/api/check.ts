@@ -18,6 +18,11 @@ export function wholeNumber(value: unknown, least: number, operator: string, wha
   throw new PipelineError(operator, `${what} is ${describe(value)}`, `Give it a whole number of at least ${least}`)
 }
 
+export function oneOf<T extends string>(value: unknown, names: readonly T[], operator: string, what: string): T {
+  if (names.includes(value as T)) return value as T
+  throw new PipelineError(operator, `${what} is ${describe(value)}`, `Give it ${names.map(n => `'${n}'`).join(' or ')}`)
+}
+
 export function nonEmptyName(name: unknown, operator: string): string {
   if (typeof name === 'string' && name !== '') return name
   throw new PipelineError(operator, `its name is ${describe(name)}`, 'Give it a name that is a non-empty string')

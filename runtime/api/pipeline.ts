@@ -1,6 +1,7 @@
 import type { LogicalGraph, PipelineOptions } from '../graph/graph.ts'
+import { STATE_BACKENDS } from '../state/backend.ts'
 import { GraphBuilder, type StreamKit } from './builder.ts'
-import { nonEmptyName, syncFunction, wholeNumber } from './check.ts'
+import { nonEmptyName, oneOf, syncFunction, wholeNumber } from './check.ts'
 import { positiveDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
 import { KeyedStream } from './keyed-stream.ts'
@@ -94,9 +95,10 @@ export function pipeline(name: string, options: PipelineOptions = {}): Pipeline 
     throw new PipelineError(`pipeline '${String(name)}'`, "its name can't be used", 'Use 1 to 64 letters, digits, _ or -')
   }
   const operator = `pipeline '${name}'`
-  const { parallelism, keyGroups, watermarkStep } = options
+  const { parallelism, keyGroups, watermarkStep, stateBackend } = options
   if (keyGroups !== undefined) wholeNumber(keyGroups, 1, operator, 'keyGroups')
   if (parallelism !== undefined) wholeNumber(parallelism, 1, operator, 'parallelism')
   if (watermarkStep !== undefined) wholeNumber(watermarkStep, 0, operator, 'watermarkStep (ms)')
+  if (stateBackend !== undefined) oneOf(stateBackend, STATE_BACKENDS, operator, 'stateBackend')
   return new Pipeline(name, { ...options })
 }

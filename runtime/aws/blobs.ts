@@ -7,7 +7,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { PortArgumentError } from '../embedded/errors.ts'
-import type { Blobs, Random } from '../ports.ts'
+import type { Random, RangedBlobs } from '../ports.ts'
 import type { Call } from './call.ts'
 import { isNamed } from './classify.ts'
 
@@ -16,7 +16,7 @@ const KEY_BYTES_MAX = 1024
 const WRITER = 'writer'
 
 /** Objects of one bucket whose keys begin with `prefix`. */
-export function s3Blobs(client: S3Client, bucket: string, prefix: string, call: Call, random: Random): Blobs {
+export function s3Blobs(client: S3Client, bucket: string, prefix: string, call: Call, random: Random): RangedBlobs {
   const resource = `bucket ${bucket}`
 
   function at(key: string): { Bucket: string; Key: string } {
@@ -73,6 +73,22 @@ export function s3Blobs(client: S3Client, bucket: string, prefix: string, call: 
         throw error
       }
     },
+    async getRange(key, from, to) {
+      try {
+        return await call({ operation: 's3.GetObject', resource, expected: isMissingOrBeyond }, async ({ signal, meter }) => {
+          const command = new GetObjectCommand({ ...at(key), Range: `bytes=${from}-${to - 1}` })
+          const { Body } = await client.send(command, { abortSignal: signal })
+          const data = await Body!.transformToByteArray()
+          meter.bytes += data.byteLength
+          return data
+        })
+      } catch (error) {
+        if (isMissing(error)) return undefined
+        // The object is there, and ends before `from`.
+        if (isBeyond(error)) return new Uint8Array()
+        throw error
+      }
+    },
     async list(wanted) {
       const { Key: Prefix } = at(wanted)
       const keys: string[] = []
@@ -101,4 +117,12 @@ function isTaken(error: unknown): boolean {
 
 function isMissing(error: unknown): boolean {
   return isNamed(error, 'NoSuchKey', 'NotFound')
+}
+
+function isBeyond(error: unknown): boolean {
+  return isNamed(error, 'InvalidRange')
+}
+
+function isMissingOrBeyond(error: unknown): boolean {
+  return isMissing(error) || isBeyond(error)
 }

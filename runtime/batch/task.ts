@@ -3,7 +3,7 @@ import { sinkStagingOf } from '../checkpoint/blob-names.ts'
 import type { SinkState } from '../connectors/sink.ts'
 import { openEmbedded } from '../embedded/ports.ts'
 import type { OperatorNode } from '../graph/graph.ts'
-import type { Blobs } from '../ports.ts'
+import type { Blobs, RangedBlobs } from '../ports.ts'
 import type { Counts } from '../protocol/item.ts'
 import { directoryBlobs } from '../savepoint/directory.ts'
 import type { AttemptLimits } from '../stage/attempt.ts'
@@ -126,13 +126,14 @@ export function sinkNodes(nodes: readonly OperatorNode[]): OperatorNode[] {
 }
 
 /** What sinks stage outlives the task; all else is its own. */
-function sharedSinks(own: Blobs, shared: Blobs, { run }: Topology): Blobs {
+function sharedSinks(own: RangedBlobs, shared: Blobs, { run }: Topology): RangedBlobs {
   const prefix = sinkStagingOf(run, '').slice(0, -1)
   const of = (key: string) => (key.startsWith(prefix) ? shared : own)
   return {
     put: (key, data) => of(key).put(key, data),
     putIfAbsent: (key, data) => of(key).putIfAbsent(key, data),
     get: key => of(key).get(key),
+    getRange: async (key, from, to) => (of(key) === own ? own.getRange(key, from, to) : (await shared.get(key))?.slice(from, to)),
     list: key => of(key).list(key),
     delete: key => of(key).delete(key),
   }

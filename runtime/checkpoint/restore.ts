@@ -6,6 +6,7 @@ import { SnapshotError } from '../snapshot/error.ts'
 import { splitAddress } from '../snapshot/item.ts'
 import { mergeRuns, RunWriter } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
+import { writeBase } from './base.ts'
 import { channelsOf, segmentsOf } from './blob-names.ts'
 import { decide, decisions } from './decision.ts'
 import { spaceOf } from './fold.ts'
@@ -96,7 +97,8 @@ async function restoreSubtask(
     channelState.push(copy)
   }
   const head = restoredHead(snapshot.head, checkpoint, version, channelState)
-  await writeMarker(ports.store, log, version)
+  if (topology.stateBackend.kind === 'segments') await writeBase(ports.store, log, { version, runs, checkpoint })
+  else await writeMarker(ports.store, log, version)
   const item = { kind: 'commit', attempt: RESTORED, prev: '', lastCommit: [0, ''], head, chunk: undefined } as const
   if (!(await putSlot(ports.log, log, version, item))) throw new BrokenLogError(`slot ${version} of ${log}, a new log, is taken`)
   // From here on the log is read from its first slot, whose number is that of the cut.
@@ -117,7 +119,7 @@ function restoredHead(cut: HeadFields, checkpoint: number, version: number, chan
   }
 }
 
-/** Base items, and the same as the first segments of the new run's own snapshots. */
+/** Base items, and the same as the first segments of the new run's own snapshots; with the backend `segments` these are the base. */
 async function restoreState(topology: Topology, checkpoint: number, snapshot: SubtaskSnapshot, from: Blobs, ports: Ports) {
   const { stage, shard, version, runs, log: origin } = snapshot
   if (runs === undefined)
@@ -131,9 +133,10 @@ async function restoreState(topology: Topology, checkpoint: number, snapshot: Su
   for await (const item of mergeRuns(both, [...runs, ...unfolded])) {
     const { address, value, expiry } = item
     if (value === undefined) continue
+    await writer.add(item)
+    if (topology.stateBackend.kind === 'segments') continue
     const { pk, sk } = splitAddress(address)
     items.push({ pk: `${topology.run}|${pk}`, sk, v: version, value, ...(expiry !== undefined && { expiry }) })
-    await writer.add(item)
     if (items.length < UPSERT_ITEMS) continue
     await ports.store.upsert(items)
     items = []

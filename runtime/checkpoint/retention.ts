@@ -1,6 +1,7 @@
 import { atOnce } from '../connectors/at-once.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
+import { readBase } from './base.ts'
 import { channelsOf, chunksOf, segmentsOf } from './blob-names.ts'
 import type { Part } from './cut.ts'
 import { decisionOf, trimDecisions } from './decision.ts'
@@ -24,7 +25,7 @@ export async function retain(topology: Topology, checkpoint: number, parts: read
   for (const part of parts) {
     const floor = await expireLog(part, ports)
     // What is not named by then never will be: the next checkpoint's blobs carry a higher number.
-    await sweep(ports, segmentsOf(part.log), n => n <= checkpoint, named)
+    await sweepSegments(topology, checkpoint, part, ports, named)
     await sweep(ports, channelsOf(part.log), n => n <= checkpoint, named)
     // Below the floor every slot is decided (C5), and what won is in the base.
     await sweep(ports, chunksOf(part.log), version => version < floor, named)
@@ -60,6 +61,23 @@ async function retainManifests(
     }
   }
   return { named, oldest }
+}
+
+/**
+ * With the backend `segments` a marker names blobs too, and a fold that hangs may move it yet to blobs of its own, with nothing but its number to tell them by. But the marker only rises: of folds
+ * up to the newest that has brought it to its cut none can move it any more. What later ones take over from it is named by it.
+ */
+async function sweepSegments(
+  topology: Topology,
+  checkpoint: number,
+  { log }: Part,
+  ports: Ports,
+  named: ReadonlySet<string>,
+): Promise<void> {
+  if (topology.stateBackend.kind === 'table') return sweep(ports, segmentsOf(log), n => n <= checkpoint, named)
+  const base = await readBase(ports.store, log)
+  const ofBase = new Set(base.runs.flat().map(({ blob }) => blob))
+  await sweep(ports, segmentsOf(log), n => n <= Math.min(checkpoint, base.checkpoint), named.union(ofBase))
 }
 
 /** Deletes blobs that nothing names and whose number, right behind the prefix, is one that may go. */

@@ -2,6 +2,7 @@ import { MillraceError } from '../errors.ts'
 import { shapeDifference } from '../graph/shape-difference.ts'
 import type { Ports } from '../ports.ts'
 import { LostRaceError } from '../protocol/errors.ts'
+import type { StateBackendName } from '../state/backend.ts'
 import { pack, unpack } from '../state/codec.ts'
 
 /** What a run is of. */
@@ -11,6 +12,8 @@ export interface RunKind {
   readonly shape: string
   /** Splits of each source, by its name: a position belongs to a split. */
   readonly splits: Readonly<Record<string, readonly string[]>>
+  /** Where its keyed state lies, for its whole life. Absent of a run: in a table; of what is wanted: where that lies that is there, or in a table. */
+  readonly stateBackend?: StateBackendName
 }
 
 export interface Origin {
@@ -59,6 +62,7 @@ export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean)
   const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots }
   if (await ports.log.putIfAbsent(META, 1, pack(fresh))) return { meta: fresh, resumed: false }
   const meta = slots.at(-1) ?? (await readRun(ports))!
+  checkBackend(meta, wanted, 'the state directory')
   checkKind(meta, wanted, 'the state directory', 'start with an empty state directory, or run what it was made by')
   return { meta, resumed: true }
 }
@@ -80,6 +84,7 @@ export async function joinRun(
     meta = (await readRun(ports))!
   }
   const remedy = 'deploy the code that it was made by, or a stack of its own'
+  checkBackend(meta, wanted, 'the state of this stack', 'or deploy a stack of its own')
   checkKind(meta, { ...wanted, splits: meta.splits }, 'the state of this stack', remedy)
   return meta
 }
@@ -134,6 +139,17 @@ export function checkKind(found: RunKind, wanted: RunKind, what: string, remedy:
   const list = (splits: readonly string[] | undefined) => (splits ?? []).join(', ') || 'nothing'
   throw new StateMismatchError(
     `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${inputRemedy}`,
+  )
+}
+
+const NEW_RUN = 'or start a new run from one of its checkpoints'
+
+/** A run keeps its state backend: another one begins with a run of its own. */
+export function checkBackend(found: RunMeta, wanted: Pick<RunKind, 'stateBackend'>, what: string, remedy = NEW_RUN): void {
+  const [has, asked] = [found.stateBackend ?? 'table', wanted.stateBackend]
+  if (asked === undefined || has === asked) return
+  throw new StateMismatchError(
+    `${what} was made with the state backend '${has}', not '${asked}': set stateBackend to '${has}', ${remedy}`,
   )
 }
 

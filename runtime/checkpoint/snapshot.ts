@@ -2,10 +2,12 @@ import type { Ports } from '../ports.ts'
 import { addRun, type Runs } from '../snapshot/runs.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
+import { readBase, writeBase } from './base.ts'
 import { segmentsOf } from './blob-names.ts'
 import { type ChangesRef, gatherChanges, readChanges } from './changes.ts'
 import type { Part } from './cut.ts'
 import type { LoggedChunk } from './fold.ts'
+import { foldToSegments } from './fold-to-segments.ts'
 import { readManifest, type SubtaskSnapshot } from './manifest.ts'
 import { readMarker } from './marker.ts'
 import { loggedChunks, type Materialised, type MaterialiseOptions, materialise, type SnapshotFold } from './materialise.ts'
@@ -45,6 +47,7 @@ export async function materialisePart(
 ): Promise<MaterialisedPart> {
   const at = topology.stages[part.stage]!
   const { log, version } = part
+  if (topology.stateBackend.kind === 'segments') return materialiseSegments(topology, start, part, ports, { defer, ...options })
   if (!topology.snapshots || keyedNodes(at.stage).length === 0) {
     const runs = topology.snapshots ? [] : undefined
     return { ...(await materialise(topology, at, part.shard, version, ports, options)), runs, folded: version, changes: [] }
@@ -64,6 +67,35 @@ export async function materialisePart(
   const done = await materialise(topology, at, part.shard, version, ports, { ...options, snapshot })
   return { ...done, runs, folded: version, changes: [] }
 }
+
+/** With the backend `segments` the base's runs are the snapshot's too. */
+async function materialiseSegments(
+  topology: Topology,
+  start: CheckpointStart,
+  part: Part,
+  ports: Ports,
+  { defer, itemsMax }: PartOptions,
+): Promise<MaterialisedPart> {
+  const { log, version, stage, shard } = part
+  const { checkpoint } = start
+  const { version: marker } = await readBase(ports.store, log)
+  if (keyedNodes(topology.stages[stage]!.stage).length === 0) {
+    // So that the log may expire.
+    await writeBase(ports.store, log, { version, runs: [], checkpoint })
+    return { from: marker, to: version, items: 0, bytes: 0, tombstones: new Set(), runs: [], folded: version, changes: [] }
+  }
+  // The base is ahead of the cut, as it was folded to relieve memory: what the last checkpoint had, and what was logged since, are of the cut.
+  const limits = marker > version ? UNLIMITED : marker < version ? defer : undefined
+  if (limits !== undefined) {
+    const before = await snapshotBefore(topology, start, log, ports)
+    const deferred = await deferFold(before, `${segmentsOf(log)}${checkpoint}`, part, ports, limits)
+    if (deferred !== undefined) return deferred
+  }
+  const done = await foldToSegments(topology, topology.stages[stage]!, shard, version, ports, { checkpoint, itemsMax })
+  return { ...done, folded: version, changes: [] }
+}
+
+const UNLIMITED: FoldLimits = { bytesMax: Number.POSITIVE_INFINITY, checkpointsMax: Number.POSITIVE_INFINITY }
 
 /** What the last complete checkpoint had of a subtask. */
 interface Before {

@@ -1,16 +1,11 @@
-import type { Blobs, Ports } from '../ports.ts'
-import { RunWriter, type SortedRun } from '../snapshot/runs.ts'
+import type { Blobs } from '../ports.ts'
+import { type RunPorts, RunWriter, type SortedRun } from '../snapshot/runs.ts'
 import { readChanges } from './changes.ts'
 import { type FoldedItem, type FoldSpace, fold } from './fold.ts'
 import type { SubtaskSnapshot } from './manifest.ts'
 
 /** Folded items as a sorted run; their addresses there are without the name of the `run`. */
-export async function writeRun(
-  run: string,
-  folded: readonly FoldedItem[],
-  prefix: string,
-  ports: Pick<Ports, 'blobs' | 'random'>,
-): Promise<SortedRun> {
+export async function writeRun(run: string, folded: readonly FoldedItem[], prefix: string, ports: RunPorts): Promise<SortedRun> {
   const writer = new RunWriter(ports, prefix)
   const strip = run.length + 1
   for (const { address, item } of folded) {
@@ -30,7 +25,7 @@ export async function unfoldedRuns(
   { version, changes = [] }: SubtaskSnapshot,
   prefix: string,
   from: Pick<Blobs, 'get'>,
-  ports: Pick<Ports, 'blobs' | 'random'>,
+  ports: RunPorts,
 ): Promise<SortedRun[]> {
   const chunks = async function* () {
     for await (const chunk of readChanges(from, changes)) yield { version, chunk }

@@ -5,6 +5,8 @@ import { makeDirectory } from '../connectors/make-directory.ts'
 import type { RunOptions, RunSummary, SnapshotOrigin, ThreadOptions } from '../embedded/run-options.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
+import { STATE_BACKENDS, type StateBackendName } from '../state/backend.ts'
+import { suggest } from '../suggest.ts'
 import { type Bindings, bind } from './bindings.ts'
 import type { Arguments, Command } from './command.ts'
 import { type Unread, unread } from './ended.ts'
@@ -67,6 +69,10 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
       help: 'Work in N threads, to use several cores (default: in one). Each loads FILE for itself: variables of a module are not shared between them',
     },
     checkpoint: { value: 'TIME', help: 'Between the starts of two checkpoints, like 500ms, 10s or 1m (default: 10s)' },
+    'state-backend': {
+      value: 'NAME',
+      help: `Where keyed state lies: ${STATE_BACKENDS.join(' or ')} (default: the pipeline's own, else that of the --state directory, which keeps the one that it was made with, else table)`,
+    },
     batch: { value: 'N', help: 'Source records in one batch (default: 1000)' },
     json: { help: 'Print the summary as JSON' },
   },
@@ -119,12 +125,19 @@ async function engineOptions(args: Arguments): Promise<RunOptions> {
     keepOpen,
     from: await snapshotOrigin(args.text('from-snapshot'), args.has('new-input')),
     checkpointMs: checkpointMs(args.text('checkpoint')),
+    stateBackend: stateBackend(args.text('state-backend')),
   }
 }
 
 function threadOptions(count: number | undefined, data: ThreadData): ThreadOptions | undefined {
   if (count === undefined) return undefined
   return { count, module: new URL(`./thread${extname(import.meta.url)}`, import.meta.url), data }
+}
+
+function stateBackend(name: string | undefined): StateBackendName | undefined {
+  const known = STATE_BACKENDS.find(backend => backend === name)
+  if (name === undefined || known !== undefined) return known
+  throw new UsageError(`--state-backend ${name}: there is no such one${suggest(name, STATE_BACKENDS)}`)
 }
 
 function checkpointMs(text: string | undefined): number | undefined {

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Blobs } from '../ports.ts'
+import type { Blobs, RangedBlobs } from '../ports.ts'
 import { systemRandom } from './clock.ts'
 import { type Database, type Meter, text } from './database.ts'
 import { StateCorruptError } from './errors.ts'
@@ -30,7 +30,7 @@ export function listBlobs(db: Database, meter: Meter = db.meter('blobs.list')): 
  * A key's row is the object: a file counts from the moment a row names it, and its name is never used again. The row and everything
  * else committed therefore go back to the same moment after a power loss, and no key ever has to be a legal file name.
  */
-export function embeddedBlobs(db: Database): Blobs & { settle(): Promise<void> } {
+export function embeddedBlobs(db: Database): RangedBlobs & { settle(): Promise<void> } {
   const read = db.prepare('select data, file, bytes from blobs where key = ?')
   const insert = db.prepare('insert into blobs (key, data, file, bytes) values (?, ?, ?, ?) on conflict do nothing')
   const replace = db.prepare('insert or replace into blobs (key, data, file, bytes) values (?, ?, ?, ?)')
@@ -39,6 +39,7 @@ export function embeddedBlobs(db: Database): Blobs & { settle(): Promise<void> }
     put: db.meter('blobs.put'),
     putIfAbsent: db.meter('blobs.putIfAbsent'),
     get: db.meter('blobs.get'),
+    getRange: db.meter('blobs.getRange'),
     list: db.meter('blobs.list'),
     delete: db.meter('blobs.delete'),
   }
@@ -48,6 +49,20 @@ export function embeddedBlobs(db: Database): Blobs & { settle(): Promise<void> }
 
   /** Undefined: small enough for the row. */
   const shelve = (data: Uint8Array) => (files && data.byteLength > INLINE_BYTES_MAX ? files.write(data) : undefined)
+
+  /** `take` gives undefined when the file that the row named is gone. */
+  async function reading(key: string, take: (row: Row) => Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+    for (let attempt = 1, missing = ''; ; attempt++) {
+      const found = await db.call({ calls: 0, bytes: 0 }, () => row(key))
+      if (!found) return undefined
+      const data = await take(found)
+      if (data !== undefined) return data
+      const file = found[1]!
+      // Replaced or deleted while it was read: the row says which. A row that still names the file has lost it.
+      if (missing === file || attempt === READ_TRIES_MAX) throw damaged(`file ${file} of object '${key}' is missing`)
+      missing = file
+    }
+  }
 
   return {
     async put(key, data) {
@@ -72,20 +87,25 @@ export function embeddedBlobs(db: Database): Blobs & { settle(): Promise<void> }
     },
     async get(key) {
       meters.get.calls++
-      for (let attempt = 1, missing = ''; ; attempt++) {
-        const found = await db.call({ calls: 0, bytes: 0 }, () => row(key))
-        if (!found) return undefined
-        const [inline, file, bytes] = found
+      return reading(key, async ([inline, file, bytes]) => {
         const data = inline ?? (await files!.read(file!))
-        if (data) {
-          if (data.byteLength !== bytes) throw damaged(`object '${key}' has ${data.byteLength} bytes instead of ${bytes}`)
-          meters.get.bytes += bytes
-          return data
-        }
-        // Replaced or deleted while it was read: the row says which. A row that still names the file has lost it.
-        if (missing === file || attempt === READ_TRIES_MAX) throw damaged(`file ${file} of object '${key}' is missing`)
-        missing = file!
-      }
+        if (data === undefined) return undefined
+        if (data.byteLength !== bytes) throw damaged(`object '${key}' has ${data.byteLength} bytes instead of ${bytes}`)
+        meters.get.bytes += bytes
+        return data
+      })
+    },
+    async getRange(key, from, to) {
+      meters.getRange.calls++
+      return reading(key, async ([inline, file, bytes]) => {
+        const end = Math.min(to, bytes)
+        const wanted = Math.max(0, end - from)
+        const data = inline?.slice(from, end) ?? (await files!.readRange(file!, from, wanted))
+        if (data === undefined) return undefined
+        if (data.byteLength !== wanted) throw damaged(`object '${key}' has fewer than ${end} of its ${bytes} bytes`)
+        meters.getRange.bytes += wanted
+        return data
+      })
     },
     list: listBlobs(db, meters.list),
     delete: key =>
@@ -172,6 +192,14 @@ function fileShelf(directory: string, db: Database) {
         throw error
       }
     },
+    async readRange(file: string, from: number, length: number): Promise<Uint8Array | undefined> {
+      try {
+        return await track(readPart(join(shelf, file), from, length))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+        throw error
+      }
+    },
     discard(file: string): void {
       garbage.push(file)
       // A file that can't be removed now is removed when the directory is opened again.
@@ -182,6 +210,17 @@ function fileShelf(directory: string, db: Database) {
     async settle(): Promise<void> {
       while (busy.size > 0) await Promise.allSettled(busy)
     },
+  }
+}
+
+/** Fewer bytes where the file is shorter. */
+export async function readPart(path: string, from: number, length: number): Promise<Uint8Array> {
+  const handle = await open(path, 'r')
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(length), 0, length, from)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
   }
 }
 

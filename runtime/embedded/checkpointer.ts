@@ -30,6 +30,8 @@ export class Checkpointer {
   completed = 0
   failed = 0
   last = 0
+  /** The newest that was begun. */
+  begun = 0
   private readonly topology: Topology
   private readonly ports: Ports
   private readonly workers: readonly Worker[]
@@ -75,7 +77,8 @@ export class Checkpointer {
     const all = await decisions(this.ports.log, this.topology.run)
     const decided = all.at(-1)
     this.last = all.findLast(d => d.decision.outcome === 'complete')?.checkpoint ?? 0
-    const begun = Math.max(0, ...this.workers.map(w => w.view?.fields.lastCut ?? 0))
+    const begun = Math.max(0, decided?.checkpoint ?? 0, ...this.workers.map(w => w.view?.fields.lastCut ?? 0))
+    this.begun = begun
     for (let n = (decided?.checkpoint ?? 0) + 1; n <= begun; n++) {
       const now = this.ports.clock.now()
       const reason = 'the process ended before it was complete; the next run went on from the commits it had made'
@@ -95,6 +98,7 @@ export class Checkpointer {
   async run(fold: Folding): Promise<boolean> {
     const before = this.commits
     const start = await startCheckpoint(this.topology, this.ports)
+    this.begun = start.checkpoint
     for (const w of this.workers) w.requestCut(start.checkpoint)
     const parts = await this.acks(start)
     if (parts === undefined) {

@@ -1,4 +1,5 @@
 import { getHeapStatistics } from 'node:v8'
+import { foldToSegments } from '../checkpoint/fold-to-segments.ts'
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
 import { formerRuns, openRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
@@ -19,6 +20,7 @@ import { Report } from './report.ts'
 import { restoreRun } from './restore.ts'
 import type { RunOptions, RunSummary } from './run-options.ts'
 import { bindSources, listSplits, sourceSplits } from './sources.ts'
+import { openBackend } from './state-backend.ts'
 import { refuseThreads } from './threads/refuse.ts'
 import { startThreads, type Threads } from './threads/threads.ts'
 import { localWorker, type Worker, type WorkerSetting } from './worker.ts'
@@ -47,13 +49,15 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
   refuseOwnInput(connectors, sinks)
   const ports = await openEmbedded({ directory: options.state })
   try {
-    const kind = { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits) }
-    const topologyOf = (run: string, snapshots: boolean) =>
+    const stateBackend = options.stateBackend ?? graph.options.stateBackend
+    const kind = { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits), stateBackend }
+    const topologyOf = (run: string, snapshots: boolean, backend = stateBackend) =>
       new Topology(plan, graph.name, run, sourceSplits(plan, splits), {
         sources: options.sources,
         sinks: options.sinks,
         splits,
         snapshots,
+        stateBackend: openBackend(backend ?? 'table', stateBudgetOf(options)),
         compression: false,
       })
     const { meta, resumed } =
@@ -62,12 +66,16 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
         : { meta: await restoreRun(ports, options.from, kind, run => topologyOf(run, true)), resumed: true }
     // Also what an earlier process did not get to.
     for (const run of await formerRuns(ports)) await ports.forget(run)
-    const topology = topologyOf(meta.run, meta.snapshots)
+    const topology = topologyOf(meta.run, meta.snapshots, meta.stateBackend)
     if (resumed) await recommitSinks(topology, ports)
     return await new Run(topology, connectors, splits, ports, options, resumed).run()
   } finally {
     await ports.close()
   }
+}
+
+function stateBudgetOf({ stateMemory }: RunOptions): number {
+  return stateMemory ?? heapLimit * STATE_MEMORY_SHARE
 }
 
 class Run {
@@ -258,17 +266,26 @@ class Run {
   }
 
   private async fold(): Promise<void> {
-    const { ports } = this.shared
     for (const w of this.workers) {
-      const version = w.view?.version
-      if (version === undefined) continue
       await this.folding.run(async () => {
-        const done = await materialise(this.topology, w.at, w.shard, version, ports, { exclusive: true })
-        await sweepTombstones(ports.store, done) // no other fold is under way, so nothing can bring an older value back
+        const version = w.view?.version
+        if (version === undefined) return
+        await this.foldUpTo(version, w)
         w.materialised(version)
       })
     }
     await this.settle(true)
+  }
+
+  private async foldUpTo(version: number, { at, shard }: Worker): Promise<void> {
+    const { ports } = this.shared
+    if (this.topology.stateBackend.kind === 'segments') {
+      // By this number the retention of a checkpoint that is under way leaves its segments alone; that of the next one, which folds after this, knows them by the marker.
+      await foldToSegments(this.topology, at, shard, version, ports, { checkpoint: this.checkpointer.begun + 1 })
+      return
+    }
+    const done = await materialise(this.topology, at, shard, version, ports, { exclusive: true })
+    await sweepTombstones(ports.store, done) // no other fold is under way, so nothing can bring an older value back
   }
 
   /** After a checkpoint: what is in the base leaves memory. `toBase`: all was brought there, so that no checkpoint can help with what then remains. */
@@ -285,7 +302,7 @@ class Run {
   }
 
   private get stateBudget(): number {
-    return this.options.stateMemory ?? heapLimit * STATE_MEMORY_SHARE
+    return stateBudgetOf(this.options)
   }
 
   private measureState(): void {

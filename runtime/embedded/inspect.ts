@@ -11,10 +11,6 @@ import { embeddedLog } from './log.ts'
 import { readBlobs } from './read-blobs.ts'
 import { embeddedStore } from './store.ts'
 
-interface ReadablePorts extends Readable {
-  readonly blobs: Pick<Blobs, 'get' | 'list'>
-}
-
 /**
  * The checkpoints of a state directory, oldest first.
  * @throws MillraceError when the directory holds no run
@@ -52,7 +48,7 @@ export async function withCheckpoint<T>(
 }
 
 /** Also beside a process that has the directory open. */
-async function withRun<T>(directory: string, work: (ports: ReadablePorts, meta: RunMeta) => Promise<T>): Promise<T> {
+async function withRun<T>(directory: string, work: (ports: Readable, meta: RunMeta) => Promise<T>): Promise<T> {
   const db = readDatabase(directory)
   if (db === undefined) throw new MillraceError(`${directory} holds no run`)
   try {

@@ -1,6 +1,6 @@
 import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
 import { restore } from '../checkpoint/restore.ts'
-import { checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import { checkBackend, checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import { checkedFiles, readSavepoint } from '../savepoint/format.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
@@ -33,6 +33,7 @@ export async function restoreSavepoint(
         throw new SnapshotOriginError(
           `${ports.directory} holds a run already, which did not begin with ${place.name}: leave the savepoint out to go on with it, or start from it in an empty state directory`,
         )
+      checkBackend(there, wanted, 'the state directory')
       checkKind(there, wanted, 'the state directory', `start from the savepoint in an empty one, or ${REMEDY}`)
       return there
     }

@@ -2,7 +2,15 @@ import { resolve } from 'node:path'
 import { readManifest } from '../checkpoint/manifest.ts'
 import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
-import { checkKind, type Origin, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import {
+  checkBackend,
+  checkKind,
+  type Origin,
+  openRestored,
+  type RunKind,
+  type RunMeta,
+  readRun,
+} from '../checkpoint/run-meta.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
@@ -36,6 +44,7 @@ export async function restoreRun(
       throw new SnapshotOriginError(
         `${ports.directory} holds a run already, which did not begin there: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
       )
+    checkBackend(there, wanted, 'the state directory')
     checkKind(there, wanted, 'the state directory', 'start from the snapshot in an empty one, or run what it was made by')
     return there
   } finally {

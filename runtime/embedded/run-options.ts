@@ -2,6 +2,7 @@ import type { DeadLetter } from '../api/source.ts'
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
 import type { Blobs, Ports } from '../ports.ts'
+import type { StateBackendName } from '../state/backend.ts'
 
 /** How the embedded engine runs a pipeline. */
 export interface RunOptions {
@@ -36,6 +37,8 @@ export interface RunOptions {
   readonly chaining?: boolean
   /** About how many bytes of keyed state may stay in memory, over all subtasks. Default: a quarter of V8's heap limit. */
   readonly stateMemory?: number
+  /** Where keyed state lies behind the log. A state directory keeps the one that it was made with. Default: the pipeline's own, else that of the state directory, else `table`. */
+  readonly stateBackend?: StateBackendName
   /** Called about four times a second while it runs. */
   readonly onProgress?: (progress: Progress) => void
   /** Aborted: takes a last checkpoint and stops (`outcome: 'stopped'`). */

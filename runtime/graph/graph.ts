@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import type { Operator } from '../operators/operator.ts'
+import type { StateBackendName } from '../state/backend.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { WatermarkStrategy } from '../time/strategy.ts'
 import type { Key } from './key.ts'
@@ -94,4 +95,9 @@ export interface PipelineOptions {
    * records independent of batch boundaries.
    */
   readonly watermarkStep?: number
+  /**
+   * Where keyed state lies behind the log: in a `table` (default), an item for each entry, or in `segments`, sorted files, which cost less where many keys change. What runs the
+   * pipeline may choose another one.
+   */
+  readonly stateBackend?: StateBackendName
 }

@@ -2,8 +2,8 @@ import { describePlan, type Plan, type PlanEdge, type PlanOperator, type PlanSta
 import type { PhysicalPlan } from './plan.ts'
 
 /** The plan itself, for programs. */
-export function planJson(plan: PhysicalPlan): string {
-  return JSON.stringify(describePlan(plan), undefined, 2)
+export function planJson(plan: PhysicalPlan, more: object = {}): string {
+  return JSON.stringify({ ...describePlan(plan), ...more }, undefined, 2)
 }
 
 /** The stages for people: their operators, keys, parallelism, and why each shuffle is there. */

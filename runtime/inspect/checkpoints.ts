@@ -2,11 +2,11 @@ import { type Decision, decisions } from '../checkpoint/decision.ts'
 import { listManifests, readManifest } from '../checkpoint/manifest.ts'
 import { completeCheckpoints } from '../checkpoint/restore.ts'
 import type { RunMeta } from '../checkpoint/run-meta.ts'
-import type { Blobs, Ports } from '../ports.ts'
+import type { Ports, RangedBlobs } from '../ports.ts'
 
 /** What can be looked at beside a pipeline that runs. */
 export interface Readable extends Pick<Ports, 'log' | 'store'> {
-  readonly blobs: Pick<Blobs, 'list' | 'get'>
+  readonly blobs: Pick<RangedBlobs, 'list' | 'get' | 'getRange'>
 }
 
 export interface Checkpoint {

@@ -1,14 +1,16 @@
 import { readChanges } from '../checkpoint/changes.ts'
+import { openLogBase } from '../checkpoint/log-base.ts'
 import { readManifest, type SubtaskSnapshot } from '../checkpoint/manifest.ts'
-import { readMarker } from '../checkpoint/marker.ts'
 import { completeCheckpoints } from '../checkpoint/restore.ts'
 import type { RunMeta } from '../checkpoint/run-meta.ts'
 import { MillraceError } from '../errors.ts'
 import { canonicalKey, type Key, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
 import type { Shape } from '../graph/shape.ts'
 import { stateOfText } from '../graph/state-text.ts'
-import type { BaseItem, KeyedStore } from '../ports.ts'
-import { BaseLoader } from '../state/base.ts'
+import type { BaseItem } from '../ports.ts'
+import { SegmentCache } from '../snapshot/segment-cache.ts'
+import { type StateBackend, TABLE } from '../state/backend.ts'
+import { BaseLoader, type BaseReads } from '../state/base.ts'
 import { BROADCAST_KEY } from '../state/broadcast.ts'
 import { applyState, forEachChange } from '../state/changelog.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
@@ -51,6 +53,8 @@ export interface Owner {
   readonly declarations: readonly StateDeclaration[]
 }
 
+const CACHE_BYTES = 16 * 2 ** 20
+
 /**
  * The state of one key, as of the last completed checkpoint, without what its time to live has ended: in event time by the watermark of the key's subtask at that
  * checkpoint, in processing time by `now` (epoch ms). Once the input has ended, event time goes no further: what is there then stays.
@@ -61,9 +65,11 @@ export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery,
   const states = statesOf(owner, query)
   const keyed = new KeyedState(owner.declarations)
   const space = { run: meta.run, operatorId: query.operator, subtask: owner.subtask }
-  keyed.loader = new BaseLoader(dated(ports.store), space, () => Number.POSITIVE_INFINITY)
   const log = `${meta.run}/${owner.stage}/${owner.subtask}`
-  const marker = await readMarker(ports.store, log)
+  const view = () => Number.POSITIVE_INFINITY
+  const base = openLogBase(backendOf(meta), ports, { run: meta.run, log, view })
+  keyed.loader = new BaseLoader(dated(base), space, view)
+  const marker = await base.marker()
   await keyed.load([owner.key])
   const unfolded = await unfoldedPart(ports, meta, log, marker)
   if (unfolded !== undefined) await replay(unfolded, query.operator, keyed, owner.key, ports)
@@ -170,11 +176,15 @@ export function statesOf(
   return chosen
 }
 
+/** What is read of a key's segments is read once. */
+function backendOf({ stateBackend }: RunMeta): StateBackend {
+  return stateBackend === 'segments' ? { kind: stateBackend, cache: new SegmentCache({ bytesMax: CACHE_BYTES }) } : TABLE
+}
+
 /** The run does not say which states have a time to live; their entries do. Without one they never end. */
-function dated(store: Readable['store']): KeyedStore {
+function dated(store: BaseReads): BaseReads {
   const date = (item: BaseItem): BaseItem => ({ ...item, expiry: item.expiry ?? Number.POSITIVE_INFINITY })
   return {
-    ...store,
     batchGet: async addresses => (await store.batchGet(addresses)).map(item => item && date(item)),
     range: async (pk, from, to, limit) => (await store.range(pk, from, to, limit)).map(date),
   }

@@ -3,7 +3,7 @@ import type { Manifest, SubtaskSnapshot } from '../checkpoint/manifest.ts'
 import { unfoldedRuns } from '../checkpoint/unfolded.ts'
 import type { Blobs, Ports } from '../ports.ts'
 import { SnapshotError } from '../snapshot/error.ts'
-import { merge, type Runs, type SortedRun } from '../snapshot/runs.ts'
+import { merge, type RunPorts, type Runs, type SortedRun } from '../snapshot/runs.ts'
 import { encodeSavepoint, fileOf, type SavepointFile, type SavepointManifest, type SavepointOrigin } from './format.ts'
 import { METADATA } from './names.ts'
 
@@ -44,11 +44,7 @@ export async function writeSavepoint(
 }
 
 /** `blobs`: read from the checkpoint, written to the savepoint. */
-async function writeSubtask(
-  checkpoint: Manifest,
-  s: SubtaskSnapshot,
-  ports: Pick<Ports, 'blobs' | 'random'>,
-): Promise<SubtaskSnapshot> {
+async function writeSubtask(checkpoint: Manifest, s: SubtaskSnapshot, ports: RunPorts): Promise<SubtaskSnapshot> {
   const { stage, shard, log, runs } = s
   if (runs === undefined) throw new SnapshotError(`the checkpoint holds no state of ${log}: its run kept no snapshots`)
   const run = await oneRun(checkpoint, s, runs, ports)
@@ -64,12 +60,7 @@ async function writeSubtask(
 }
 
 /** With what the checkpoint keeps as it was logged. */
-async function oneRun(
-  checkpoint: Manifest,
-  s: SubtaskSnapshot,
-  runs: Runs,
-  ports: Pick<Ports, 'blobs' | 'random'>,
-): Promise<SortedRun> {
+async function oneRun(checkpoint: Manifest, s: SubtaskSnapshot, runs: Runs, ports: RunPorts): Promise<SortedRun> {
   const prefix = `segments/${s.stage}-${s.shard}`
   const scratch = scratchBlobs(ports.blobs)
   const unfolded = await unfoldedRuns(checkpoint.run, spaceIn(checkpoint, s), s, 'unfolded', ports.blobs, {
@@ -80,10 +71,9 @@ async function oneRun(
 }
 
 /** Takes what need not last in memory: it is no more than is logged between two folds. */
-function scratchBlobs(behind: Blobs): Blobs {
+function scratchBlobs(behind: RunPorts['blobs']): RunPorts['blobs'] {
   const held = new Map<string, Uint8Array>()
   return {
-    ...behind,
     async put(name, data) {
       held.set(name, data)
     },

@@ -1,4 +1,4 @@
-import type { Blobs } from '../ports.ts'
+import type { RangedBlobs } from '../ports.ts'
 import { copyBytes } from './bytes.ts'
 import type { Sandbox } from './sandbox.ts'
 import { compareUtf8 } from './utf8.ts'
@@ -6,7 +6,7 @@ import { compareUtf8 } from './utf8.ts'
 export type Bucket = Map<string, Uint8Array>
 
 /** S3: strong reads and lists, conditional puts. A put that fails may be applied later, over what was put since. */
-export function simBlobs(bucket: Bucket, { call }: Pick<Sandbox, 'call'>): Blobs {
+export function simBlobs(bucket: Bucket, { call }: Pick<Sandbox, 'call'>): RangedBlobs {
   return {
     put(key, data) {
       const bytes = copyBytes(data)
@@ -25,6 +25,8 @@ export function simBlobs(bucket: Bucket, { call }: Pick<Sandbox, 'call'>): Blobs
       return call({ name: `blobs.putIfAbsent ${key}`, isWrite: true, apply })
     },
     get: key => call({ name: `blobs.get ${key}`, apply: () => copyBytes(bucket.get(key)) }),
+    getRange: (key, from, to) =>
+      call({ name: `blobs.getRange ${key}`, apply: () => copyBytes(bucket.get(key)?.subarray(from, to)) }),
     list: prefix => call({ name: `blobs.list ${prefix}`, apply: () => keysOf(bucket, prefix) }),
     delete: key => call({ name: `blobs.delete ${key}`, isWrite: true, mayDouble: true, apply: () => void bucket.delete(key) }),
   }

@@ -2,7 +2,9 @@ import { readManifest } from '../checkpoint/manifest.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
 import { openRestored, readRun } from '../checkpoint/run-meta.ts'
 import { blobSink } from '../connectors/blob-sink.ts'
+import { SegmentCache } from '../snapshot/segment-cache.ts'
 import { Topology } from '../stage/topology.ts'
+import { TABLE } from '../state/backend.ts'
 import type { World } from './world.ts'
 
 /** Checkpoints of a world's run that another run can start from. */
@@ -18,10 +20,12 @@ export async function goBack({ ports, plan, app }: Pick<World, 'ports' | 'plan' 
   const counts = new Map(
     plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
   )
+  const backend =
+    old.stateBackend === 'segments' ? ({ kind: 'segments', cache: new SegmentCache({ bytesMax: 0 }) } as const) : TABLE
   const names = plan.stages.flatMap(s => s.nodes.flatMap(n => n.sink?.name ?? []))
   const sinks = Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)]))
   await openRestored(ports, old, checkpoint, async run => {
-    const topology = new Topology(plan, app.name, run, counts, { sinks, splits, snapshots: true })
+    const topology = new Topology(plan, app.name, run, counts, { sinks, splits, snapshots: true, stateBackend: backend })
     await restore(topology, await readManifest(ports.blobs, old.run, checkpoint), ports.blobs, ports)
     return { run: old.run, checkpoint }
   })

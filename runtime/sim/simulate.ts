@@ -108,6 +108,7 @@ function deploymentOf({ shards, parallelism }: Scenario, seed: Dice): Deployment
     timeoutMs: random.pick([10_000, 20_000, 60_000]),
     checkpointTimeoutMs: random.pick([60_000, 300_000]),
     checkpointEveryMs: random.pick([15_000, 30_000, 60_000]),
+    stateBackend: random.pick(['table', 'segments'] as const),
   }
 }
 

@@ -12,6 +12,7 @@ import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
+import type { StateBackendName } from '../state/backend.ts'
 import { type Controller, openController } from './controller.ts'
 import { NO_FAULTS } from './faults.ts'
 import { type Handler, type Lambda, openLambda } from './lambda.ts'
@@ -30,6 +31,7 @@ export interface Deployment {
   readonly timeoutMs: number
   readonly checkpointTimeoutMs: number
   readonly checkpointEveryMs: number
+  readonly stateBackend?: StateBackendName
 }
 
 /** A pipeline on the functions of runtime/aws/functions, and the services that they stand on, all of it in one simulation. */
@@ -89,6 +91,7 @@ export function openWorld(
     sinks: {},
     stage: undefined,
     timeoutMs,
+    stateBackend: deployment.stateBackend,
   }
 
   function environmentIn(sandbox: Sandbox, stage?: string): Environment {

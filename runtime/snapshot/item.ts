@@ -10,7 +10,8 @@ export interface SnapshotItem {
   readonly expiry?: number
 }
 
-const SEPARATOR = '\u0000\u0000'
+/** Between partition and entry. */
+export const SEPARATOR = '\u0000\u0000'
 
 /**
  * One string for both, ordered by `pk`, then by `sk` (by UTF-16 code units). Both are guarded, so that

@@ -1,4 +1,4 @@
-import type { Blobs, Ports } from '../ports.ts'
+import type { Blobs, Random } from '../ports.ts'
 import { SnapshotError } from './error.ts'
 import type { SnapshotItem } from './item.ts'
 import { readSegment, SegmentWriter } from './segment.ts'
@@ -9,6 +9,16 @@ export interface SegmentRef {
   readonly items: number
   /** As stored. */
   readonly bytes: number
+  /** The address of its first item. Absent: it has no index. */
+  readonly first?: string
+  /** Where its index begins, which goes to its end. */
+  readonly index?: number
+}
+
+/** Where runs are written, and those read that are merged. */
+export interface RunPorts {
+  readonly blobs: Pick<Blobs, 'get' | 'put'>
+  readonly random: Random
 }
 
 /** Segments one behind the other in order of address, which do not overlap: read in a row they are one sorted list. */
@@ -25,12 +35,12 @@ const SMALLEST_TIER_BYTES = 128 * 1024
 
 /** Writes sorted items as segments called `PREFIX-ID-0`, `-1`, … */
 export class RunWriter {
-  private readonly blobs: Blobs
+  private readonly blobs: RunPorts['blobs']
   private readonly name: string
   private readonly writer = new SegmentWriter()
   private readonly done: SegmentRef[] = []
 
-  constructor({ blobs, random }: Pick<Ports, 'blobs' | 'random'>, prefix: string) {
+  constructor({ blobs, random }: RunPorts, prefix: string) {
     this.blobs = blobs
     this.name = `${prefix}-${random.id()}`
   }
@@ -46,11 +56,10 @@ export class RunWriter {
   }
 
   private async close(): Promise<void> {
-    const items = this.writer.count
-    const bytes = this.writer.finish()
+    const { bytes, ...rest } = this.writer.finish()
     const blob = `${this.name}-${this.done.length}`
     await this.blobs.put(blob, bytes)
-    this.done.push({ blob, items, bytes: bytes.length })
+    this.done.push({ blob, bytes: bytes.length, ...rest })
   }
 }
 
@@ -115,7 +124,7 @@ class RunCursor {
  * The runs with one more, newest; as many as are of about one size are merged, so that a snapshot has few runs and each item is rewritten about
  * log(state) times. Deleted items go when nothing older is left that they could hide.
  */
-export async function addRun(ports: Pick<Ports, 'blobs' | 'random'>, prefix: string, runs: Runs, run: SortedRun): Promise<Runs> {
+export async function addRun(ports: RunPorts, prefix: string, runs: Runs, run: SortedRun): Promise<Runs> {
   if (run.length === 0) return runs
   let all = [...runs, run]
   for (;;) {
@@ -129,12 +138,7 @@ export async function addRun(ports: Pick<Ports, 'blobs' | 'random'>, prefix: str
 }
 
 /** One run of several. `whole`: nothing older is behind them. */
-export async function merge(
-  ports: Pick<Ports, 'blobs' | 'random'>,
-  prefix: string,
-  runs: Runs,
-  whole: boolean,
-): Promise<SortedRun> {
+export async function merge(ports: RunPorts, prefix: string, runs: Runs, whole: boolean): Promise<SortedRun> {
   const writer = new RunWriter(ports, prefix)
   for await (const item of mergeRuns(ports.blobs, runs)) {
     if (!whole || item.value !== undefined) await writer.add(item)

@@ -1,85 +1,102 @@
-import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { crc32, zstdCompressSync } from 'node:zlib'
 import { SnapshotError } from './error.ts'
-import type { SnapshotItem } from './item.ts'
+import { FilterWriter } from './filter.ts'
+import { SEPARATOR, type SnapshotItem } from './item.ts'
+import { ItemWriter, readItems } from './items.ts'
+import { type Block, decodeIndex, decompress, encodeIndex, readBlock } from './segment-index.ts'
 
 /**
- * A segment: items sorted by address, immutable, compressed and checksummed (docs/snapshot-format.md). Addresses share their beginnings with the one
- * before, so that only the rest is written.
+ * A segment: items sorted by address, immutable, in blocks that are compressed and checksummed one by one, with an index and a filter behind them
+ * (docs/snapshot-format.md), so that an item can be read without the rest.
  */
 const MAGIC = 0x4753524d // 'MRSG'
-const VERSION = 1
-const HEADER_BYTES = 28
-const WRITTEN = 1
-const EXPIRES = 2
+const VERSION = 2
+/** All items compressed in one piece, without an index. Read, not written any more. */
+const VERSION_WHOLE = 1
+export const HEADER_BYTES = 28
+/** Raw bytes at which a block is complete: what a read of one item takes. */
+const BLOCK_BYTES = 32 * 1024
 
-/** Raw bytes of one segment at most, save for a larger single item. */
-const RAW_BYTES_MAX = 512 * 1024 * 1024
+export interface WrittenSegment {
+  readonly bytes: Uint8Array
+  readonly items: number
+  /** The address of its first item. */
+  readonly first: string
+  /** Where its index begins, which goes to its end. */
+  readonly index: number
+}
 
 /** Gathers items, which have to come in order of address, into the bytes of a segment. */
 export class SegmentWriter {
-  private buffer = Buffer.allocUnsafe(64 * 1024)
-  private length = 0
-  private previous = Buffer.alloc(0)
-  private items = 0
+  private readonly items = new ItemWriter()
+  private readonly filter = new FilterWriter()
+  private blocks: Block[] = []
+  private stored: Uint8Array[] = []
+  private first = ''
+  private length = HEADER_BYTES
+  private rawDone = 0
+  private itemsDone = 0
+  private partition = ''
 
   get count(): number {
-    return this.items
+    return this.itemsDone + this.items.count
   }
 
   get rawBytes(): number {
-    return this.length
+    return this.rawDone + this.items.length
   }
 
-  add({ address, value, expiry }: SnapshotItem): void {
+  add(item: SnapshotItem): void {
+    const { address } = item
     const bytes = Buffer.from(address)
-    const shared = sharedBytes(this.previous, bytes)
-    this.reserve(40 + bytes.length - shared + (value?.length ?? 0))
-    this.varint(shared)
-    this.varint(bytes.length - shared)
-    this.length += bytes.copy(this.buffer, this.length, shared)
-    this.buffer[this.length++] = (value === undefined ? 0 : WRITTEN) | (expiry === undefined ? 0 : EXPIRES)
-    if (expiry !== undefined) this.length = this.buffer.writeDoubleLE(expiry, this.length)
-    if (value !== undefined) {
-      this.varint(value.length)
-      this.buffer.set(value, this.length)
-      this.length += value.length
+    if (this.items.count === 0) this.first = address
+    this.items.add(bytes, item)
+    this.filter.add(bytes)
+    if (this.partition === '' || !address.startsWith(this.partition)) {
+      this.partition = address.slice(0, address.indexOf(SEPARATOR) + SEPARATOR.length)
+      this.filter.add(bytes, Buffer.byteLength(this.partition))
     }
-    this.previous = bytes
-    this.items++
+    if (this.items.length >= BLOCK_BYTES) this.closeBlock()
   }
 
-  /** The segment so far; the writer is empty again. */
-  finish(): Uint8Array {
-    const body = zstdCompressSync(this.buffer.subarray(0, this.length))
-    const segment = Buffer.allocUnsafe(HEADER_BYTES + body.length)
-    segment.writeUInt32LE(MAGIC, 0)
-    segment.writeUInt32LE(VERSION, 4)
-    segment.writeUInt32LE(segment.length, 8)
-    segment.writeUInt32LE(this.items, 12)
-    segment.writeUInt32LE(this.length, 16)
-    segment.writeUInt32LE(crc32(body), 20)
-    segment.writeUInt32LE(crc32(segment.subarray(0, 24)), 24)
-    segment.set(body, HEADER_BYTES)
-    this.length = 0
-    this.items = 0
-    this.previous = Buffer.alloc(0)
-    return segment
+  /** The segment so far, which has an item at least; the writer is empty again. */
+  finish(): WrittenSegment {
+    if (this.items.count > 0) this.closeBlock()
+    const index = encodeIndex({ blocks: this.blocks, filter: this.filter.finish() })
+    const header = Buffer.allocUnsafe(HEADER_BYTES)
+    header.writeUInt32LE(MAGIC, 0)
+    header.writeUInt32LE(VERSION, 4)
+    header.writeUInt32LE(this.length + index.length, 8)
+    header.writeUInt32LE(this.itemsDone, 12)
+    header.writeUInt32LE(this.length, 16)
+    header.writeUInt32LE(this.blocks.length, 20)
+    header.writeUInt32LE(crc32(header.subarray(0, 24)), 24)
+    const bytes = Buffer.concat([header, ...this.stored, index])
+    const written = { bytes, items: this.itemsDone, first: this.blocks[0]?.first ?? '', index: this.length }
+    this.blocks = []
+    this.stored = []
+    this.length = HEADER_BYTES
+    this.rawDone = 0
+    this.itemsDone = 0
+    this.partition = ''
+    return written
   }
 
-  private varint(n: number): void {
-    let rest = n
-    while (rest > 0x7f) {
-      this.buffer[this.length++] = (rest & 0x7f) | 0x80
-      rest >>>= 7
-    }
-    this.buffer[this.length++] = rest
-  }
-
-  private reserve(bytes: number): void {
-    if (this.length + bytes <= this.buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + bytes))
-    this.buffer.copy(larger, 0, 0, this.length)
-    this.buffer = larger
+  private closeBlock(): void {
+    const { length: rawBytes, count } = this.items
+    const stored = zstdCompressSync(this.items.take())
+    this.blocks.push({
+      offset: this.length,
+      bytes: stored.length,
+      rawBytes,
+      items: count,
+      crc: crc32(stored),
+      first: this.first,
+    })
+    this.stored.push(stored)
+    this.length += stored.length
+    this.rawDone += rawBytes
+    this.itemsDone += count
   }
 }
 
@@ -88,69 +105,31 @@ export class SegmentWriter {
  * @throws SnapshotError when it is damaged, cut off, or of another format; `name` says which it is
  */
 export function* readSegment(segment: Uint8Array, name: string): Generator<SnapshotItem> {
-  const { raw, count } = open(segment, name)
-  let at = 0
-  let address = Buffer.alloc(0)
-  const damaged = () => new SnapshotError(`segment ${name} is damaged: its items don't add up`)
-  const varint = () => {
-    let n = 0
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = raw[at++]
-      if (byte === undefined) throw damaged()
-      n += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) return n
-    }
-    throw damaged()
+  const bytes = Buffer.from(segment.buffer, segment.byteOffset, segment.byteLength)
+  const version = checkHeader(bytes, name)
+  const items = bytes.readUInt32LE(12)
+  if (version === VERSION_WHOLE) {
+    const body = bytes.subarray(HEADER_BYTES)
+    if (crc32(body) !== bytes.readUInt32LE(20)) throw new SnapshotError(`segment ${name} is damaged: it fails its checksum`)
+    yield* readItems(decompress(body, bytes.readUInt32LE(16), name), items, name)
+    return
   }
-  const take = (n: number) => {
-    if (n > raw.length - at) throw damaged()
-    at += n
-    return raw.subarray(at - n, at)
-  }
-  for (let i = 0; i < count; i++) {
-    const shared = varint()
-    if (shared > address.length) throw damaged()
-    address = Buffer.concat([address.subarray(0, shared), take(varint())])
-    const flags = take(1)[0]!
-    const expiry = flags & EXPIRES ? take(8).readDoubleLE(0) : undefined
-    const value = flags & WRITTEN ? take(varint()) : undefined
-    const text = address.toString()
-    yield expiry === undefined ? { address: text, value } : { address: text, value, expiry }
-  }
-  if (at !== raw.length) throw damaged()
+  const { blocks } = decodeIndex(bytes.subarray(bytes.readUInt32LE(16)), HEADER_BYTES, name)
+  const found = blocks.reduce((sum, b) => sum + b.items, 0)
+  if (found !== items || blocks.length !== bytes.readUInt32LE(20))
+    throw new SnapshotError(`segment ${name} is damaged: its index doesn't add up`)
+  for (const block of blocks) yield* readBlock(bytes.subarray(block.offset, block.offset + block.bytes), block, name)
 }
 
-function open(segment: Uint8Array, name: string): { raw: Buffer; count: number } {
-  const bytes = Buffer.from(segment.buffer, segment.byteOffset, segment.byteLength)
+function checkHeader(bytes: Buffer, name: string): number {
   if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC)
     throw new SnapshotError(`${name} is no segment of a snapshot`)
   if (crc32(bytes.subarray(0, 24)) !== bytes.readUInt32LE(24))
     throw new SnapshotError(`segment ${name} is damaged: its header fails its checksum`)
   const version = bytes.readUInt32LE(4)
-  if (version !== VERSION) throw new SnapshotError(`segment ${name} has format ${version}; this Millrace reads format ${VERSION}`)
+  if (version !== VERSION && version !== VERSION_WHOLE)
+    throw new SnapshotError(`segment ${name} has format ${version}; this Millrace reads formats ${VERSION_WHOLE} and ${VERSION}`)
   if (bytes.readUInt32LE(8) !== bytes.length)
     throw new SnapshotError(`segment ${name} is cut off: it has ${bytes.length} of ${bytes.readUInt32LE(8)} bytes`)
-  const body = bytes.subarray(HEADER_BYTES)
-  if (crc32(body) !== bytes.readUInt32LE(20)) throw new SnapshotError(`segment ${name} is damaged: it fails its checksum`)
-  const rawBytes = bytes.readUInt32LE(16)
-  if (rawBytes > RAW_BYTES_MAX) throw new SnapshotError(`segment ${name} is damaged: ${rawBytes} bytes are more than any has`)
-  const raw = decompress(body, rawBytes, name)
-  if (raw.length !== rawBytes)
-    throw new SnapshotError(`segment ${name} is damaged: it holds ${raw.length} bytes, not ${rawBytes}`)
-  return { raw, count: bytes.readUInt32LE(12) }
-}
-
-function decompress(body: Buffer, rawBytes: number, name: string): Buffer {
-  try {
-    return zstdDecompressSync(body, { maxOutputLength: Math.max(1, rawBytes) })
-  } catch (cause) {
-    throw new SnapshotError(`segment ${name} is damaged: it does not decompress`, { cause })
-  }
-}
-
-function sharedBytes(a: Buffer, b: Buffer): number {
-  const end = Math.min(a.length, b.length)
-  let n = 0
-  while (n < end && a[n] === b[n]) n++
-  return n
+  return version
 }

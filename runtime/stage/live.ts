@@ -1,6 +1,6 @@
 import { sinkStagingOf } from '../checkpoint/blob-names.ts'
 import { replayKept } from '../checkpoint/kept-changes.ts'
-import { readMarker } from '../checkpoint/marker.ts'
+import { type LogBase, openLogBase } from '../checkpoint/log-base.ts'
 import { inWindows } from '../connectors/at-once.ts'
 import type { SinkState } from '../connectors/sink.ts'
 import { within } from '../connectors/within.ts'
@@ -23,6 +23,8 @@ export interface Live {
   working: Working
   readonly chain: Chain
   readonly outputs: readonly StageOutput[]
+  /** What lies behind the log. */
+  readonly base: LogBase
   /** State up to here lies in the base. */
   marker: number
   /** When the view of the log was last known to be whole (C7), epoch ms. */
@@ -73,7 +75,13 @@ export async function loadLive(
 async function load(topology: Topology, at: StageTopology, shard: number, ports: Ports, context: ChainContext): Promise<Live> {
   const { stage } = at
   const name = topology.log(stage.index, shard)
-  const marker = await readMarker(ports.store, name)
+  let live: Live | undefined
+  const base = openLogBase(topology.stateBackend, ports, {
+    run: topology.run,
+    log: name,
+    view: () => live?.head.version ?? Number.POSITIVE_INFINITY,
+  })
+  const marker = await base.marker()
   const { head, commits } = await loadHead(ports.log, name, marker)
   // A checkpoint may have come in between: what it materialised and expired is in neither of the two that were read.
   const floor = await ports.log.floor(name)
@@ -89,11 +97,12 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])
   }
   const chain = new Chain(stage, outputs, shard)
-  const live: Live = {
+  live = {
     head,
     working: new Working(head.fields, topology.producersOf(stage.index, shard)),
     chain,
     outputs,
+    base,
     marker,
     checkedAt: ports.clock.now(),
     chunkWriter: new FrameWriter(),
@@ -133,7 +142,7 @@ async function restoreState(
 ): Promise<void> {
   const { keyGroups } = topology.plan.options
   if (live.marker > 0) {
-    useBase(live, topology, shard, ports)
+    useBase(live, topology, shard)
     for (const { state } of live.chain.keyed) state.loader = state.base
     for (let i = 0; i < live.chain.keyed.length; i++) {
       const operator = live.chain.keyed[i]!
@@ -141,7 +150,7 @@ async function restoreState(
       for (let group = 0; group < keyGroups; group++) {
         if (subtaskOf(group, keyGroups, at.parallelism) !== shard) continue
         const timers = { event: operator.eventTimers, processing: operator.processingTimers }
-        await loadTimers(ports.store, space, group, live.head.version, timers)
+        await loadTimers(live.base, space, group, live.head.version, timers)
       }
     }
   }
@@ -191,9 +200,10 @@ async function readChunk(ports: Ports, item: CommitItem): Promise<Uint8Array | u
 }
 
 /** There is a base now; where memory is complete, it is not asked until something has left memory. */
-export function useBase(live: Live, topology: Topology, shard: number, ports: Ports): void {
+export function useBase(live: Live, topology: Topology, shard: number): void {
+  live.base.atLeast(live.marker)
   live.chain.keyed.forEach((operator, i) => {
-    operator.state.base ??= new BaseLoader(ports.store, spaceOf(live, topology, shard, i), () => live.head.version)
+    operator.state.base ??= new BaseLoader(live.base, spaceOf(live, topology, shard, i), () => live.head.version)
   })
 }
 

@@ -290,7 +290,7 @@ export class Subtask {
   materialised(version: number): void {
     if (this.live === undefined || version <= this.live.marker) return
     this.live.marker = version
-    useBase(this.live, this.topology, this.shard, this.ports)
+    useBase(this.live, this.topology, this.shard)
     for (const { state } of this.live.chain.keyed) state.settled(version)
   }
 

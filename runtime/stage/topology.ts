@@ -3,6 +3,7 @@ import type { SourceConnector } from '../connectors/source.ts'
 import type { OperatorNode } from '../graph/graph.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { shapeOf } from '../graph/shape.ts'
+import { type StateBackend, TABLE } from '../state/backend.ts'
 import { type OutputSubtasks, StageOutput } from './output.ts'
 
 /** A stage with its number of subtasks. Producers are numbered over all stages, so that a frame names one with one number. */
@@ -24,6 +25,8 @@ export interface Bindings {
   readonly compression?: boolean
   /** Makes the output of a stage where there are no streams between stages (runtime/batch). */
   readonly output?: (...args: ConstructorParameters<typeof StageOutput>) => StageOutput
+  /** Where keyed state lies behind the log. Default: a table. */
+  readonly stateBackend?: StateBackend
 }
 
 /** Who there is in one run of a plan, and what their streams and logs are called. */
@@ -66,6 +69,10 @@ export class Topology {
 
   get compression(): boolean {
     return this.bindings.compression ?? true
+  }
+
+  get stateBackend(): StateBackend {
+    return this.bindings.stateBackend ?? TABLE
   }
 
   get splits(): Readonly<Record<string, readonly string[]>> {

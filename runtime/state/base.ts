@@ -14,6 +14,9 @@ export class StaleViewError extends MillraceError {
   override readonly retryable = true
 }
 
+/** What lies behind the log, for reading. A range is in one order always, though not in that of the port everywhere. */
+export type BaseReads = Pick<KeyedStore, 'batchGet' | 'range'>
+
 /** Maps with no more entries than this are loaded whole with their key, so that only large ones are read entry by entry. */
 const SMALL_MAP = 32
 const PAGE = 1000
@@ -22,11 +25,11 @@ const AFTER_ALL = '~'
 
 /** Reads the state of one operator from the base. `version` gives the reader's own head. */
 export class BaseLoader implements StateLoader {
-  private readonly store: KeyedStore
+  private readonly store: BaseReads
   private readonly space: StateSpace
   private readonly version: () => number
 
-  constructor(store: KeyedStore, space: StateSpace, version: () => number) {
+  constructor(store: BaseReads, space: StateSpace, version: () => number) {
     this.store = store
     this.space = space
     this.version = version
@@ -115,7 +118,7 @@ export class BaseLoader implements StateLoader {
 
 /** All timers of one key group, into the operator's timers. */
 export async function loadTimers(
-  store: KeyedStore,
+  store: BaseReads,
   space: StateSpace,
   group: number,
   version: number,

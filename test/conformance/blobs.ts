@@ -111,6 +111,29 @@ export function blobsConformance(check: Check): void {
     await ports.blobs.delete(key)
   })
 
+  check('getRange has the bytes of a part, as many as there are, and undefined for a free key', async ports => {
+    const id = ports.random.id()
+    assert.equal(await ports.blobs.getRange(`${id}/none`, 0, 10), undefined)
+    for (const size of SIZES) {
+      const [whole, key] = [noise(size, size + 1), `${id}/${size}`]
+      await ports.blobs.put(key, whole)
+      for (const [from, to] of [
+        [0, 1],
+        [0, size + 1],
+        [1, 100],
+        [Math.max(0, size - 40), size + 7],
+        [size, size + 1],
+        [size + 50, size + 60],
+      ] as const)
+        assertBytes(await ports.blobs.getRange(key, from, to), whole.slice(from, to), `${from} to ${to} of ${size}`)
+      const part = await ports.blobs.getRange(key, 0, size + 1)
+      part!.fill(0)
+      assertBytes(await ports.blobs.getRange(key, 0, size + 1), whole)
+    }
+    await ports.blobs.delete(`${id}/1000000`)
+    assert.equal(await ports.blobs.getRange(`${id}/1000000`, 0, 1), undefined)
+  })
+
   check('an object shares no memory with the caller or with another answer', async ports => {
     const id = ports.random.id()
     for (const size of [100, 200_000]) {

@@ -18,14 +18,16 @@ function ways(turn: number, dir: string): { name: string; options: RunOptions }[
       const durable = i % 2 === 0
       const chaining = (i >> 1) % 2 === 0
       const cold = (i >> 2) % 2 === 0 || batchSize === 7
+      const segments = i % 3 !== 0
       i++
-      const name = `p${parallelism} b${batchSize}${durable ? ' durable' : ''}${chaining ? '' : ' unchained'}${cold ? ' cold' : ''}`
+      const name = `p${parallelism} b${batchSize}${segments ? ' segments' : ''}${durable ? ' durable' : ''}${chaining ? '' : ' unchained'}${cold ? ' cold' : ''}`
       list.push({
         name,
         options: {
           parallelism,
           batchSize,
           chaining,
+          stateBackend: segments ? 'segments' : 'table',
           ...(durable ? { state: join(dir, `state-${name}`) } : {}),
           ...(cold ? { stateMemory: 1, checkpointMs: 20 } : { checkpointMs: 200 }),
         },
@@ -46,7 +48,7 @@ async function run(name: string, input: string, out: string, options: RunOptions
 }
 
 for (const [turn, name] of Object.keys(pipelines).entries()) {
-  test(`${name}: parallelism, batch size, chaining, durability and cold state change nothing`, async t => {
+  test(`${name}: parallelism, batch size, chaining, durability, cold state and the state backend change nothing`, async t => {
     const dir = scratch(t)
     const events: Event[] = generate(500, 7 + turn)
     const input = writeEvents(join(dir, 'events.ndjson'), events)

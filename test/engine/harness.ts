@@ -4,9 +4,11 @@ import { planPhysical } from '../../runtime/graph/planner.ts'
 import { customSink, type Pipeline } from '../../runtime/index.ts'
 import type { Clock, Ports } from '../../runtime/ports.ts'
 import { decodeItem } from '../../runtime/protocol/item.ts'
+import { SegmentCache } from '../../runtime/snapshot/segment-cache.ts'
 import { type AttemptLimits, defaultLimits } from '../../runtime/stage/attempt.ts'
 import { type DeliveryOutcome, Subtask } from '../../runtime/stage/subtask.ts'
 import { Topology } from '../../runtime/stage/topology.ts'
+import { type StateBackend, type StateBackendName, TABLE } from '../../runtime/state/backend.ts'
 
 /** What a sink wrote in one attempt: it counts if that attempt won. */
 interface Flush {
@@ -34,7 +36,16 @@ export interface Harness {
   results(upTo?: ReadonlyMap<string, number>): any[]
 }
 
-export async function harness(app: Pipeline, { parallelism = 1, splits: splitsOf = 1, run = 'run' } = {}): Promise<Harness> {
+export async function harness(
+  app: Pipeline,
+  {
+    parallelism = 1,
+    splits: splitsOf = 1,
+    run = 'run',
+    stateBackend = 'table' as StateBackendName,
+    segmentCacheBytes = 100_000,
+  } = {},
+): Promise<Harness> {
   const clock: HandClock = { time: 1_000_000, now: () => clock.time, sleep: async () => {} }
   const winners = new Map<string, string>()
   const ports = remembering(await openEmbedded({ clock }), winners)
@@ -45,7 +56,9 @@ export async function harness(app: Pipeline, { parallelism = 1, splits: splitsOf
   const sinks = Object.fromEntries(
     names.map(({ name, stage }) => [name, collecting((shard, f) => flushes.push({ ...f, log: `${run}/${stage.id}/${shard}` }))]),
   )
-  const topology = new Topology(plan, app.name, run, splits, { sinks, snapshots: true })
+  const backend: StateBackend =
+    stateBackend === 'table' ? TABLE : { kind: stateBackend, cache: new SegmentCache({ bytesMax: segmentCacheBytes }) }
+  const topology = new Topology(plan, app.name, run, splits, { sinks, snapshots: true, stateBackend: backend })
   return {
     topology,
     ports,

@@ -21,20 +21,28 @@ for (const [turn, name] of Object.keys(pipelines).entries()) {
     const input = writeEvents(join(dir, 'events.ndjson'), generate(EVENTS, 30 + turn))
     const parallelism = turn % 2 === 0 ? 1 : 3
     const stateMemory = turn % 3 === 0 ? 1 : undefined
+    const backends = ['table', 'segments'] as const
+    const [stateBackend, other] = turn % 2 === 0 ? backends : backends.toReversed()
     const at = (file: string) => join(dir, file)
     await run(name, input, { out: at('reference'), parallelism })
     const reference = lines(at('reference'))
     const state = at('state')
     const stopAfter = 100 + ((turn * 67) % 400)
-    const first = await run(name, input, { out: at('first'), state, parallelism, stateMemory, stopAfter })
+    const first = await run(name, input, { out: at('first'), state, parallelism, stateMemory, stateBackend, stopAfter })
     assert.equal(first.outcome, 'stopped')
     const checkpoints = await retained(state)
     assert.equal(checkpoints.at(-1), first.checkpoints.last)
-    for (const checkpoint of checkpoints) {
+    for (const [i, checkpoint] of checkpoints.entries()) {
       for (const end of ['out', 'side']) {
         if (existsSync(at(`first.${end}`))) copyFileSync(at(`first.${end}`), at(`copy-${checkpoint}.${end}`))
       }
-      const to = { out: at(`copy-${checkpoint}`), state: at(`state-${checkpoint}`), parallelism, stateMemory }
+      const to = {
+        out: at(`copy-${checkpoint}`),
+        state: at(`state-${checkpoint}`),
+        parallelism,
+        stateMemory,
+        stateBackend: i === 1 ? other : stateBackend,
+      }
       // It is stopped and goes on, so that what a restore leaves behind is read from disk too.
       const from = { directory: state, checkpoint }
       await run(name, input, { ...to, from, stopAfter: 30 })
@@ -43,7 +51,7 @@ for (const [turn, name] of Object.keys(pipelines).entries()) {
       assert.deepEqual(lines(to.out), reference, `from checkpoint ${checkpoint} of ${checkpoints}`)
     }
     // In memory, into a file of its own: what was committed before and what came after are all there is.
-    await run(name, input, { out: at('rest'), from: { directory: state }, parallelism })
+    await run(name, input, { out: at('rest'), from: { directory: state }, parallelism, stateBackend })
     const [before, after] = [lines(at('first')), lines(at('rest'))]
     assert.deepEqual({ out: [...before.out, ...after.out].sort(), side: [...before.side, ...after.side].sort() }, reference)
     // Back to the oldest one, in place; and the original goes on as if nothing had been.
@@ -52,9 +60,14 @@ for (const [turn, name] of Object.keys(pipelines).entries()) {
       state,
       from: { directory: state, checkpoint: checkpoints[0]! },
       parallelism,
+      stateBackend: other,
       stopAfter: 20,
     })
-    await run(name, input, { out: at('first'), state, parallelism })
+    await assert.rejects(
+      run(name, input, { out: at('first'), state, parallelism, stateBackend }),
+      /was made with the state backend/,
+    )
+    await run(name, input, { out: at('first'), state, parallelism, stateBackend: other })
     assert.deepEqual(lines(at('first')), reference)
     await onlyOneRun(state)
   })

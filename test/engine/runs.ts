@@ -33,7 +33,7 @@ function stoppingAfter(records: number, connector: SourceConnector, stop: AbortC
   }
 }
 
-export interface Way extends Pick<RunOptions, 'parallelism' | 'state' | 'from' | 'stateMemory' | 'keepOpen'> {
+export interface Way extends Pick<RunOptions, 'parallelism' | 'state' | 'from' | 'stateMemory' | 'keepOpen' | 'stateBackend'> {
   readonly out: string
   readonly stopAfter?: number
 }

@@ -29,6 +29,7 @@ test('a run in threads has the results and counts of one in this thread, in memo
   for (const [name, count, options] of [
     ['memory', 2, { parallelism: 2 }],
     ['cold', 3, { parallelism: 2, ...cold }],
+    ['segments', 3, { parallelism: 2, ...cold, state: join(root, 'segments-state'), stateBackend: 'segments' }],
     ['single', 2, { parallelism: 1 }],
   ] as const) {
     const dir = join(root, name)

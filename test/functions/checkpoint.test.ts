@@ -6,7 +6,7 @@ import { lookHandler } from '../../runtime/aws/functions/look.ts'
 import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { decisions } from '../../runtime/checkpoint/decision.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
-import type { Blobs } from '../../runtime/ports.ts'
+import type { Blobs, RangedBlobs } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
@@ -204,7 +204,7 @@ describe('steps that run again, late, or beside each other', () => {
     await drain(mappings)
     const { parts } = await step({ step: 'collect', start })
     const materialised = await materialiseAll(world, start, parts)
-    const blobs: Blobs = {
+    const blobs: RangedBlobs = {
       ...world.ports.blobs,
       put: async (key, data) => {
         if (key.endsWith('.ndjson')) throw new Error('killed')
@@ -304,7 +304,7 @@ describe('what was materialised', () => {
 })
 
 /** A world whose functions write blobs, also those of sinks, by others. */
-function withBlobs(world: EmbeddedWorld, blobs: Blobs): EmbeddedWorld {
+function withBlobs(world: EmbeddedWorld, blobs: RangedBlobs): EmbeddedWorld {
   const back: EmbeddedWorld['back'] = deadline => {
     const backing = world.back(deadline)
     const sinks = Object.keys(backing.sinks).map(name => [name, blobSink(blobs, `results/${name}`, name)] as const)

@@ -58,6 +58,16 @@ test('code that the state fits is let through, other code is refused by name, an
   // CloudFormation rolls back by asking with the old properties.
   assert.equal((await ask(shape(2))).Status, 'SUCCESS')
   assert.equal((await ask(shape(3), 'Delete')).Status, 'SUCCESS')
+  const asked = (StateBackend: 'table' | 'segments') =>
+    answering(url => {
+      const event = request(url, shape(2))
+      return compatibleHandler(ports)({ ...event, ResourceProperties: { ...event.ResourceProperties, StateBackend } })
+    })
+  assert.equal((await asked('table')).Status, 'SUCCESS')
+  assert.match(
+    (await asked('segments')).Reason,
+    /was made with the state backend 'table', not 'segments': set stateBackend to 'table', or deploy/,
+  )
 })
 
 test('without state anything fits; where that can not be found out, the answer says so', async () => {

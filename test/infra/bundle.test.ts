@@ -12,7 +12,7 @@ import { InfraError, MillracePipeline } from '../../infra/index.ts'
 import { fixture, resources } from './stacks.ts'
 
 const KB = 1000
-const BYTES_MAX = 400 * KB
+const BYTES_MAX = 420 * KB
 const root = mkdtempSync(join(tmpdir(), 'millrace-bundle-'))
 let directories = 0
 const directory = () => {
@@ -23,14 +23,14 @@ const directory = () => {
 const filesOf = (path: string) =>
   Object.fromEntries(readdirSync(path).map(name => [name, readFileSync(join(path, name), 'utf8')]))
 
-test('the functions of a pipeline have at most 400 KB without the SDK', t => {
+test('the functions of a pipeline have at most 420 KB without the SDK', t => {
   const { bytes, sdkBytes, loaded } = bundle(fixture('greetings.ts'), directory())
   t.diagnostic(`${Math.round((bytes - sdkBytes) / KB)} KB, and ${Math.round(sdkBytes / KB)} KB of the SDK`)
   assert.ok(bytes - sdkBytes <= BYTES_MAX, `${bytes - sdkBytes} bytes`)
   for (const name of FUNCTIONS) assert.ok(loaded[name].bytes <= bytes)
 })
 
-test('each function of the recommendation pipeline, with its zod, loads at most 400 KB without the SDK; its Redis client where that is needed', t => {
+test('each function of the recommendation pipeline, with its zod, loads at most 420 KB without the SDK; its Redis client where that is needed', t => {
   const { bytes, sdkBytes, loaded } = bundle('examples/recommendations/pipeline.ts', directory())
   t.diagnostic(`${Math.round((bytes - sdkBytes) / KB)} KB in all, and ${Math.round(sdkBytes / KB)} KB of the SDK`)
   for (const name of FUNCTIONS) {

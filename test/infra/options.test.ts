@@ -294,3 +294,16 @@ test('two pipelines in one stack have nothing in common', () => {
   const names = all(made.template(), 'AWS::Kinesis::Stream').flatMap(s => s.Properties.Name ?? [])
   assert.equal(new Set(names).size, 6)
 })
+
+test('the state backend is what the stack says, else what the pipeline says, for all functions and for the check of what is there', () => {
+  for (const [props, expected] of [
+    [{}, 'table'],
+    [{ stateBackend: 'segments' as const }, 'segments'],
+  ] as const) {
+    const template = shop(props).template()
+    for (const { Properties } of Object.values(functions(template)))
+      assert.equal(Properties.Environment.Variables.MILLRACE_STATE_BACKEND, expected)
+    assert.equal(all(template, 'Custom::MillraceCompatibleState')[0]!.Properties.StateBackend, expected)
+  }
+  assert.throws(() => shop({ stateBackend: 'rocksdb' as 'table' }), /stateBackend is 'rocksdb': 'table' or 'segments' is needed/)
+})

@@ -11,6 +11,7 @@ import type { SplitReader } from '../../runtime/connectors/source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { getState, listCheckpoints } from '../../runtime/embedded/inspect.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
+import type { RunOptions } from '../../runtime/embedded/run-options.ts'
 import { count, list, map, monotonous, ndjson, pipeline, sliding, tumbling, value } from '../../runtime/index.ts'
 import { checkpointsOf } from '../../runtime/inspect/checkpoints.ts'
 import { stagesOf } from '../../runtime/inspect/stages.ts'
@@ -92,85 +93,93 @@ test('stages, checkpoints and state of a run, through any ports', async () => {
   }
 })
 
-test('state is shown as its handles show it: lists, maps, broadcast state, and nothing whose time is over', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'millrace-inspect-'))
-  const path = join(directory, 'in.ndjson')
-  const Event = z.object({ user: z.string(), at: z.number() })
-  const events = Array.from({ length: 100 }, (_, i) => ({ user: `u${i === 0 ? 'old' : i % 2}`, at: i * 1000 }))
-  writeFileSync(path, events.map(event => `${JSON.stringify(event)}\n`).join(''))
-  const app = pipeline('handles')
-  const source = app.source('events', ndjson(Event), { time: e => e.at, watermark: monotonous() })
-  const states = {
-    last: value<number>({ ttl: '10s' }),
-    recent: list<number>({ ttl: '5s' }),
-    everyone: list<number>(),
-    counts: map<string, number>({ ttl: '3s' }),
-    onTheClock: value<number>({ ttl: { after: '1h', time: 'processing' } }),
-  }
-  source
-    .keyBy('user')
-    .connect(source.filter(e => e.at < 3000).broadcast())
-    .process({
-      state: states,
-      broadcast: { first: map<number, string>() },
-      onRecord({ at }, { state }) {
-        state.last.set(at)
-        state.recent.add(at)
-        if (at >= 96_000) state.everyone.add(at)
-        state.counts.set(`at ${at}`, 1)
-        state.onTheClock.set(at)
-        return []
+/** As it was logged, and folded, with both backends. */
+const BACKENDS: readonly Pick<RunOptions, 'stateBackend' | 'stateMemory'>[] = [
+  {},
+  { stateMemory: 1 },
+  { stateBackend: 'segments' },
+  { stateBackend: 'segments', stateMemory: 1 },
+]
+for (const backend of BACKENDS)
+  test(`state is shown as its handles show it: lists, maps, broadcast state, and nothing whose time is over ${JSON.stringify(backend)}`, async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'millrace-inspect-'))
+    const path = join(directory, 'in.ndjson')
+    const Event = z.object({ user: z.string(), at: z.number() })
+    const events = Array.from({ length: 100 }, (_, i) => ({ user: `u${i === 0 ? 'old' : i % 2}`, at: i * 1000 }))
+    writeFileSync(path, events.map(event => `${JSON.stringify(event)}\n`).join(''))
+    const app = pipeline('handles')
+    const source = app.source('events', ndjson(Event), { time: e => e.at, watermark: monotonous() })
+    const states = {
+      last: value<number>({ ttl: '10s' }),
+      recent: list<number>({ ttl: '5s' }),
+      everyone: list<number>(),
+      counts: map<string, number>({ ttl: '3s' }),
+      onTheClock: value<number>({ ttl: { after: '1h', time: 'processing' } }),
+    }
+    source
+      .keyBy('user')
+      .connect(source.filter(e => e.at < 3000).broadcast())
+      .process({
+        state: states,
+        broadcast: { first: map<number, string>() },
+        onRecord({ at }, { state }) {
+          state.last.set(at)
+          state.recent.add(at)
+          if (at >= 96_000) state.everyone.add(at)
+          state.counts.set(`at ${at}`, 1)
+          state.onTheClock.set(at)
+          return []
+        },
+        onBroadcast(event, { broadcast }) {
+          broadcast.first.set(event.at, event.user)
+        },
+      })
+      .uid('users')
+      .parallelism(2)
+      .sink('out', silent)
+
+    // Stopped before the end, all of the input taken: event time stands at 99 s.
+    const state = join(directory, 'state')
+    const stop = new AbortController()
+    const endless = { ...fileSource([path]), open: async (split: string) => stopping(await fileSource([path]).open(split), stop) }
+    const summary = await runEmbedded(app.graph(), { state, sources: { events: endless }, signal: stop.signal, ...backend })
+    assert.equal(summary.outcome, 'stopped')
+
+    const get = (key: string | undefined, name?: string) => getState(state, { operator: 'users', key, state: name })
+    assert.deepEqual(await get('u1'), [
+      { state: 'last', value: 99_000 },
+      { state: 'recent', value: [95_000, 97_000, 99_000] },
+      { state: 'everyone', value: [97_000, 99_000] },
+      {
+        state: 'counts',
+        value: [
+          ['at 97000', 1],
+          ['at 99000', 1],
+        ],
       },
-      onBroadcast(event, { broadcast }) {
-        broadcast.first.set(event.at, event.user)
-      },
-    })
-    .uid('users')
-    .parallelism(2)
-    .sink('out', silent)
+      { state: 'onTheClock', value: 99_000 },
+    ])
+    assert.deepEqual(await get('uold'), [{ state: 'onTheClock', value: 0 }])
+    assert.deepEqual(await get('u1', 'recent'), [{ state: 'recent', value: [95_000, 97_000, 99_000] }])
+    const broadcast = [0, 1, 2].map(n => [n * 1000, events[n]!.user])
+    assert.deepEqual(await get(undefined), [{ state: 'first', value: broadcast }])
+    assert.deepEqual(await get(undefined, 'first'), [{ state: 'first', value: broadcast }])
+    await assert.rejects(get('u1', 'recent#'), /has no state 'recent#': did you mean recent\?$/)
+    await assert.rejects(get('u1', 'xyz'), /has no state 'xyz': there is last, recent, everyone, counts, onTheClock and first$/)
 
-  // Stopped before the end, all of the input taken: event time stands at 99 s.
-  const state = join(directory, 'state')
-  const stop = new AbortController()
-  const endless = { ...fileSource([path]), open: async (split: string) => stopping(await fileSource([path]).open(split), stop) }
-  const summary = await runEmbedded(app.graph(), { state, sources: { events: endless }, signal: stop.signal })
-  assert.equal(summary.outcome, 'stopped')
+    const db = await openEmbedded({ directory: state })
+    try {
+      const meta = (await readRun(db))!
+      const in2h = Date.now() + 7_200_000
+      assert.deepEqual(await stateOf(db, meta, { operator: 'users', key: 'uold' }, in2h), [])
+    } finally {
+      await db.close()
+    }
 
-  const get = (key: string | undefined, name?: string) => getState(state, { operator: 'users', key, state: name })
-  assert.deepEqual(await get('u1'), [
-    { state: 'last', value: 99_000 },
-    { state: 'recent', value: [95_000, 97_000, 99_000] },
-    { state: 'everyone', value: [97_000, 99_000] },
-    {
-      state: 'counts',
-      value: [
-        ['at 97000', 1],
-        ['at 99000', 1],
-      ],
-    },
-    { state: 'onTheClock', value: 99_000 },
-  ])
-  assert.deepEqual(await get('uold'), [{ state: 'onTheClock', value: 0 }])
-  assert.deepEqual(await get('u1', 'recent'), [{ state: 'recent', value: [95_000, 97_000, 99_000] }])
-  const broadcast = [0, 1, 2].map(n => [n * 1000, events[n]!.user])
-  assert.deepEqual(await get(undefined), [{ state: 'first', value: broadcast }])
-  assert.deepEqual(await get(undefined, 'first'), [{ state: 'first', value: broadcast }])
-  await assert.rejects(get('u1', 'recent#'), /has no state 'recent#': did you mean recent\?$/)
-  await assert.rejects(get('u1', 'xyz'), /has no state 'xyz': there is last, recent, everyone, counts, onTheClock and first$/)
-
-  const db = await openEmbedded({ directory: state })
-  try {
-    const meta = (await readRun(db))!
-    const in2h = Date.now() + 7_200_000
-    assert.deepEqual(await stateOf(db, meta, { operator: 'users', key: 'uold' }, in2h), [])
-  } finally {
-    await db.close()
-  }
-
-  // Event time ends with the input: what was there stays.
-  await runEmbedded(app.graph(), { state, sources: { events: fileSource([path]) } })
-  assert.deepEqual((await get('uold', 'last'))[0]?.value, 0)
-})
+    // Event time ends with the input: what was there stays.
+    await runEmbedded(app.graph(), { state, sources: { events: fileSource([path]) } })
+    assert.deepEqual((await get('uold', 'last'))[0]?.value, 0)
+  })
 
 test('panes are shown by the time at which they begin; windows of another size can not go on with them', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-inspect-'))

@@ -116,7 +116,8 @@ for (const when of ['before', 'after'] as const) {
     assert.ok(expected.length > 5)
     let n = when === 'before' ? 1 : 1 + Math.floor(STEP / 2)
     for (; ; n += STEP) {
-      const h = await harness(statements(), { parallelism: 2 })
+      const stateBackend = ((n / STEP) | 0) % 2 === 0 ? 'table' : 'segments'
+      const h = await harness(statements(), { parallelism: 2, stateBackend })
       const { fault, died } = dying(n, when)
       await processLife(h, fault).catch(error => {
         if (!died()) throw error
@@ -135,7 +136,7 @@ test('processes that die again and again, anywhere, get there in the end', { tim
   await processLife(calm, () => {})
   const expected = await sorted(calm)
   for (let stride = 60; stride < 200; stride += 17) {
-    const h = await harness(statements(), { parallelism: 2 })
+    const h = await harness(statements(), { parallelism: 2, stateBackend: stride % 2 === 0 ? 'table' : 'segments' })
     for (let life = 0; ; life++) {
       const { fault, died } = dying(stride + life * 5, life % 2 === 0 ? 'after' : 'before')
       await processLife(h, fault).catch(error => {

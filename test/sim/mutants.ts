@@ -267,6 +267,36 @@ const RULES: readonly Mutant[] = [
   ),
 ]
 
+/** The same rules where state lies in segments. */
+const SEGMENTS: readonly Mutant[] = [
+  at('runtime/checkpoint/fold-to-segments.ts')(
+    'E3 (segments): the marker goes ahead of what it says',
+    'const before = await readBase(ports.store, log)',
+    'const before = await readBase(ports.store, log)\n  await writeBase(ports.store, log, { ...before, version: cut })',
+  ),
+  at('runtime/checkpoint/fold-to-segments.ts')(
+    'E3 (segments): a fold leaves out the first commit behind the marker',
+    'loggedChunks(ports, log, from, cut)',
+    'loggedChunks(ports, log, Math.min(from + 1, cut), cut)',
+  ),
+  retention('E5 (segments): what only the marker names goes', 'named.union(ofBase)', 'named'),
+  at('runtime/snapshot/runs.ts')(
+    'E4 (segments): merges drop deletions though there is something older',
+    'if (!whole || item.value !== undefined)',
+    'if (item.value !== undefined)',
+  ),
+  at('runtime/snapshot/run-reader.ts')(
+    'segments: the oldest run is asked first',
+    'for (let r = this.runs.length - 1; r >= 0 && left.length > 0; r--) {',
+    'for (let r = 0; r < this.runs.length && left.length > 0; r++) {',
+  ),
+  at('runtime/snapshot/segment.ts')(
+    'segments: filters know no partitions',
+    'this.filter.add(bytes, Buffer.byteLength(this.partition))',
+    'this.filter.add(bytes)',
+  ),
+]
+
 /** What else could go wrong. */
 const OTHERS: readonly Mutant[] = [
   classify('deduplication is off by one', 'frame.index <= index', 'frame.index < index'),
@@ -373,4 +403,4 @@ const OTHERS: readonly Mutant[] = [
   ),
 ]
 
-export const mutants: readonly Mutant[] = [...RULES, ...OTHERS]
+export const mutants: readonly Mutant[] = [...RULES, ...SEGMENTS, ...OTHERS]

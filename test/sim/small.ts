@@ -20,6 +20,7 @@ const SMALL: readonly Change[] = [
   number('runtime/state/base.ts', 'SMALL_MAP = 32', 'SMALL_MAP = 2'),
   number('runtime/state/base.ts', 'PAGE = 1000', 'PAGE = 3'),
   number('runtime/snapshot/runs.ts', 'SEGMENT_BYTES = 2 * 1024 * 1024', 'SEGMENT_BYTES = 300'),
+  number('runtime/snapshot/segment.ts', 'BLOCK_BYTES = 32 * 1024', 'BLOCK_BYTES = 100'),
   number('runtime/snapshot/runs.ts', 'MERGE_RUNS = 8', 'MERGE_RUNS = 2'),
   number('runtime/stage/live.ts', 'CHUNKS_READ_MAX = 64', 'CHUNKS_READ_MAX = 1'),
   number('runtime/stage/live.ts', 'READS_AT_ONCE = 16', 'READS_AT_ONCE = 2'),

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
+import { crc32, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { SnapshotError } from '../../runtime/snapshot/error.ts'
+import { keyHash, mayHave } from '../../runtime/snapshot/filter.ts'
 import { joinAddress, type SnapshotItem, splitAddress } from '../../runtime/snapshot/item.ts'
+import { ItemWriter } from '../../runtime/snapshot/items.ts'
 import { addRun, mergeRuns, type Runs, RunWriter } from '../../runtime/snapshot/runs.ts'
-import { readSegment, SegmentWriter } from '../../runtime/snapshot/segment.ts'
+import { HEADER_BYTES, readSegment, SegmentWriter } from '../../runtime/snapshot/segment.ts'
+import { decodeIndex, readBlock } from '../../runtime/snapshot/segment-index.ts'
 
 /** Keys as wild as users': NULs, halves of surrogate pairs, separators. */
 const text = fc.string({
@@ -38,7 +42,20 @@ const plain = (items: Iterable<SnapshotItem>) => Array.from(items, i => ({ ...i,
 function segmentOf(items: readonly SnapshotItem[]): Uint8Array {
   const writer = new SegmentWriter()
   for (const item of items) writer.add(item)
-  return writer.finish()
+  return writer.finish().bytes
+}
+
+/** As they were written before there were blocks. */
+function wholeSegmentOf(items: readonly SnapshotItem[]): Uint8Array {
+  const writer = new ItemWriter()
+  for (const item of items) writer.add(Buffer.from(item.address), item)
+  const { length } = writer
+  const body = zstdCompressSync(writer.take())
+  const header = Buffer.alloc(28)
+  for (const [i, n] of [0x4753524d, 1, 28 + body.length, items.length, length, crc32(body)].entries())
+    header.writeUInt32LE(n, 4 * i)
+  header.writeUInt32LE(crc32(header.subarray(0, 24)), 24)
+  return Buffer.concat([header, body])
 }
 
 describe('segments', () => {
@@ -61,6 +78,32 @@ describe('segments', () => {
         assert.deepEqual(plain(readSegment(segmentOf(items), 's')), plain(items))
       }),
     )
+  })
+
+  test('a segment of format 1, without an index, is read as well', () => {
+    fc.assert(
+      fc.property(fc.array(entry), entries => {
+        const items = sorted(entries)
+        assert.deepEqual(plain(readSegment(wholeSegmentOf(items), 's')), plain(items))
+      }),
+    )
+  })
+
+  test('a segment of many blocks: each can be read by itself, and the filter has all that is there and little else', () => {
+    const addresses = Array.from({ length: 8_000 }, (_, i) => `k${String(i).padStart(6, '0')}`)
+    const writer = new SegmentWriter()
+    for (const pk of addresses) writer.add({ address: joinAddress(pk, 'v'), value: Buffer.from(`${pk} and some more`) })
+    const { bytes, first, index, items } = writer.finish()
+    assert.deepEqual([first, items], [joinAddress('k000000', 'v'), 8_000])
+    const { blocks, filter } = decodeIndex(bytes.subarray(index), HEADER_BYTES, 's')
+    assert.ok(blocks.length > 3)
+    const read = blocks.flatMap(b => [...readBlock(bytes.subarray(b.offset, b.offset + b.bytes), b, 's')])
+    assert.deepEqual(plain(read), plain(readSegment(bytes, 's')))
+    for (const block of blocks) assert.ok(read.some(item => item.address === block.first))
+    const has = (text: string) => mayHave(filter, keyHash(Buffer.from(text)))
+    for (const pk of addresses) assert.ok(has(joinAddress(pk, 'v')) && has(joinAddress(pk, '')))
+    const wrong = addresses.filter(pk => has(joinAddress(pk, 'w')) || has(joinAddress(`${pk}x`, '')))
+    assert.ok(wrong.length < 400, `${wrong.length} of 16,000 that are not there were let through`)
   })
 
   test('damage anywhere is an error that names the segment', () => {

@@ -10,6 +10,7 @@ import { s3Objects } from '../objects.ts'
 import { awsPorts } from '../ports.ts'
 import { shardEnds } from '../shard-end.ts'
 import { listShards } from '../shards.ts'
+import { diskCache } from './disk-cache.ts'
 import { type Backing, type Environment, openEnvironment } from './environment.ts'
 import { readSettings, type Settings } from './settings.ts'
 
@@ -37,6 +38,7 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
     ports,
     objects: s3Objects(s3, call),
     sinks: Object.fromEntries(sinks),
+    disk: diskCache(),
     sourceStreams: {
       listShards: stream => listShards(kinesis, call, stream),
       isReadToEnd: shardEnds(kinesis, callUntil, systemClock),

@@ -1,6 +1,7 @@
-import { checkPlan, readRun } from '../../checkpoint/run-meta.ts'
+import { checkBackend, checkPlan, readRun } from '../../checkpoint/run-meta.ts'
 import { MillraceError } from '../../errors.ts'
 import type { Ports } from '../../ports.ts'
+import type { StateBackendName } from '../../state/backend.ts'
 
 /** What CloudFormation asks of a custom resource: the part of it that is used here. */
 export interface CustomResourceEvent {
@@ -15,6 +16,8 @@ export interface CustomResourceEvent {
     readonly Pipeline: string
     /** What its state depends on (graph/shape.ts). */
     readonly Shape: string
+    /** Where it is to lie. Absent: the resource was made before there was a choice. */
+    readonly StateBackend?: StateBackendName
   }
 }
 
@@ -40,12 +43,13 @@ export function compatibleHandler(
 /** Undefined: it fits, or there is no state yet. Whatever goes wrong is an answer too: without one, CloudFormation waits. */
 async function refusal(
   ports: Pick<Ports, 'log'>,
-  { Pipeline: pipeline, Shape: shape }: CustomResourceEvent['ResourceProperties'],
+  { Pipeline: pipeline, Shape: shape, StateBackend: stateBackend }: CustomResourceEvent['ResourceProperties'],
 ): Promise<string | undefined> {
   try {
     const meta = await readRun(ports)
     if (meta === undefined) return undefined
-    const wanted = { pipeline, shape, splits: meta.splits }
+    const wanted = { pipeline, shape, splits: meta.splits, stateBackend }
+    checkBackend(meta, wanted, 'the state of this stack', 'or deploy a stack of its own')
     checkPlan(meta, wanted, 'the state of this stack', 'deploy the code that it was made by, or a stack of its own')
     return undefined
   } catch (error) {

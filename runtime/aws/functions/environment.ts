@@ -5,9 +5,12 @@ import { MillraceError } from '../../errors.ts'
 import { planPhysical } from '../../graph/planner.ts'
 import { shapeOf } from '../../graph/shape.ts'
 import type { Ports } from '../../ports.ts'
+import { type CacheDisk, SegmentCache } from '../../snapshot/segment-cache.ts'
 import { type StageTopology, Topology } from '../../stage/topology.ts'
+import { type StateBackend, type StateBackendName, TABLE } from '../../state/backend.ts'
 import type { Objects } from '../objects.ts'
 import type { InvocationContext } from './event.ts'
+import { segmentCacheBytes } from './memory.ts'
 import { openRecorder, type Recorder, SILENT } from './metrics.ts'
 import type { ListedShard } from './owners.ts'
 import type { Settings } from './settings.ts'
@@ -21,6 +24,8 @@ export interface Backing {
   readonly objects: Objects
   /** By name: in the place of what the pipeline gives. */
   readonly sinks: Readonly<Record<string, Sink<any>>>
+  /** Where blocks of segments may be kept. Default: in memory alone. */
+  readonly disk?: CacheDisk
 }
 
 /** What is asked about the user's own Kinesis streams. */
@@ -77,13 +82,16 @@ export function openEnvironment(
   const plan = planPhysical(graph, settings.options)
   let deadline = Number.POSITIVE_INFINITY
   let budgetMs = Number.POSITIVE_INFINITY
-  const { ports, sourceStreams, objects, sinks } = back(() => (deadline === Number.POSITIVE_INFINITY ? undefined : deadline))
+  const { ports, sourceStreams, objects, sinks, disk } = back(() =>
+    deadline === Number.POSITIVE_INFINITY ? undefined : deadline,
+  )
   const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
   const missing = sources.find(name => settings.sources[name] === undefined)
   if (missing !== undefined)
     throw new MillraceError(
       `the source '${missing}' reads nothing: give the construct a stream, or a topic, for it in \`sources\``,
     )
+  const stateBackend = settings.stateBackend ?? graph.options.stateBackend
   let opened: Promise<OpenRun> | undefined
 
   async function listSplits(): Promise<RunMeta['splits']> {
@@ -92,12 +100,13 @@ export function openEnvironment(
   }
 
   async function open(): Promise<OpenRun> {
-    const meta = await joinRun(ports, { pipeline: graph.name, shape: shapeOf(plan) }, listSplits)
+    const meta = await joinRun(ports, { pipeline: graph.name, shape: shapeOf(plan), stateBackend }, listSplits)
     const splits = new Map(Object.entries(meta.splits))
     const counts = new Map(
       plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
     )
-    return { meta, topology: new Topology(plan, graph.name, meta.run, counts, { sinks, splits, snapshots: meta.snapshots }) }
+    const bindings = { sinks, splits, snapshots: meta.snapshots, stateBackend: openBackend(meta.stateBackend ?? 'table', disk) }
+    return { meta, topology: new Topology(plan, graph.name, meta.run, counts, bindings) }
   }
 
   const environment = {
@@ -133,6 +142,10 @@ export function openEnvironment(
     },
   }
   return environment
+}
+
+function openBackend(name: StateBackendName, disk: CacheDisk | undefined): StateBackend {
+  return name === 'table' ? TABLE : { kind: name, cache: new SegmentCache({ bytesMax: segmentCacheBytes(), disk }) }
 }
 
 /** The stage that a function of one stage belongs to. */

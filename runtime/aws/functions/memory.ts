@@ -5,13 +5,24 @@ import type { ShardTask } from './shard-task.ts'
 
 /** Of the function's memory: the rest is for records under way, code, and what estimates miss. */
 const STATE_SHARE = 0.25
+/** The same of blocks of segments, beside it. */
+const SEGMENTS_SHARE = 0.1
 const DEFAULT_MB = 512
 /** Checkpoints move the marker, at intervals of seconds to minutes. */
 const MARKER_AGE_MS = 30_000
 
 /** Bytes of keyed state that one environment may hold, over all its shards. */
 export function stateBudget(env: Readonly<Record<string, string | undefined>> = process.env): number {
-  return Number(env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE ?? DEFAULT_MB) * 2 ** 20 * STATE_SHARE
+  return memoryBytes(env) * STATE_SHARE
+}
+
+/** Bytes of segments that one environment may keep unpacked, over all its shards. */
+export function segmentCacheBytes(env: Readonly<Record<string, string | undefined>> = process.env): number {
+  return memoryBytes(env) * SEGMENTS_SHARE
+}
+
+function memoryBytes(env: Readonly<Record<string, string | undefined>>): number {
+  return Number(env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE ?? DEFAULT_MB) * 2 ** 20
 }
 
 /** Keeps the keyed state of an environment's shards within its memory; what leaves it comes back from the base, or from the log, when it is asked for. */

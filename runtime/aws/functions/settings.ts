@@ -1,5 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import type { PlanOptions } from '../../graph/planner.ts'
+import { STATE_BACKENDS, type StateBackendName } from '../../state/backend.ts'
 
 /** What the stack tells its functions, by their environment variables. */
 export interface Settings {
@@ -17,6 +18,8 @@ export interface Settings {
   readonly timeoutMs: number | undefined
   /** What functions count goes to CloudWatch. Default false. */
   readonly metrics?: boolean
+  /** Where keyed state lies behind the log. Default: the pipeline's own, else `table`. */
+  readonly stateBackend?: StateBackendName
 }
 
 /** Where a source's own JSON records come from. */
@@ -74,6 +77,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     stage: env.MILLRACE_STAGE,
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
     metrics: env.MILLRACE_METRICS === 'on',
+    stateBackend: stateBackend(env.MILLRACE_STATE_BACKEND),
   }
 }
 
@@ -87,6 +91,14 @@ function needed(env: Readonly<Record<string, string | undefined>>, name: string)
   if (value === undefined || value === '')
     throw new SettingsError(`the environment variable ${name} is missing: deploy the stack again`)
   return value
+}
+
+function stateBackend(name: string | undefined): StateBackendName | undefined {
+  const known = STATE_BACKENDS.find(backend => backend === name)
+  if (name === undefined || name === '' || known !== undefined) return known
+  throw new SettingsError(
+    `the environment variable MILLRACE_STATE_BACKEND is '${name}', and these functions know ${STATE_BACKENDS.join(', ')} only`,
+  )
 }
 
 function json<T extends object>(env: Readonly<Record<string, string | undefined>>, name: string): T {

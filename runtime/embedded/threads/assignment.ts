@@ -1,3 +1,4 @@
+import type { StateBackendName } from '../../state/backend.ts'
 import type { FlagMemory } from './flags.ts'
 
 /** What a thread is started with. All of it is plain, or shared memory. */
@@ -10,6 +11,7 @@ export interface Assignment {
   readonly run: string
   readonly shape: string
   readonly snapshots: boolean
+  readonly stateBackend: StateBackendName
   readonly splits: readonly (readonly [source: string, splits: readonly string[]])[]
   readonly batchSize: number | undefined
   readonly keepOpen: boolean
@@ -17,6 +19,8 @@ export interface Assignment {
   /** Bytes of keyed state that one subtask may have in memory, and all of them together. */
   readonly stateBytesMax: number
   readonly stateBytes: number
+  /** How many threads there are. */
+  readonly threads: number
   readonly flags: FlagMemory
 }
 

@@ -8,7 +8,7 @@ const METHODS = {
   streams: ['put', 'poll', 'trim'],
   log: ['putIfAbsent', 'get', 'batchGet', 'range', 'floor', 'raiseFloor', 'expire'],
   store: ['batchGet', 'range', 'upsert', 'sweep'],
-  blobs: ['put', 'putIfAbsent', 'get', 'list', 'delete'],
+  blobs: ['put', 'putIfAbsent', 'get', 'getRange', 'list', 'delete'],
 } as const satisfies { [P in keyof Ports]?: readonly (keyof Ports[P])[] }
 
 type Served = keyof typeof METHODS

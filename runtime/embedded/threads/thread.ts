@@ -5,6 +5,7 @@ import { planPhysical } from '../../graph/planner.ts'
 import { Topology } from '../../stage/topology.ts'
 import { commitLimits } from '../commit-limits.ts'
 import { bindSources, sourceSplits } from '../sources.ts'
+import { openBackend } from '../state-backend.ts'
 import { localWorker, type SubtaskView, type Worker, type WorkerSetting } from '../worker.ts'
 import type { Assignment, SubtaskId } from './assignment.ts'
 import { readFlags } from './flags.ts'
@@ -50,7 +51,14 @@ async function settle(given: Assignment): Promise<WorkerSetting> {
   const { graph, sources, sinks } = await module.default(given.data)
   const plan = planPhysical(graph, { parallelism: given.parallelism, chaining: given.chaining })
   const splits = new Map(given.splits)
-  const bindings = { sources, sinks, splits, snapshots: given.snapshots, compression: false }
+  const bindings = {
+    sources,
+    sinks,
+    splits,
+    snapshots: given.snapshots,
+    compression: false,
+    stateBackend: openBackend(given.stateBackend, given.stateBytes / given.threads),
+  }
   const topology = new Topology(plan, graph.name, given.run, sourceSplits(plan, splits), bindings)
   if (topology.shape !== given.shape)
     throw new MillraceError(

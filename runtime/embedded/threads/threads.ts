@@ -53,12 +53,14 @@ export function startThreads(
     run: topology.run,
     shape: topology.shape,
     snapshots: topology.snapshots,
+    stateBackend: topology.stateBackend.kind,
     splits: [...splits],
     batchSize: shared.batchSize,
     keepOpen: shared.keepOpen,
     startedAt: shared.startedAt,
     stateBytesMax,
     stateBytes,
+    threads: count,
     flags,
   }
   const remotes = new Map<string, Remote>()

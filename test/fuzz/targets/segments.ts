@@ -3,7 +3,8 @@ import { crc32 } from 'node:zlib'
 import type { Dice } from '../../../runtime/sim/random.ts'
 import { SnapshotError } from '../../../runtime/snapshot/error.ts'
 import { joinAddress, type SnapshotItem } from '../../../runtime/snapshot/item.ts'
-import { readSegment, SegmentWriter } from '../../../runtime/snapshot/segment.ts'
+import { HEADER_BYTES, readSegment, SegmentWriter } from '../../../runtime/snapshot/segment.ts'
+import { decodeIndex, encodeIndex } from '../../../runtime/snapshot/segment-index.ts'
 import { mutate, noise } from '../mutate.ts'
 import type { Target } from '../target.ts'
 import { number, text } from '../values.ts'
@@ -44,7 +45,7 @@ function randomItems(dice: Dice): SnapshotItem[] {
 function segmentOf(items: readonly SnapshotItem[]): Uint8Array {
   const writer = new SegmentWriter()
   for (const item of items) writer.add(item)
-  return writer.finish()
+  return writer.finish().bytes
 }
 
 const plain = (items: Iterable<SnapshotItem>) => Array.from(items, i => ({ ...i, value: i.value && [...i.value] }))
@@ -53,12 +54,25 @@ function read(segment: Uint8Array): unknown[] {
   return plain(readSegment(segment, 'it'))
 }
 
-/** docs/snapshot-format.md */
+/** All checksums of docs/snapshot-format.md, as far as there is an index to be found. */
 function resealed(bytes: Uint8Array): Uint8Array {
   const segment = Buffer.from(bytes)
-  if (segment.length < 28) return segment
-  segment.writeUInt32LE(segment.length, 8)
-  segment.writeUInt32LE(crc32(segment.subarray(28)), 20)
-  segment.writeUInt32LE(crc32(segment.subarray(0, 24)), 24)
-  return segment
+  if (segment.length < HEADER_BYTES) return segment
+  const at = segment.readUInt32LE(16)
+  const whole = at + 4 > segment.length ? segment : withIndex(segment, at)
+  whole.writeUInt32LE(whole.length, 8)
+  whole.writeUInt32LE(crc32(whole.subarray(0, 24)), 24)
+  return whole
+}
+
+function withIndex(segment: Buffer, at: number): Buffer {
+  segment.writeUInt32LE(crc32(segment.subarray(at, -4)), segment.length - 4)
+  try {
+    const { blocks, filter } = decodeIndex(segment.subarray(at), HEADER_BYTES, 'it')
+    const sealed = blocks.map(b => ({ ...b, crc: crc32(segment.subarray(b.offset, b.offset + b.bytes)) }))
+    return Buffer.concat([segment.subarray(0, at), encodeIndex({ blocks: sealed, filter })])
+  } catch (error) {
+    if (error instanceof SnapshotError) return segment
+    throw error
+  }
 }
