@@ -3,7 +3,7 @@
  *
  *   node test/engine/kills.ts [KILLS] [EVENTS]
  *
- * Default: 200 kills, 60,000 events. Ends with 1 if the results differ. kill.test.ts is the short form.
+ * Default: 200 kills, 120,000 events. Ends with 1 if the results differ. kill.test.ts is the short form.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -17,7 +17,7 @@ const SINKS = ['late', 'top', 'activity', 'joined']
 const PARALLELISM = 2
 
 const kills = Number(process.argv[2] ?? 200)
-const events = Number(process.argv[3] ?? 60_000)
+const events = Number(process.argv[3] ?? 120_000)
 const root = mkdtempSync(join(tmpdir(), 'millrace-kills-'))
 const input = writeEvents(join(root, 'events.ndjson'), generate(events, 3))
 
