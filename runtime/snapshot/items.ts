@@ -54,7 +54,8 @@ export class ItemWriter {
 }
 
 /** @throws SnapshotError when they are not `count` items; `name` says which segment it is */
-export function* readItems(raw: Buffer, count: number, name: string): Generator<SnapshotItem> {
+export function* readItems(bytes: Uint8Array, count: number, name: string): Generator<SnapshotItem> {
+  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const reader = new ByteReader(raw, `segment ${name} is damaged: its items don't add up`)
   let address = Buffer.alloc(0)
   for (let i = 0; i < count; i++) {

@@ -26,7 +26,7 @@ export interface SegmentIndex {
 /** Raw bytes of one block at most, save for a larger single item. */
 const RAW_BYTES_MAX = 512 * 1024 * 1024
 
-export function encodeIndex({ blocks, filter }: SegmentIndex): Buffer {
+export function encodeIndex({ blocks, filter }: SegmentIndex): Uint8Array {
   const firsts = blocks.map(b => Buffer.from(b.first))
   const buffer = Buffer.allocUnsafe(firsts.reduce((sum, f) => sum + f.length + 30, 40 + filter.length))
   let at = writeVarint(buffer, 0, blocks.length)
@@ -76,7 +76,7 @@ export function readBlock(stored: Uint8Array, { bytes, rawBytes, items, crc }: B
 }
 
 /** @throws SnapshotError */
-export function decompress(stored: Uint8Array, rawBytes: number, name: string): Buffer {
+export function decompress(stored: Uint8Array, rawBytes: number, name: string): Uint8Array {
   if (rawBytes > RAW_BYTES_MAX) throw new SnapshotError(`segment ${name} is damaged: ${rawBytes} bytes are more than any has`)
   let raw: Buffer
   try {
