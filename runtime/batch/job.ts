@@ -18,6 +18,8 @@ export interface Job {
   /** Event times that are wanted, epoch ms: since <= time < until. */
   readonly since: number | undefined
   readonly until: number | undefined
+  /** A stream is to take over at `until`: nothing that is not due then fires, and the state of then is kept. */
+  readonly thenLive: boolean
 }
 
 /** A bounded run in one process: the plan of the job, and where its files are. */

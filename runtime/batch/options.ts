@@ -1,5 +1,6 @@
 import type { Sink } from '../connectors/sink.ts'
 import type { RunTotals } from '../embedded/run-options.ts'
+import type { Blobs } from '../ports.ts'
 import type { Executor } from './executor.ts'
 import type { Job } from './job.ts'
 
@@ -14,6 +15,11 @@ export interface BoundedOptions {
   /** Only records of these event times, epoch ms: since <= time < until. */
   readonly since?: number
   readonly until?: number
+  /**
+   * Where to leave a savepoint that a streaming run can start from: its sources take the stream up at `until`, which is needed then, and pass over what comes before. Its parallelism is to be that of this run
+   * (default then: the pipeline's own, or 1).
+   */
+  readonly thenLive?: Blobs & { readonly name: string }
   /**
    * Files whose folders say that they are of a time further than this from the range, ms, are not opened (partition.ts). An event lies in a folder of later if it came late. Default: a day.
    */

@@ -10,6 +10,7 @@ import { shapeOf } from '../graph/shape.ts'
 import type { Counts } from '../protocol/item.ts'
 import { BackfillError } from './error.ts'
 import { inline } from './executor.ts'
+import { writeHandover } from './handover.ts'
 import { Files, type Job, type Prepared, prepare } from './job.ts'
 import { readJson, writeJson } from './json-file.ts'
 import type { BoundedOptions, BoundedSummary } from './options.ts'
@@ -59,6 +60,7 @@ async function run(graph: LogicalGraph, options: BoundedOptions, directory: stri
   const executor = options.executor?.(job, directory) ?? inline(prepared, signal)
   try {
     await schedule.run(executor, signal)
+    if (options.thenLive !== undefined) await writeHandover(prepared, options.thenLive)
     await settleSinks(prepared, schedule.results)
   } catch (error) {
     if (!signal?.aborted) throw error
@@ -83,12 +85,13 @@ interface Kept {
 
 /** The job that the directory holds, if it is this one, or a new one. */
 async function openJob(graph: LogicalGraph, options: BoundedOptions, files: Files): Promise<Job> {
+  if (options.thenLive !== undefined && options.until === undefined)
+    throw new BackfillError(
+      'a backfill that a stream is to go on from needs to know at what event time that takes over: say until when it reads',
+    )
   const kept = readJson<Kept>(files.job)
   const parallelism =
-    options.parallelism ??
-    kept?.job.parallelism ??
-    graph.options.parallelism ??
-    Math.min(availableParallelism(), keyGroups(graph))
+    options.parallelism ?? kept?.job.parallelism ?? graph.options.parallelism ?? defaultParallelism(graph, options)
   const { since, until } = options
   const job: Job = {
     run: kept?.job.run ?? systemRandom.id(),
@@ -96,6 +99,7 @@ async function openJob(graph: LogicalGraph, options: BoundedOptions, files: File
     ...(await inputOf(graph, options)),
     ...(since !== undefined && { since }),
     ...(until !== undefined && { until }),
+    thenLive: options.thenLive !== undefined,
   } as Job
   const shape = shapeOf(prepare(graph, job, files.directory, {}, 0).plan)
   const wanted: Kept = { pipeline: graph.name, shape, job }
@@ -104,8 +108,9 @@ async function openJob(graph: LogicalGraph, options: BoundedOptions, files: File
   return job
 }
 
-function keyGroups(graph: LogicalGraph): number {
-  return graph.options.keyGroups ?? Number.POSITIVE_INFINITY
+/** That of the stream that is to go on, or all cores. */
+function defaultParallelism({ options }: LogicalGraph, { thenLive }: BoundedOptions): number {
+  return thenLive === undefined ? Math.min(availableParallelism(), options.keyGroups ?? Number.POSITIVE_INFINITY) : 1
 }
 
 function checkSame(kept: Kept, wanted: Kept, directory: string): void {
@@ -116,8 +121,8 @@ function checkSame(kept: Kept, wanted: Kept, directory: string): void {
       ? `at parallelism ${kept.job.parallelism}`
       : !same(kept.shape, wanted.shape)
         ? 'of a pipeline with other stages or operators'
-        : !same([kept.job.since, kept.job.until], [wanted.job.since, wanted.job.until])
-          ? 'of another time range'
+        : !same([kept.job.since, kept.job.until, kept.job.thenLive], [wanted.job.since, wanted.job.until, wanted.job.thenLive])
+          ? 'of another time range, or with another end'
           : !same(kept.job.pieces, wanted.job.pieces)
             ? 'over other input: files have come, gone or changed since'
             : undefined

@@ -9,7 +9,8 @@ import type { StageTopology, Topology } from '../stage/topology.ts'
 import { readHeld } from './held-sink.ts'
 import type { Prepared } from './job.ts'
 import { readJson, writeJson } from './json-file.ts'
-import { LAST_CUT, sinkNodes, type TaskResult } from './task.ts'
+import { LAST_CUT } from './last-cut.ts'
+import { sinkNodes, type TaskResult } from './task.ts'
 
 /** Makes the results visible, when all of them are there: what is staged is committed, what was held back is sent. May be interrupted anywhere, and done again. */
 export async function settleSinks(prepared: Prepared, results: readonly (readonly (TaskResult | undefined)[])[]): Promise<void> {

@@ -12,7 +12,13 @@ const FULL = 0.5
  * What a task calls after each commit: state that has outgrown its memory goes to the task's base, on disk, and leaves memory, and so does what was logged of it. Until then the log, which
  * is in memory too, is what the base will be made of.
  */
-export function relieving(topology: Topology, ports: Ports, budget: number): (subtask: Subtask) => Promise<void> | undefined {
+export function relieving(
+  topology: Topology,
+  ports: Ports,
+  budget: number,
+  /** What was logged is needed until the end. */
+  keepsLog: boolean,
+): (subtask: Subtask) => Promise<void> | undefined {
   let logged = 0
   return subtask => {
     const live = subtask.current
@@ -20,16 +26,17 @@ export function relieving(topology: Topology, ports: Ports, budget: number): (su
     logged += live.lastCommit?.stateBytes ?? 0
     if (Math.max(logged, estimateBytes(live.chain.keyed)) < FULL * budget) return undefined
     logged = 0
-    return relieve(topology, subtask, ports, FULL * budget)
+    return relieve(topology, subtask, ports, FULL * budget, keepsLog)
   }
 }
 
-async function relieve(topology: Topology, subtask: Subtask, ports: Ports, memory: number): Promise<void> {
+async function relieve(topology: Topology, subtask: Subtask, ports: Ports, memory: number, keepsLog: boolean): Promise<void> {
   const live = subtask.current!
   const { version } = live.head
   const done = await materialise(topology, subtask.at, subtask.shard, version, ports, { exclusive: true })
   await sweepTombstones(ports.store, done)
   subtask.materialised(version)
   evict(live.chain.keyed, version, memory)
+  if (keepsLog) return
   for (const chunk of await ports.blobs.list(chunksOf(subtask.log))) await ports.blobs.delete(chunk)
 }

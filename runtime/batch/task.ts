@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs'
-import { sinkStagingOf } from '../checkpoint/blob-names.ts'
+import { mkdirSync, rmSync } from 'node:fs'
+import { segmentsOf, sinkStagingOf } from '../checkpoint/blob-names.ts'
 import type { SinkState } from '../connectors/sink.ts'
 import { openEmbedded } from '../embedded/ports.ts'
 import type { OperatorNode } from '../graph/graph.ts'
@@ -9,9 +9,11 @@ import { directoryBlobs } from '../savepoint/directory.ts'
 import type { AttemptLimits } from '../stage/attempt.ts'
 import { type DeadLetterNote, Subtask } from '../stage/subtask.ts'
 import type { Topology } from '../stage/topology.ts'
+import { KEPT_STATE, keepState } from './handover.ts'
 import { heldSink } from './held-sink.ts'
 import type { Prepared } from './job.ts'
 import { writeJson } from './json-file.ts'
+import { LAST_CUT } from './last-cut.ts'
 import { lazyStore } from './lazy-store.ts'
 import { mergeRuns, type SpilledRuns } from './merge.ts'
 import { openPiece } from './piece-reader.ts'
@@ -42,8 +44,6 @@ export interface TaskResult {
 /** How far a task has come: of what it has to read. */
 export type OnTaskProgress = (fraction: number, records: number) => void
 
-/** The number that the one cut of a bounded run goes by. */
-export const LAST_CUT = 1
 /** A record may bring so much of keys that were not in memory, and all that one commit needs has to be there together. */
 const BYTES_PER_RECORD = 1024
 const RECORDS_MAX = 250_000
@@ -64,12 +64,16 @@ export async function runTask(
 ): Promise<TaskResult> {
   const { files } = prepared
   const { stage, shard } = task
-  const own = await openEmbedded()
-  const store = lazyStore(files.scratch(stage, shard))
+  const { thenLive } = prepared.job
+  const scratch = files.scratch(stage, shard)
+  // What is logged is folded at the end then, and may be more than fits in memory.
+  const own = await openEmbedded(thenLive ? { directory: emptied(scratch) } : {})
+  const store = thenLive ? { ...own.store, close: async () => {} } : lazyStore(scratch)
   const spill = new RunFile(files.spill(stage, shard))
   const outputs: SpillOutput[] = []
   const topology = prepared.topology({
     sinks: taskSinks(prepared),
+    snapshots: thenLive,
     output: (...args) => {
       const output = new SpillOutput(spill, ...args)
       outputs.push(output)
@@ -79,12 +83,13 @@ export async function runTask(
   const ports = { ...own, store, blobs: sharedSinks(own.blobs, directoryBlobs(files.blobs), topology) }
   const at = topology.stages[stage]!
   const limits = limitsOf(prepared.stateMemory)
-  const subtask = new Subtask(topology, at, shard, ports, limits, relieving(topology, ports, prepared.stateMemory))
+  const subtask = new Subtask(topology, at, shard, ports, limits, relieving(topology, ports, prepared.stateMemory, thenLive))
   try {
     if (at.stage.source === undefined) await readPartition(prepared, subtask, task, onProgress, signal)
     else await readPiece(prepared, subtask, onProgress, signal)
     await subtask.cutSource(LAST_CUT, true)
     const live = subtask.current!
+    if (thenLive && at.stage.source === undefined) await keepState(topology, stage, shard, ports)
     const result: TaskResult = {
       counts: { ...live.working.counts },
       outputs: Object.fromEntries(outputs.map(o => [o.stage, o.finish()])),
@@ -100,7 +105,14 @@ export async function runTask(
     spill.close()
     await store.close()
     await own.close()
+    if (thenLive) rmSync(scratch, { recursive: true, force: true })
   }
+}
+
+function emptied(directory: string): string {
+  rmSync(directory, { recursive: true, force: true }) // of a task that died
+  mkdirSync(directory, { recursive: true })
+  return directory
 }
 
 function limitsOf(stateMemory: number): AttemptLimits {
@@ -125,10 +137,10 @@ export function sinkNodes(nodes: readonly OperatorNode[]): OperatorNode[] {
   return nodes.filter(node => node.sink !== undefined)
 }
 
-/** What sinks stage outlives the task; all else is its own. */
+/** What sinks stage, and state that a stream goes on with, outlive the task; all else is its own. */
 function sharedSinks(own: RangedBlobs, shared: Blobs, { run }: Topology): RangedBlobs {
-  const prefix = sinkStagingOf(run, '').slice(0, -1)
-  const of = (key: string) => (key.startsWith(prefix) ? shared : own)
+  const prefixes = [sinkStagingOf(run, '').slice(0, -1), KEPT_STATE, segmentsOf(run)]
+  const of = (key: string) => (prefixes.some(prefix => key.startsWith(prefix)) ? shared : own)
   return {
     put: (key, data) => of(key).put(key, data),
     putIfAbsent: (key, data) => of(key).putIfAbsent(key, data),
@@ -171,7 +183,7 @@ async function readPiece(
 const SILENT = { name: '', watermark: () => Number.NEGATIVE_INFINITY }
 
 async function readPartition(
-  { files }: Prepared,
+  { files, job }: Prepared,
   subtask: Subtask,
   task: Task,
   onProgress: OnTaskProgress,
@@ -204,7 +216,7 @@ async function readPartition(
     },
   }
   try {
-    await subtask.deliverOrdered(counted, true)
+    await subtask.deliverOrdered(counted, job.thenLive ? job.until! - 1 : Number.POSITIVE_INFINITY)
   } finally {
     await merged.close()
     for (let i = 0; i < merges; i++) rmSync(`${files.spill(task.stage, task.shard)}.merge-${i}`, { force: true })

@@ -38,7 +38,7 @@ export async function restoreSavepoint(
       return there
     }
     // Streams and their shards are not there to be read on from here.
-    const newInput = takenFrom.kind === 'stack' || (given.newInput ?? false)
+    const newInput = takenFrom.kind !== 'directory' || (given.newInput ?? false)
     if (newInput) checkNewInput(savepoint, wanted, place.name, REMEDY)
     else checkKind(savepoint, wanted, place.name, REMEDY, NEW_INPUT)
     return await openRestored(ports, wanted, checkpoint, async run => {

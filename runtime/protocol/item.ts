@@ -70,6 +70,8 @@ export interface HeadFields {
   readonly counts: Counts
   /** Of a source with `idleAfter`: when it took its last record, epoch ms. Absent: it had none, or this item is older than the field. */
   readonly heardAt?: number
+  /** Of a source of a run that a backfill went before: records before this event time, epoch ms, were in that one, and are passed over. Absent: none. */
+  readonly takesFrom?: number
   /** The earliest timer of processing time, epoch ms; absent: there is none. */
   readonly timerAt?: number
 }

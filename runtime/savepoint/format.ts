@@ -13,8 +13,8 @@ export interface SavepointFile {
 
 /** Of what a savepoint was taken. */
 export interface SavepointOrigin {
-  /** In a stack's sources positions are those of its streams, which nothing else can go on from. */
-  readonly kind: 'stack' | 'directory'
+  /** In a stack's sources positions are those of its streams, and in a backfill's those of its archive, which nothing else can go on from. */
+  readonly kind: 'stack' | 'directory' | 'backfill'
   readonly name: string
 }
 

@@ -276,6 +276,7 @@ export class Attempt {
       injection: working.injection,
       sinks: [...this.live.sinkStates],
       counts: { ...working.counts },
+      ...(working.takesFrom !== undefined && { takesFrom: working.takesFrom }),
       ...(working.heardAt !== undefined && { heardAt: working.heardAt }),
       ...(timerAt < Number.POSITIVE_INFINITY && { timerAt }),
     }

@@ -175,6 +175,7 @@ export class Subtask {
       const { part } = batch
       const generator = this.generatorOf(part?.name ?? '', source.watermark)
       const { working, chain } = live
+      const { takesFrom = Number.NEGATIVE_INFINITY } = working
       if (batch.records.length > 0 && source.watermark.idleAfter !== undefined) working.heardAt = this.ports.clock.now()
       const split = this.topology.splitOf(source.name, this.shard)
       let overdue = false
@@ -191,7 +192,7 @@ export class Subtask {
           }
           this.firstDeadLetter ??= { ...note, reason: decoded.reason + placeOf(decoded.thrown) }
           chain.sourceDeadLetters.record({ ...note, raw: rawBytes(raw) }, Math.max(0, working.watermark), undefined)
-        } else if (batch.wants === undefined || batch.wants(decoded.timestamp)) {
+        } else if (decoded.timestamp >= takesFrom && (batch.wants === undefined || batch.wants(decoded.timestamp))) {
           chain.sourceOutput.record(decoded.value, decoded.timestamp, undefined)
           const own = generator.onRecord(decoded.timestamp, decoded.value)
           const watermark = part === undefined ? own : part.watermark(own)
@@ -224,10 +225,10 @@ export class Subtask {
   }
 
   /**
-   * All the input of a bounded run's subtask, in order of event time: in front of each record the watermark is as far as it can be, so that none is late. `ends`: then the
-   * input is over, and everything fires.
+   * All the input of a bounded run's subtask, in order of event time: in front of each record the watermark is as far as it can be, so that none is late. `upTo`: the watermark
+   * behind them, which it does not pass: Infinity, so that everything fires, or where a stream is to take over.
    */
-  deliverOrdered(records: OrderedRecords, ends: boolean): Promise<void> {
+  deliverOrdered(records: OrderedRecords, upTo: number): Promise<void> {
     return this.guarded(async () => {
       const live = await this.ready()
       const { working, chain } = live
@@ -237,17 +238,14 @@ export class Subtask {
           if (await records.load()) continue
           break
         }
-        const watermark = records.timestamp - 1
+        const watermark = Math.min(records.timestamp - 1, upTo)
         if (watermark > working.watermark && this.mustFire(live, watermark)) await this.fire(live, watermark, () => {})
         this.enter(chain, records)
         this.attempt!.took(1)
         if (this.attempt!.full) await this.commitAndGoOn(live)
       }
-      if (ends) {
-        this.mustFire(live, Number.POSITIVE_INFINITY)
-        this.attempt!.touch()
-        await this.fire(live, Number.POSITIVE_INFINITY, () => {})
-      }
+      this.attempt!.touch()
+      if (upTo > working.watermark && this.mustFire(live, upTo)) await this.fire(live, upTo, () => {})
       await this.finish(live)
     })
   }

@@ -14,6 +14,7 @@ export class Working {
   alignment: Alignment | undefined
   injection: Injection | undefined
   heardAt: number | undefined
+  readonly takesFrom: number | undefined
   readonly counts: { -readonly [K in keyof Counts]: Counts[K] }
   private readonly producers: readonly number[]
   private readonly lateBefore: number
@@ -31,6 +32,7 @@ export class Working {
     this.alignment = fields.alignment
     this.injection = fields.injection
     this.heardAt = fields.heardAt
+    this.takesFrom = fields.takesFrom
     this.counts = { ...fields.counts }
     this.lateBefore = fields.counts.late
   }

@@ -102,6 +102,30 @@ test('with --state a finished backfill is told again and not done again, and ano
   assert.match(other.err, /files have come, gone or changed/)
 })
 
+test('--then-live leaves a savepoint, from which a run goes on with a stream that overlaps', async () => {
+  const cwd = archive()
+  writeFileSync(join(cwd, 'stream.ndjson'), views(2, 9))
+  // In the middle of a minute: its window needs both.
+  const until = ['--until', String(T0 + 4.5 * 60_000)]
+  const past = await millrace(['backfill', 'views.ts', '--from', 'in', ...until, '--out', 'before', '--then-live', 'savepoint'], {
+    cwd,
+  })
+  assert.equal(past.code, 0, past.err)
+  const live = await millrace(
+    ['run', 'views.ts', '--from-snapshot', 'savepoint', '--source', 'views=stream.ndjson', '--out', 'behind'],
+    { cwd },
+  )
+  assert.equal(live.code, 0, live.err)
+  const before = counted(join(cwd, 'before/counts.ndjson'))
+  const behind = counted(join(cwd, 'behind/counts.ndjson'))
+  assert.equal(before.length, 20)
+  assert.equal(behind.length, 25)
+  assert.deepEqual(
+    [...before, ...behind].filter(row => row.views !== 12),
+    [],
+  )
+})
+
 test('what can not be is refused before anything is read', async () => {
   const cwd = archive()
   const refusals: [string[], RegExp][] = [
@@ -109,6 +133,7 @@ test('what can not be is refused before anything is read', async () => {
     [['--from', 'nowhere'], /there is no nowhere/],
     [['--from', 'in', '--since', '2026-01-02T10:00'], /--since 2026-01-02T10:00: a day/],
     [['--from', 'in', '--since', '2026-01-02', '--until', '2026-01-01'], /the first has to be before/],
+    [['--from', 'in', '--then-live', 'savepoint'], /--then-live needs --until/],
     [['--from', 'in', '--sink', 'counts=in/b.ndjson'], /would overwrite/],
   ]
   for (const [flags, message] of refusals) {

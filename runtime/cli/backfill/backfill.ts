@@ -11,6 +11,7 @@ import { directoryAsUsage, UsageError } from '../error.ts'
 import { loadGraph } from '../load.ts'
 import { positiveInteger } from '../parse.ts'
 import { makePlan } from '../plan.ts'
+import { savepointPlace } from '../savepoint/place.ts'
 import { stopSignal } from '../signals.ts'
 import { checkDirectory } from '../targets.ts'
 import { placesOf } from './places.ts'
@@ -28,6 +29,8 @@ reads its records in order of event time: nothing is late, whatever order the fi
 A directory is read with all that is below it, in order of path, but for names that begin with a dot or an underscore. Large plain files are read in parallel.
 All cores work on it. With --state, what is finished is kept in DIR, and the same command goes on from there when it was stopped or killed; without, it works in a temporary directory, which takes as much room as the
 records that travel between stages. Results are written when all of them are there.
+With --then-live, what is not due at --until does not fire: it is in a savepoint, with all state, and millrace run FILE --from-snapshot DIR --source NAME=STREAM goes on from there. Its sources pass over what is
+before --until, so that archive and stream may overlap; choose a time before which the archive is whole.
 Ctrl-C stops at once (exit code 1, as nothing was written yet); with --state, the same command goes on. Progress goes to standard error.`,
   positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
   flags: {
@@ -44,6 +47,10 @@ Ctrl-C stops at once (exit code 1, as nothing was written yet); with --state, th
     sink: { value: 'NAME=PATH', repeats: true, help: "Write the sink NAME to an NDJSON file ('-': standard output)" },
     out: { value: 'DIR', help: 'Write every sink without --sink to DIR/NAME.ndjson' },
     state: { value: 'DIR', help: 'Keep what is finished in DIR and go on from there' },
+    'then-live': {
+      value: 'DIR',
+      help: 'With --until: leave a savepoint in DIR (or at s3://BUCKET/KEY) from which millrace run goes on with the stream, from --until on',
+    },
     parallelism: {
       value: 'N',
       help: "Subtasks of each stage whose operators set none (default: the pipeline's own, or the number of cores)",
@@ -64,6 +71,8 @@ async function runBackfill(args: Arguments): Promise<number> {
   const workers = positiveInteger(args, 'workers') ?? availableParallelism()
   const range = { ...rangeOf(args.text('since'), args.text('until')), ...slackOf(args.text('slack')) }
   const state = args.text('state')
+  if (args.text('then-live') !== undefined && range.until === undefined)
+    throw new UsageError('--then-live needs --until: the event time from which on the stream is read')
   if (state !== undefined) checkDirectory(state, `--state ${state}`)
   if (args.texts('from').length === 0) throw new UsageError('--from is missing: name the files or directories to read')
   const graph = await loadGraph(file)
@@ -75,7 +84,9 @@ async function runBackfill(args: Arguments): Promise<number> {
   const targets = await targetsOf(graph, args, sources)
   await makePlan(graph, file, parallelism)
   const summary = await directoryAsUsage(() =>
-    withThreads(graph, file, targets, workers, { sources, parallelism, state, ...range }),
+    withPlace(args.text('then-live'), thenLive =>
+      withThreads(graph, file, targets, workers, { sources, parallelism, state, thenLive, ...range }),
+    ),
   )
   const printed = Object.values(targets).includes('-') && !args.has('json')
   const text = args.has('json') ? `${JSON.stringify(summary, undefined, 2)}\n` : backfillText(summary, targets)
@@ -104,6 +115,18 @@ async function targetsOf(
     ),
   )
   return targets
+}
+
+/** Where the savepoint is to be, if there is to be one. */
+async function withPlace<T>(path: string | undefined, work: (place: BoundedOptions['thenLive']) => Promise<T>): Promise<T> {
+  if (path === undefined) return work(undefined)
+  const { name, open } = await savepointPlace(path)
+  const { blobs, close } = await open()
+  try {
+    return await work({ ...blobs, name })
+  } finally {
+    await close()
+  }
 }
 
 async function withThreads(

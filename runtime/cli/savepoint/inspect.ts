@@ -28,7 +28,7 @@ function asText(_: string, value: unknown): unknown {
 
 function textOf(path: string, found: Inspected): string {
   const { pipeline, checkpoint, createdAt, takenAt, takenFrom, keyGroups, stages } = found
-  const from = `${takenFrom.kind === 'stack' ? 'stack' : 'directory'} ${takenFrom.name}`
+  const from = `${takenFrom.kind} ${takenFrom.name}`
   const head = [
     `${path}: checkpoint ${checkpoint} of ${pipeline}, ${bytes(found.bytes)}`,
     `taken ${new Date(takenAt).toISOString()} from ${from}; the checkpoint is of ${new Date(createdAt).toISOString()}; ${counted(keyGroups, 'key group')}`,

@@ -1,0 +1,2 @@
+/** The number that the one cut of a bounded run goes by. */
+export const LAST_CUT = 1

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import test from 'node:test'
+import { runBounded } from '../../runtime/batch/run.ts'
+import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import { count, fileSink, fileSource, monotonous, ndjson, pipeline, session, sum, tumbling, value } from '../../runtime/index.ts'
+import { directoryBlobs } from '../../runtime/savepoint/directory.ts'
+import { Event, START, scratch, seeded, sortedLines } from '../engine/events.ts'
+import { write } from './both.ts'
+import { withPerfectWatermarks } from './perfect.ts'
+
+const HOUR = 3_600_000
+
+/** Windows, sessions, duplicates that are hours apart, timers, and a stage behind another. */
+function app() {
+  const app = pipeline('visits')
+  const events = app.source('events', ndjson(Event), { time: e => e.at, watermark: monotonous() })
+  const unique = events.keyBy('user').dedup('id', { ttl: '3h' })
+  unique
+    .keyBy('item')
+    .window(tumbling('25m'))
+    .aggregate(count(), (n, { key, window }) => ({ item: key, until: window.end, n }))
+    .keyBy('until')
+    .topN(3, { by: (a, b) => b.n - a.n || (a.item < b.item ? -1 : 1) })
+    .sink('top', fileSink('unused'))
+  unique
+    .keyBy('user')
+    .window(session('4m'))
+    .aggregate(sum('amount'), (amount, { key, window }) => ({ user: key, amount, from: window.start, to: window.end }))
+    .sink('sessions', fileSink('unused'))
+  unique
+    .keyBy('user')
+    .process({
+      state: { total: value<number>() },
+      onRecord(e, ctx) {
+        ctx.state.total.set((ctx.state.total.get() ?? 0) + e.amount)
+        ctx.timers.event.set(Math.ceil(e.at / HOUR) * HOUR + 20 * 60_000)
+      },
+      onTimer: (at, ctx) => [{ user: ctx.key, at, total: ctx.state.total.get() }],
+    })
+    .sink('totals', fileSink('unused'))
+  return app.graph()
+}
+
+const SINKS = ['top', 'sessions', 'totals'] as const
+
+/** Four hours of events, two seconds apart, no two of one time; some ids come again later. */
+function fourHours(): Event[] {
+  const random = seeded(11)
+  const pick = (n: number) => Math.floor(random() * n)
+  return Array.from({ length: 7200 }, (_, i) => ({
+    id: `e${pick(10) === 0 ? pick(i) : i}`,
+    kind: 'view' as const,
+    user: `u${pick(40)}`,
+    item: `i${pick(15)}`,
+    at: START + i * 2000 + 500,
+    amount: pick(100),
+  }))
+}
+
+const linesOf = (events: readonly Event[]) => events.map(e => JSON.stringify(e))
+
+function sinksIn(directory: string) {
+  return Object.fromEntries(SINKS.map(name => [name, fileSink(join(directory, name))]))
+}
+
+for (const parallelism of [1, 3]) {
+  // What is in both would count twice, what is in neither would be lost, and a window, session or timer that the handover cuts through needs its state from the archive.
+  test(`archive, then stream, which overlap by an hour: the results of one stream (parallelism ${parallelism})`, async t => {
+    const dir = scratch(t)
+    const events = fourHours()
+    const whole = write(join(dir, 'whole'), linesOf(events))
+    await runEmbedded(withPerfectWatermarks(app(), 'events', linesOf(events)), {
+      sources: { events: fileSource([whole]) },
+      sinks: sinksIn(join(dir, 'all')),
+      parallelism,
+    })
+
+    // The archive ends in the third hour, in disorder; the stream goes back to the second.
+    const random = seeded(3)
+    const archived = events.filter(e => e.at < START + 2.5 * HOUR)
+    const shuffled = archived
+      .map(e => ({ e, by: random() }))
+      .sort((a, b) => a.by - b.by)
+      .map(({ e }) => e)
+    const archive = write(join(dir, 'archive'), linesOf(shuffled))
+    const stream = write(join(dir, 'stream'), linesOf(events.filter(e => e.at >= START + 1.5 * HOUR)))
+    const until = START + 2.25 * HOUR + 1000
+    const place = join(dir, 'savepoint')
+    const thenLive = { ...directoryBlobs(place), name: place }
+    const options = { sources: { events: [archive] }, until, thenLive, parallelism, pieceBytes: 200_000 }
+    const bounded = await runBounded(app(), { ...options, sinks: sinksIn(join(dir, 'before')) })
+    assert.equal(bounded.late, 0)
+    const from = { savepoint: { name: place, open: async () => ({ blobs: directoryBlobs(place), close: async () => {} }) } }
+    const sources = { events: fileSource([stream]) }
+    const taken = linesOf(events.filter(e => e.at >= until))
+    const live = await runEmbedded(withPerfectWatermarks(app(), 'events', taken), {
+      sources,
+      sinks: sinksIn(join(dir, 'behind')),
+      parallelism,
+      from,
+    })
+    assert.equal(live.outcome, 'finished')
+
+    for (const name of SINKS) {
+      const before = sortedLines(join(dir, 'before', name))
+      const behind = sortedLines(join(dir, 'behind', name))
+      assert.ok(before.length > 10 && behind.length > 10, name)
+      assert.deepEqual([...before, ...behind].sort(), sortedLines(join(dir, 'all', name)), name)
+    }
+  })
+}
+
+test('a handover needs its time, and a place of its own', async t => {
+  const dir = scratch(t)
+  const archive = write(join(dir, 'archive'), linesOf(fourHours().slice(0, 100)))
+  const place = { ...directoryBlobs(join(dir, 'savepoint')), name: 'savepoint' }
+  const run = (until?: number) =>
+    runBounded(app(), { sources: { events: [archive] }, sinks: sinksIn(dir), thenLive: place, until })
+  await assert.rejects(run(), /at what event time that takes over/)
+  await run(START + 60_000)
+  await assert.rejects(run(START + 60_000), /holds a savepoint already, of another run/)
+})
