@@ -2,8 +2,8 @@ import { open, stat } from 'node:fs/promises'
 import { normalize } from 'node:path'
 import { ConnectorError, fileReason } from './error.ts'
 import { changedSince } from './file-change.ts'
-import { openLines, STDIN } from './line-reader.ts'
 import type { SourceConnector } from './source.ts'
+import { STDIN } from './stdin.ts'
 
 /**
  * Reads NDJSON files, plain or gzip (told by their first bytes, not by their names): one record a line, one split a file. `-` is standard input, which
@@ -30,6 +30,8 @@ export function fileSource(paths: readonly string[]): SourceConnector {
       return splits
     },
     async open(split) {
+      // Only where files are read: functions on AWS never do, and load the less.
+      const { openLines } = await import('./line-reader.ts')
       return openLines(split)
     },
     async changed(split, position) {

@@ -5,9 +5,7 @@ import { type ByteReader, gzipBytes, isGzip, plainBytes, stdinBytes } from './by
 import { ConnectorError, fileReason } from './error.ts'
 import { LineChunk, type Lines } from './line-chunk.ts'
 import type { SourceBatch, SourcePosition, SplitReader } from './source.ts'
-
-/** The path that means standard input. */
-export const STDIN = '-'
+import { STDIN } from './stdin.ts'
 
 /** A line longer than this is an error: it has to fit in memory, several times. */
 const LINE_BYTES_MAX = 64 << 20

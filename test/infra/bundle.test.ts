@@ -12,6 +12,9 @@ import { InfraError, MillracePipeline } from '../../infra/index.ts'
 import { fixture, resources } from './stacks.ts'
 
 const KB = 1000
+/** What a function loads when it starts cold. */
+const LOADED_MAX = 400 * KB
+/** All five, with what is loaded where it is needed, if ever. */
 const BYTES_MAX = 420 * KB
 const root = mkdtempSync(join(tmpdir(), 'millrace-bundle-'))
 let directories = 0
@@ -23,20 +26,20 @@ const directory = () => {
 const filesOf = (path: string) =>
   Object.fromEntries(readdirSync(path).map(name => [name, readFileSync(join(path, name), 'utf8')]))
 
-test('the functions of a pipeline have at most 420 KB without the SDK', t => {
+test('each function of a pipeline loads at most 400 KB without the SDK', t => {
   const { bytes, sdkBytes, loaded } = bundle(fixture('greetings.ts'), directory())
   t.diagnostic(`${Math.round((bytes - sdkBytes) / KB)} KB, and ${Math.round(sdkBytes / KB)} KB of the SDK`)
   assert.ok(bytes - sdkBytes <= BYTES_MAX, `${bytes - sdkBytes} bytes`)
-  for (const name of FUNCTIONS) assert.ok(loaded[name].bytes <= bytes)
+  for (const name of FUNCTIONS) assert.ok(loaded[name].bytes - loaded[name].sdkBytes <= LOADED_MAX, name)
 })
 
-test('each function of the recommendation pipeline, with its zod, loads at most 420 KB without the SDK; its Redis client where that is needed', t => {
+test('each function of the recommendation pipeline, with its zod, loads at most 400 KB without the SDK; its Redis client where that is needed', t => {
   const { bytes, sdkBytes, loaded } = bundle('examples/recommendations/pipeline.ts', directory())
   t.diagnostic(`${Math.round((bytes - sdkBytes) / KB)} KB in all, and ${Math.round(sdkBytes / KB)} KB of the SDK`)
   for (const name of FUNCTIONS) {
     const own = loaded[name].bytes - loaded[name].sdkBytes
     t.diagnostic(`${name}: ${Math.round(own / KB)} KB, and ${Math.round(loaded[name].sdkBytes / KB)} KB of the SDK`)
-    assert.ok(own <= BYTES_MAX, `${name}: ${own} bytes`)
+    assert.ok(own <= LOADED_MAX, `${name}: ${own} bytes`)
   }
 })
 
