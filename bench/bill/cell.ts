@@ -1,4 +1,5 @@
 /** One pipeline at one rate and one window, in a process of its own: started by main.ts, which reads the line of JSON that it prints. */
+import type { StateBackendName } from '../../runtime/state/backend.ts'
 import { loadQuery } from '../reference/run.ts'
 import { type DataSet, openEvents } from './events.ts'
 import { simulate } from './simulate.ts'
@@ -12,6 +13,7 @@ export interface Cell {
   readonly windowSeconds: number
   readonly warmSeconds: number
   readonly seconds: number
+  readonly stateBackend: StateBackendName
 }
 
 const LINES_MAX = 500_000

@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { STATE_BACKENDS, type StateBackendName } from '../../runtime/state/backend.ts'
 import { UsageError } from '../arguments.ts'
 import { outputOf } from '../ours.ts'
 import type { Cell } from './cell.ts'
@@ -11,11 +12,12 @@ import { noted, table } from './report.ts'
 import type { Simulated } from './simulate.ts'
 import { times } from './usage.ts'
 
-export const BILL_USAGE = `  npm run bench -- --bill [PIPELINE...] [--rates N,…] [--windows S,…] [--data DIR] [--json FILE]
+export const BILL_USAGE = `  npm run bench -- --bill [PIPELINE...] [--rates N,…] [--windows S,…] [--backends B,…] [--data DIR] [--json FILE]
 
   PIPELINE              q5, e1 or recommendations (default: all three)
   --rates N,…           events a second (default 10,100,1000,10000,50000); the bill at idle is always told
   --windows S,…         batching windows of all mappings, seconds (default 0,1,10)
+  --backends B,…        where keyed state lies: table, segments (default table)
   --minutes N           simulated after as many to warm up (default: by the rate, twenty at most)
   --data DIR            nexmark-*.ndjson and ecom-*.ndjson (default: the small sets of the tests; see docs/bill.md)
   --json FILE           all counts as JSON as well`
@@ -34,6 +36,7 @@ export interface Row {
   readonly pipeline: string
   readonly rate: number
   readonly windowSeconds: number
+  readonly stateBackend: StateBackendName
   readonly sourceShards: number
   readonly simulated: Simulated
   readonly bill: Bill
@@ -59,17 +62,20 @@ export async function bill(words: readonly string[]): Promise<void> {
   const rates = numbers('rates', values.rates)
   const windows = numbers('windows', values.windows)
   const minutes = values.minutes === undefined ? undefined : Math.max(1, numbers('minutes', values.minutes)[0]!)
+  const stateBackends = backends(values.backends)
   const rows: Row[] = []
   const idle: Idle[] = []
   for (const pipeline of positionals.length > 0 ? positionals : PIPELINES) {
     for (const windowSeconds of windows)
-      for (const rate of rates) {
-        const row = await measure({ pipeline, rate, windowSeconds, minutes: minutes ?? minutesOf(pipeline, rate) }, values.data)
-        rows.push(row)
-        if (!idle.some(i => i.pipeline === pipeline)) idle.push(idleOf(row))
-        if (values.json !== undefined)
-          writeFileSync(values.json, `${JSON.stringify({ pricesOf: prices.collected, idle, rows }, undefined, 1)}\n`)
-      }
+      for (const rate of rates)
+        for (const stateBackend of stateBackends) {
+          const wanted = { pipeline, rate, windowSeconds, stateBackend, minutes: minutes ?? minutesOf(pipeline, rate) }
+          const row = await measure(wanted, values.data)
+          rows.push(row)
+          if (!idle.some(i => i.pipeline === pipeline)) idle.push(idleOf(row))
+          if (values.json !== undefined)
+            writeFileSync(values.json, `${JSON.stringify({ pricesOf: prices.collected, idle, rows }, undefined, 1)}\n`)
+        }
   }
   console.log(table(rows, idle))
   console.log(noted(rows))
@@ -89,14 +95,15 @@ function idleOf({ pipeline, simulated }: Row): Idle {
   }
 }
 
+type Wanted = Pick<Row, 'pipeline' | 'rate' | 'windowSeconds' | 'stateBackend'> & { readonly minutes: number }
+
 /** Simulates with as many subtasks as the load takes, which is known when it was simulated: so perhaps twice. */
-async function measure(
-  { pipeline, rate, windowSeconds, minutes }: { pipeline: string; rate: number; windowSeconds: number; minutes: number },
-  data: string | undefined,
-): Promise<Row> {
+async function measure({ pipeline, rate, windowSeconds, stateBackend, minutes }: Wanted, data: string | undefined): Promise<Row> {
   const sourceShards = Math.max(1, Math.ceil(rate / (SHARD_RECORDS * LOAD)))
   for (let parallelism = 1; ; ) {
-    process.stderr.write(`${pipeline}, ${rate} events/s, window ${windowSeconds} s, ${sourceShards} + ${parallelism} subtasks … `)
+    process.stderr.write(
+      `${pipeline}, ${rate} events/s, window ${windowSeconds} s, ${stateBackend}, ${sourceShards} + ${parallelism} subtasks … `,
+    )
     const cell: Cell = {
       pipeline,
       data: dataOf(pipeline, data),
@@ -106,6 +113,7 @@ async function measure(
       windowSeconds,
       warmSeconds: minutes * 60,
       seconds: minutes * 60,
+      stateBackend,
     }
     const simulated: Simulated = JSON.parse(
       (
@@ -130,6 +138,7 @@ async function measure(
       pipeline,
       rate,
       windowSeconds,
+      stateBackend,
       sourceShards,
       simulated,
       bill: month,
@@ -175,6 +184,7 @@ function parsed(words: readonly string[]) {
         bill: { type: 'boolean' },
         rates: { type: 'string', default: '10,100,1000,10000,50000' },
         windows: { type: 'string', default: '0,1,10' },
+        backends: { type: 'string', default: 'table' },
         data: { type: 'string' },
         minutes: { type: 'string' },
         json: { type: 'string' },
@@ -189,4 +199,12 @@ function numbers(flag: string, text: string): number[] {
   const found = text.split(',').map(Number)
   if (found.every(n => Number.isInteger(n) && n >= 0)) return found
   throw new UsageError(`--${flag} ${text} has to be whole numbers, with commas between them`)
+}
+
+function backends(text: string): StateBackendName[] {
+  return text.split(',').map(name => {
+    const known = STATE_BACKENDS.find(backend => backend === name)
+    if (known === undefined) throw new UsageError(`--backends ${text}: there is ${STATE_BACKENDS.join(' and ')}`)
+    return known
+  })
 }

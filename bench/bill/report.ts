@@ -2,18 +2,39 @@ import type { Idle, Row } from './main.ts'
 
 /** As Markdown: what a month costs, and where Flink is cheaper. */
 export function table(rows: readonly Row[], idle: readonly Idle[]): string {
-  const head = ['pipeline', 'events/s', 'window', '$/month', '$/million events', 'Managed Flink $/month', 'KPUs', 'cheaper']
+  const head = [
+    'pipeline',
+    'events/s',
+    'window',
+    'state',
+    '$/month',
+    '$/million events',
+    'Managed Flink $/month',
+    'KPUs',
+    'cheaper',
+  ]
   const body = rows.map(r => [
     r.pipeline,
     r.rate.toLocaleString('en-US'),
     `${r.windowSeconds} s`,
+    r.stateBackend,
     r.month.toFixed(2),
     dollars(r.perMillionEvents),
     r.flinkMonth.toFixed(2),
     `${r.flinkKpus} + 1`,
     r.month < r.flinkMonth ? 'Millrace' : 'Flink',
   ])
-  const idleBody = idle.map(i => [i.pipeline, 'idle', '', i.month.toFixed(2), '', i.flinkMonth.toFixed(2), '1 + 1', 'Millrace'])
+  const idleBody = idle.map(i => [
+    i.pipeline,
+    'idle',
+    '',
+    '',
+    i.month.toFixed(2),
+    '',
+    i.flinkMonth.toFixed(2),
+    '1 + 1',
+    'Millrace',
+  ])
   return markdown([head, ...idleBody, ...body])
 }
 
@@ -23,6 +44,7 @@ export function noted(rows: readonly Row[]): string {
     'pipeline',
     'events/s',
     'window',
+    'state',
     'subtasks',
     'events/commit',
     'units/commit',
@@ -40,7 +62,7 @@ export function noted(rows: readonly Row[]): string {
   return `\n${markdown([head, ...rows.map(figures)])}`
 }
 
-function figures({ pipeline, rate, windowSeconds, simulated, bill }: Row): string[] {
+function figures({ pipeline, rate, windowSeconds, stateBackend, simulated, bill }: Row): string[] {
   const { stages, events, taking } = simulated
   const all = (figure: 'commits' | 'commitUnits' | 'commitUnitsBesideState' | 'stateBytes' | 'billedMs' | 'invocations') =>
     stages.reduce((n, s) => n + s.usage[figure], 0)
@@ -49,6 +71,7 @@ function figures({ pipeline, rate, windowSeconds, simulated, bill }: Row): strin
     pipeline,
     rate.toLocaleString('en-US'),
     `${windowSeconds} s`,
+    stateBackend,
     stages.map(s => s.subtasks).join(' + '),
     (events / ofSources).toFixed(0),
     (all('commitUnits') / all('commits')).toFixed(2),

@@ -4,6 +4,7 @@ import { systemRandom } from '../../runtime/embedded/clock.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { Pipeline } from '../../runtime/index.ts'
 import type { Ports } from '../../runtime/ports.ts'
+import type { StateBackendName } from '../../runtime/state/backend.ts'
 import { openController } from './controller.ts'
 import type { Events } from './events.ts'
 import { noSizes } from './metered-ports.ts'
@@ -24,6 +25,8 @@ export interface Simulation {
   readonly warmSeconds: number
   readonly seconds: number
   readonly asksOthers: boolean
+  /** Default: table. */
+  readonly stateBackend?: StateBackendName
 }
 
 export interface Stage {
@@ -76,6 +79,7 @@ export async function simulate(options: Simulation): Promise<Simulated> {
       sources: Object.fromEntries(sourcesOf(options.app).map(name => [name, { kind: 'kinesis', stream: 'events' } as const])),
       sinks: {},
       timeoutMs: undefined,
+      ...(options.stateBackend && { stateBackend: options.stateBackend }),
     },
     sourceShards: options.sourceShards,
     asksOthers: options.asksOthers,
