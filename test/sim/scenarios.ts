@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import {
   boundedOutOfOrderness,
+  type Duration,
   ndjson,
   pipeline,
   print,
@@ -56,9 +57,10 @@ function engine(name: string, shards: number): Scenario {
   return { name, shards, parallelism: 2, variants: 4, app, input: eventsOf(shards) }
 }
 
-function events(name: string) {
+function events(name: string, idleAfter?: Duration) {
   const app = pipeline(name, { keyGroups: KEY_GROUPS })
-  return { app, events: app.source('events', ndjson(schema), { time: e => e.at, watermark: boundedOutOfOrderness('60s') }) }
+  const options = { time: (e: Event) => e.at, watermark: boundedOutOfOrderness('60s'), ...(idleAfter && { idleAfter }) }
+  return { app, events: app.source('events', ndjson(schema), options) }
 }
 
 const timers: Scenario = {
@@ -87,6 +89,41 @@ const timers: Scenario = {
         },
       })
       .sink('out', print())
+    return app
+  },
+}
+
+/** One shard is silent from the beginning, which is told by checkpoints alone, and each user has a timer of processing time. */
+const silent: Scenario = {
+  name: 'silent',
+  shards: 2,
+  parallelism: 2,
+  variants: 4,
+  input: dice => ({ events: [...eventsOf(1)(dice).events!, []] }),
+  check({ windows, timers }, input) {
+    const users = new Set(input.events![0]!.map(line => JSON.parse(line).user))
+    assert.deepEqual(timers!.map(({ user }) => user).sort(), [...users].sort(), 'each timer fires once')
+    assert.ok(windows!.length > 0, 'the silent shard holds no window up')
+  },
+  app() {
+    const { app, events: source } = events('silent', '1s')
+    source
+      .keyBy('item')
+      .window(tumbling('10s'))
+      .aggregate(sum('amount'), (total, { key, window }) => ({ item: key, total, start: window.start }))
+      .sink('windows', print())
+    source
+      .keyBy('user')
+      .process({
+        state: { isSet: value<boolean>() },
+        onRecord(_, ctx): { user: string }[] {
+          if (!ctx.state.isSet.get()) ctx.timers.processing.set(1)
+          ctx.state.isSet.set(true)
+          return []
+        },
+        onTimer: (_, ctx) => [{ user: ctx.key }],
+      })
+      .sink('timers', print())
     return app
   },
 }
@@ -211,6 +248,7 @@ const all: readonly Scenario[] = [
   calls,
   cep,
   steps,
+  silent,
   recommendations,
   randomScenario(eventsOf),
   ...Object.entries(ENGINES).map(([name, shards]) => engine(name, shards)),
