@@ -40,6 +40,8 @@ export async function follow(
       if (version !== head.version + 1) return end(log, name, base, head, commits)
       const item = decodeItem(bytes)
       if (item.prev !== head.slotAttempt) {
+        // What lies below the floor may be a zombie's (C1), in front of what is history.
+        if ((await end(log, name, base, head, commits)) === undefined) return undefined
         throw new BrokenLogError(
           `slot ${version} of ${name} names ${item.prev || 'nothing'} as its predecessor, the log has ${head.slotAttempt || 'nothing'}`,
         )

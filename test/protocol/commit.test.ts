@@ -140,6 +140,28 @@ test('C1, C2: a zombie whose slots have expired wins a put below the floor, and 
   assert.deepEqual(h.results(), totalsOf(INPUT))
 })
 
+test('C1, C2: a zombie that has put a slot below the floor breaks no log for those whose view is as old', async () => {
+  const h = await harness(totals())
+  const [a, zombie, sleeper] = [h.environment(0), h.environment(0), h.environment(0)]
+  await a.deliverSource(() => batch(INPUT, 0, 5))
+  await Promise.all([zombie.ready(), sleeper.ready()])
+  for (let i = 5; i < 15; i += 5) await a.deliverSource(() => batch(INPUT, i, i + 5))
+  await h.deliver(h.environment(1))
+  await writeMarker(h.ports.store, a.log, 3)
+  await h.ports.log.raiseFloor(a.log, 3)
+  await h.ports.log.expire(a.log, 1, 3)
+  await assert.rejects(
+    zombie.deliverSource(() => batch(INPUT, 5, 10)),
+    LostRaceError,
+  )
+  assert.ok(await h.ports.log.get(a.log, 2), 'the put itself succeeded')
+  h.clock.time += 3_600_000 // its view is read again
+  assert.equal((await sleeper.ready()).head.version, 3)
+  await sleeper.deliverSource(() => batch(INPUT, 15, 20))
+  await h.deliver(h.environment(1))
+  assert.deepEqual(h.results(), totalsOf(INPUT))
+})
+
 test('C7: a slot that does not name its predecessor is no history', async () => {
   const h = await harness(totals())
   const source = h.environment(0)
