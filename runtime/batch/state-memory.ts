@@ -9,8 +9,8 @@ import { estimateBytes, evict } from '../state/eviction.ts'
 const FULL = 0.5
 
 /**
- * What a task calls after each commit: state that has outgrown its memory goes to the task's base, on disk, and leaves memory, and so does what was logged of it. Until then the log, which
- * is in memory too, is what the base will be made of.
+ * What a task calls after each commit: state that has outgrown its memory goes to the task's base, on disk, and leaves memory, and so does what was logged of it. The base is made of the log, which
+ * is in memory too; most tasks have none until they need a base (`leaveUnlogged`), since one that fails begins anew.
  */
 export function relieving(
   topology: Topology,
@@ -26,6 +26,11 @@ export function relieving(
     logged += live.lastCommit?.stateBytes ?? 0
     if (Math.max(logged, estimateBytes(live.chain.keyed)) < FULL * budget) return undefined
     logged = 0
+    const unlogged = live.chain.keyed.filter(o => !o.state.logs)
+    if (unlogged.length > 0) {
+      for (const { state } of unlogged) state.logAll() // with the next commit; and behind that one there is a base to be made
+      return undefined
+    }
     return relieve(topology, subtask, ports, FULL * budget, keepsLog)
   }
 }

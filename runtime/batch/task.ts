@@ -47,7 +47,7 @@ export type OnTaskProgress = (fraction: number, records: number) => void
 /** A record may bring so much of keys that were not in memory, and all that one commit needs has to be there together. */
 const BYTES_PER_RECORD = 1024
 const RECORDS_MAX = 250_000
-const RECORDS_MIN = 1000
+const RECORDS_MIN = 100
 /** Between two looks at how far a partition has been read. */
 const PROGRESS_RECORDS = 8192
 
@@ -85,6 +85,8 @@ export async function runTask(
   const limits = limitsOf(prepared.stateMemory)
   const subtask = new Subtask(topology, at, shard, ports, limits, relieving(topology, ports, prepared.stateMemory, thenLive))
   try {
+    // What a handover keeps is folded from the log.
+    if (!thenLive) for (const operator of (await subtask.ready()).chain.keyed) operator.leaveUnlogged()
     if (at.stage.source === undefined) await readPartition(prepared, subtask, task, onProgress, signal)
     else await readPiece(prepared, subtask, onProgress, signal)
     await subtask.cutSource(LAST_CUT, true)

@@ -100,6 +100,11 @@ export abstract class KeyedOperator extends Operator {
     }
   }
 
+  /** Before the first record, by who begins anew when it fails: timers stay in memory, and state does until `state.logAll()`. */
+  leaveUnlogged(): void {
+    for (const part of [this.state, this.eventTimers, this.processingTimers]) part.logs = false
+  }
+
   /** Goes on firing after a commit. */
   resume(): void {
     this.yielded = false

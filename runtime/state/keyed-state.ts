@@ -27,7 +27,9 @@ export class KeyedState {
   private forgotten = 0
   /** Advanced by the stage with each commit; entries remember their last one. */
   epoch = 0
-  /** Written since the last commit. */
+  /** What is written goes to the log. False: nobody would read it (`KeyedOperator.leaveUnlogged`). */
+  logs = true
+  /** Written since the last commit; without a log: emptied, to be forgotten behind it. */
   dirty: KeyEntry[] = []
   readonly entries = new Map<KeyPart, KeyEntry>()
   private readonly allKnown: number
@@ -131,7 +133,8 @@ export class KeyedState {
     const ttl = this.declarations[index]!.ttl
     if (entry.values[index] === undefined && ((entry.dirty >> index) & 1) === 0) entry.created |= 1 << index
     entry.values[index] = ttl === undefined || value === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell)
-    this.mark(entry, index)
+    if (this.logs) this.mark(entry, index)
+    else if (value === undefined) this.dirty.push(entry)
   }
 
   // ---- map states ---------------------------------------------------------------------------------------------------
@@ -167,6 +170,10 @@ export class KeyedState {
     const slot = this.slot(entry, index)
     const cell = ttl === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell)
     const { dirty, entries } = slot
+    if (!this.logs) {
+      entries.set(subkey, cell)
+      return
+    }
     if (dirty.has(subkey)) entries.set(subkey, cell)
     else {
       const stored = entries.get(subkey)
@@ -181,6 +188,11 @@ export class KeyedState {
   mapDelete(entry: KeyEntry, index: number, subkey: KeyPart): void {
     const slot = this.slot(entry, index)
     if (slot.complete && !slot.entries.has(subkey)) return
+    if (!this.logs) {
+      slot.entries.delete(subkey)
+      if (slot.entries.size === 0) this.dirty.push(entry)
+      return
+    }
     touch(slot, subkey)
     slot.dirty.deletions = true
     slot.entries.set(subkey, DELETED)
@@ -194,6 +206,20 @@ export class KeyedState {
       if (stored === DELETED) continue
       if (ttl === undefined) yield [subkey, stored]
       else if ((stored as TtlCell).expiry > now) yield [subkey, (stored as TtlCell).value]
+    }
+  }
+
+  /** Right behind a commit, where nothing was logged so far: the next one logs all that there is, and those behind it what has changed. */
+  logAll(): void {
+    this.logs = true
+    for (const entry of this.entries.values()) {
+      for (let i = 0; i < this.declarations.length; i++) {
+        const value = entry.values[i]
+        if (value === undefined) continue
+        if (this.declarations[i]!.primitive === 'value') entry.created |= 1 << i
+        else for (const subkey of (value as MapSlot).entries.keys()) (value as MapSlot).dirty.add(subkey, true)
+        this.mark(entry, i)
+      }
     }
   }
 

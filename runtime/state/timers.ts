@@ -26,6 +26,8 @@ interface FiringOrder {
 export class Timers {
   /** Since the last commit. */
   changes: TimerChange[] = []
+  /** False: nobody would read them from the log (`KeyedOperator.leaveUnlogged`). */
+  logs = true
   /** The earliest time that was set since somebody put this to Infinity: tells who fires timers that its list of due ones is out of date. */
   earliestSet = Number.POSITIVE_INFINITY
   private readonly buckets = new Map<number, Map<KeyPart, KeyPart | Set<KeyPart>>>()
@@ -51,7 +53,7 @@ export class Timers {
   /** False if it was set already. */
   set(at: number, key: KeyPart, tag: KeyPart = ''): boolean {
     if (!this.insert(at, key, tag)) return false
-    this.changes.push({ set: true, at, key, tag })
+    if (this.logs) this.changes.push({ set: true, at, key, tag })
     if (at < this.earliestSet) this.earliestSet = at
     return true
   }
@@ -59,7 +61,7 @@ export class Timers {
   /** False if there was none. */
   delete(at: number, key: KeyPart, tag: KeyPart = ''): boolean {
     if (!this.remove(at, key, tag)) return false
-    this.changes.push({ set: false, at, key, tag })
+    if (this.logs) this.changes.push({ set: false, at, key, tag })
     return true
   }
 
