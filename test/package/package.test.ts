@@ -121,6 +121,17 @@ test('npx millrace plans it and runs it', () => {
   assert.equal(version.out.trim(), JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).version)
 })
 
+test('npx millrace backfills it, in threads of its own', () => {
+  const args = ['--no-install', 'millrace', 'backfill', 'views.ts', '--from', 'views.ndjson', '--workers', '2', '--out', 'past']
+  const { code, out, err } = run(project, 'npx', args)
+  assert.equal(code, 0, err)
+  assert.match(out, /^views: backfill finished after .*\n {2}events +600 /)
+  assert.match(
+    readFileSync(join(project, 'past/top.ndjson'), 'utf8'),
+    /^\{"rank":1,"until":"2023-11-14T22:1\d:00.000Z","item":"i[124]","views":\d+\}$/m,
+  )
+})
+
 for (const type of [undefined, 'commonjs'])
   test(`also in a project whose package.json says ${type ?? 'no'} type`, () => {
     const other = projectWith(tarball, {
