@@ -5,6 +5,7 @@ import type { LogicalGraph } from '../graph/graph.ts'
 import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
 import { type Bindings, Topology } from '../stage/topology.ts'
+import { type InputFiles, localFiles } from './input-files.ts'
 import { type Piece, pieceName } from './pieces.ts'
 
 /** What the results of a bounded run depend on, besides the pipeline. Plain data: kept in the run's directory, and given to its workers. */
@@ -31,6 +32,8 @@ export interface Prepared {
   readonly sinks: Readonly<Record<string, Sink<any>>>
   /** Bytes of keyed state that one task may keep in memory. */
   readonly stateMemory: number
+  /** Where its pieces are read. */
+  readonly input: InputFiles
   topology(bindings?: Bindings): Topology
 }
 
@@ -41,6 +44,7 @@ export function prepare(
   directory: string,
   sinks: Readonly<Record<string, Sink<any>>>,
   stateMemory: number,
+  input = localFiles,
 ): Prepared {
   const plan = planPhysical(graph, { parallelism: job.parallelism })
   const splits = new Map(Object.entries(job.pieces).map(([name, pieces]) => [name, pieces.map(pieceName)]))
@@ -49,7 +53,7 @@ export function prepare(
   )
   const topology = (bindings: Bindings = {}) =>
     new Topology(plan, graph.name, job.run, subtasks, { sinks, splits, compression: false, ...bindings })
-  return { graph, plan, job, files: new Files(directory), sinks, stateMemory, topology }
+  return { graph, plan, job, files: new Files(directory), sinks, stateMemory, input, topology }
 }
 
 /** Where a bounded run has what, below its directory. */

@@ -2,12 +2,15 @@ import type { Sink } from '../connectors/sink.ts'
 import type { RunTotals } from '../embedded/run-options.ts'
 import type { Blobs } from '../ports.ts'
 import type { Executor } from './executor.ts'
+import type { InputFiles } from './input-files.ts'
 import type { Job } from './job.ts'
 
 /** How a pipeline is run over input that is there already. */
 export interface BoundedOptions {
   /** By name of the source: files, and directories that are read with all that is below them. */
   readonly sources: Readonly<Record<string, readonly string[]>>
+  /** Where those lie. Default: on this machine. */
+  readonly input?: InputFiles
   /** By name of the sink: replaces it. */
   readonly sinks?: Readonly<Record<string, Sink<any>>>
   /** Of stages whose operators set none. Default: the pipeline's own, or the number of cores. */

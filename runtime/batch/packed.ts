@@ -1,35 +1,33 @@
-import { createReadStream } from 'node:fs'
-import type { FileHandle } from 'node:fs/promises'
 import { unpacked } from '../connectors/unpack.ts'
+import type { InputFile } from './input-files.ts'
 
 const GZIP = [0x1f, 0x8b]
 const ZSTD = [0x28, 0xb5, 0x2f, 0xfd]
 const HEAD_BYTES = 4
 
 /** Told by its first bytes, not by its name. */
-export async function isPacked(file: FileHandle): Promise<boolean> {
-  const head = Buffer.alloc(HEAD_BYTES)
-  await file.read(head, 0, HEAD_BYTES, 0)
+export async function isPacked(file: InputFile): Promise<boolean> {
+  const head = await file.read(0, HEAD_BYTES)
   return [GZIP, ZSTD].some(magic => magic.every((byte, i) => head[i] === byte))
 }
 
 /** What a packed file holds: all members of gzip, all frames of zstd. `onRead`: how many bytes of the file were read. */
-export async function* unpackedFile(path: string, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
-  const stream = createReadStream(path, { highWaterMark: 1 << 20 })
-  const packed = counted(stream, onRead)
+export async function* unpackedFile(file: InputFile, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  const packed = counted(file.chunks(0, file.size), onRead)
   const first = await packed.next()
   if (first.done) return
   yield* unpacked(first.value, joined(first.value, packed))
 }
 
-async function* counted(stream: AsyncIterable<Buffer>, onRead: (bytes: number) => void): AsyncGenerator<Buffer> {
-  for await (const chunk of stream) {
+/** The chunks of a file, each told as it is read. */
+export async function* counted(chunks: AsyncIterable<Uint8Array>, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
     onRead(chunk.length)
     yield chunk
   }
 }
 
-async function* joined(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* joined(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   yield first
   yield* rest
 }

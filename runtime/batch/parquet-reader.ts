@@ -1,8 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises'
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
 import { ConnectorError, reasonOf } from '../connectors/error.ts'
 import type { SplitReader } from '../connectors/source.ts'
+import type { FileRef, InputFile, InputFiles } from './input-files.ts'
 import type { Piece } from './pieces.ts'
 import { rowBatch, rowText } from './row-text.ts'
 
@@ -17,32 +17,29 @@ const COMPRESSORS: Compressors = {
 }
 
 /** The row groups of a Parquet file, each a piece: they are read in parallel, and each has to fit in memory. */
-export async function parquetPieces(path: string): Promise<Piece[]> {
-  const file = await open(path)
-  try {
-    const metadata = await metadataOf(path, file)
-    let from = 0
-    return metadata.row_groups.flatMap(group => {
-      const rows = { from, to: from + Number(group.num_rows) }
-      from = rows.to
-      return rows.to === rows.from ? [] : [{ path, rows, bytes: Number(group.total_compressed_size ?? group.total_byte_size) }]
-    })
-  } finally {
-    await file.close()
-  }
+export async function parquetPieces(ref: FileRef, file: InputFile): Promise<Piece[]> {
+  const metadata = await metadataOf(ref.path, file)
+  let from = 0
+  return metadata.row_groups.flatMap(group => {
+    const rows = { from, to: from + Number(group.num_rows) }
+    from = rows.to
+    const bytes = Number(group.total_compressed_size ?? group.total_byte_size)
+    return rows.to === rows.from ? [] : [{ ...ref, rows, bytes }]
+  })
 }
 
 /** Reads the rows of a piece, each as the JSON text of an object by column. */
-export function openParquet({ path, rows, bytes }: Piece, onRead: (bytes: number) => void): SplitReader {
+export function openParquet(piece: Piece, onRead: (bytes: number) => void, files: InputFiles): SplitReader {
+  const { path, rows, bytes } = piece
   let texts: string[] | undefined
   let next = 0
   const load = async () => {
     const { parquetReadObjects } = await import('hyparquet')
-    const file = await open(path)
+    const file = await files.open(piece)
     try {
       const metadata = await metadataOf(path, file)
       const range = { rowStart: rows!.from, rowEnd: rows!.to }
-      const objects = await parquetReadObjects({ file: await bufferOf(file), metadata, compressors: COMPRESSORS, ...range })
+      const objects = await parquetReadObjects({ file: bufferOf(file), metadata, compressors: COMPRESSORS, ...range })
       return objects.map(rowText)
     } catch (error) {
       throw named(path, error)
@@ -63,10 +60,10 @@ export function openParquet({ path, rows, bytes }: Piece, onRead: (bytes: number
   }
 }
 
-async function metadataOf(path: string, file: FileHandle): Promise<FileMetaData> {
+async function metadataOf(path: string, file: InputFile): Promise<FileMetaData> {
   const { parquetMetadataAsync } = await import('hyparquet')
   try {
-    return await parquetMetadataAsync(await bufferOf(file))
+    return await parquetMetadataAsync(bufferOf(file))
   } catch (error) {
     throw named(path, error)
   }
@@ -77,15 +74,15 @@ function named(path: string, error: unknown): ConnectorError {
   return new ConnectorError(`${path} can't be read as Parquet: ${reasonOf(error)}`, { cause: error })
 }
 
-async function bufferOf(file: FileHandle): Promise<AsyncBuffer> {
-  const { size } = await file.stat()
+function bufferOf(file: InputFile): AsyncBuffer {
+  const { size } = file
   return {
     byteLength: size,
     async slice(start, end = size) {
-      const bytes = new Uint8Array(end - start)
-      const { bytesRead } = await file.read(bytes, 0, bytes.length, start)
-      if (bytesRead < bytes.length) throw new ConnectorError('it ends too early')
-      return bytes.buffer
+      const bytes = await file.read(start, end)
+      if (bytes.length < end - start) throw new ConnectorError('it ends too early')
+      // Of these bytes alone, whatever they are a part of.
+      return new Uint8Array(bytes).buffer
     },
   }
 }

@@ -1,10 +1,10 @@
-import { open } from 'node:fs/promises'
 import { ConnectorError, fileReason } from '../connectors/error.ts'
 import { LineChunk, type Lines } from '../connectors/line-chunk.ts'
 import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/source.ts'
 import { UnreadableObjectError } from '../connectors/unreadable-object.ts'
+import { type InputFiles, localFiles } from './input-files.ts'
 import { lastObjectEnd, objectsOf, SEAM } from './json-objects.ts'
-import { isPacked, unpackedFile } from './packed.ts'
+import { counted, isPacked, unpackedFile } from './packed.ts'
 import { openParquet } from './parquet-reader.ts'
 import { isCsv, isParquet, type Piece } from './pieces.ts'
 
@@ -15,9 +15,13 @@ const NEWLINE = 10
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 /** Reads a piece once, from its start to its end: a task that dies begins anew. `onRead`: bytes of the file that have been read. */
-export async function openPiece(piece: Piece, onRead: (bytes: number) => void): Promise<SplitReader> {
-  if (isParquet(piece.path)) return openParquet(piece, onRead)
-  const content = contentOf(piece, onRead)
+export async function openPiece(
+  piece: Piece,
+  onRead: (bytes: number) => void,
+  files: InputFiles = localFiles,
+): Promise<SplitReader> {
+  if (isParquet(piece.path)) return openParquet(piece, onRead, files)
+  const content = contentOf(piece, onRead, files)
   // Loaded where it is needed: most pipelines have no CSV.
   if (isCsv(piece.path)) return (await import('./csv-reader.ts')).openCsv(piece.path, content)
   return openLines(piece, content)
@@ -94,22 +98,12 @@ async function named<T>({ path }: Piece, work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function* contentOf({ path, range }: Piece, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
-  const file = await open(path)
+async function* contentOf(piece: Piece, onRead: (bytes: number) => void, { open }: InputFiles): AsyncGenerator<Uint8Array> {
+  const { range } = piece
+  const file = await open(piece)
   try {
-    if (range === undefined && (await isPacked(file))) {
-      yield* unpackedFile(path, onRead)
-      return
-    }
-    const end = range?.to ?? (await file.stat()).size
-    for (let position = range?.from ?? 0; position < end; ) {
-      const bytes = Buffer.allocUnsafeSlow(Math.min(BATCH_BYTES, end - position))
-      const { bytesRead } = await file.read(bytes, 0, bytes.length, position)
-      if (bytesRead === 0) throw new ConnectorError(`${path} has become shorter while it was read`)
-      position += bytesRead
-      onRead(bytesRead)
-      yield bytes.subarray(0, bytesRead)
-    }
+    if (range === undefined && (await isPacked(file))) yield* unpackedFile(file, onRead)
+    else yield* counted(file.chunks(range?.from ?? 0, range?.to ?? file.size), onRead)
   } finally {
     await file.close()
   }

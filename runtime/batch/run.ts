@@ -11,11 +11,12 @@ import type { Counts } from '../protocol/item.ts'
 import { BackfillError } from './error.ts'
 import { inline } from './executor.ts'
 import { writeHandover } from './handover.ts'
+import { type FileRef, localFiles } from './input-files.ts'
 import { Files, type Job, type Prepared, prepare } from './job.ts'
 import { readJson, writeJson } from './json-file.ts'
 import type { BoundedOptions, BoundedSummary } from './options.ts'
 import { partitionOf } from './partition.ts'
-import { cutFiles, listFiles, type Piece } from './pieces.ts'
+import { cutFiles, type Piece } from './pieces.ts'
 import { Schedule } from './schedule.ts'
 import { settleSinks } from './settle-sinks.ts'
 
@@ -51,7 +52,7 @@ async function run(graph: LogicalGraph, options: BoundedOptions, directory: stri
   const finished = readJson<BoundedSummary>(files.summary)
   if (finished !== undefined) return { ...finished, resumed: true, elapsedMs: Date.now() - startedAt }
   const stateMemory = options.stateMemory ?? getHeapStatistics().heap_size_limit * STATE_MEMORY_SHARE
-  const prepared = prepare(graph, job, directory, options.sinks ?? {}, stateMemory)
+  const prepared = prepare(graph, job, directory, options.sinks ?? {}, stateMemory, options.input)
   const schedule = new Schedule(prepared)
   const { resumed } = schedule
   const { signal, onProgress } = options
@@ -133,7 +134,7 @@ function checkSame(kept: Kept, wanted: Kept, directory: string): void {
 }
 
 async function inputOf(graph: LogicalGraph, options: BoundedOptions): Promise<Pick<Job, 'pieces' | 'skippedFiles'>> {
-  const { sources, pieceBytes } = options
+  const { sources, pieceBytes, input = localFiles } = options
   const names = graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name]))
   const unknown = Object.keys(sources).find(name => !names.includes(name))
   if (unknown !== undefined)
@@ -143,16 +144,17 @@ async function inputOf(graph: LogicalGraph, options: BoundedOptions): Promise<Pi
   for (const name of names) {
     const places = sources[name]
     if (places === undefined) throw new BackfillError(`source '${name}' has nothing to read from: give it files or a directory`)
-    const files = [...new Set((await Promise.all(places.map(listFiles))).flat())]
-    const wanted = files.filter(path => mayHold(path, options))
+    const listed = (await Promise.all(places.map(place => input.list(place)))).flat()
+    const files = [...new Map(listed.map(file => [file.path, file])).values()]
+    const wanted = files.filter(file => mayHold(file, options))
     skippedFiles += files.length - wanted.length
-    pieces[name] = await cutFiles(wanted, pieceBytes)
+    pieces[name] = await cutFiles(wanted, pieceBytes, input)
   }
   return { pieces, skippedFiles }
 }
 
 /** Whether a record of the wanted time may be in the file. */
-function mayHold(path: string, { since, until, slackMs = SLACK_MS }: BoundedOptions): boolean {
+function mayHold({ path }: FileRef, { since, until, slackMs = SLACK_MS }: BoundedOptions): boolean {
   const stretch = partitionOf(path)
   if (stretch === undefined) return true
   return (

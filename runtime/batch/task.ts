@@ -154,16 +154,17 @@ function sharedSinks(own: RangedBlobs, shared: Blobs, { run }: Topology): Ranged
 }
 
 async function readPiece(
-  { job }: Prepared,
+  { job, input }: Prepared,
   subtask: Subtask,
   onProgress: OnTaskProgress,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const piece = job.pieces[subtask.at.stage.source!.source!.name]![subtask.shard]!
   let bytes = 0
-  const reader = await openPiece(piece, read => {
+  const onRead = (read: number) => {
     bytes += read
-  })
+  }
+  const reader = await openPiece(piece, onRead, input)
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = job
   const wants = (timestamp: number) => timestamp >= since && timestamp < until
   try {

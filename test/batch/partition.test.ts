@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import test from 'node:test'
+import { localFiles } from '../../runtime/batch/input-files.ts'
 import { partitionOf } from '../../runtime/batch/partition.ts'
-import { cutFiles, listFiles } from '../../runtime/batch/pieces.ts'
+import { cutFiles } from '../../runtime/batch/pieces.ts'
 import { scratch } from '../engine/events.ts'
 
 const day = (text: string) => Date.parse(`${text}Z`)
@@ -31,15 +32,16 @@ test('folders say of what time their files are', () => {
 
 test('files are listed in order of path, without what is hidden', async t => {
   const dir = scratch(t)
+  const list = async (place: string) => (await localFiles.list(place)).map(({ path }) => path)
   for (const name of ['b/2.ndjson', 'b/_staging/x', 'a.ndjson', '.git/x', 'b/_SUCCESS', 'b/10.ndjson', '_old/y']) {
     mkdirSync(dirname(join(dir, name)), { recursive: true })
     writeFileSync(join(dir, name), 'x\n')
   }
   assert.deepEqual(
-    await listFiles(dir),
+    await list(dir),
     ['a.ndjson', 'b/10.ndjson', 'b/2.ndjson'].map(name => join(dir, name)),
   )
-  assert.deepEqual(await listFiles(join(dir, 'b/_SUCCESS')), [join(dir, 'b/_SUCCESS')])
+  assert.deepEqual(await list(join(dir, 'b/_SUCCESS')), [join(dir, 'b/_SUCCESS')])
 })
 
 test('a plain file is cut at ends of lines, and nothing is between its pieces', async t => {
@@ -53,7 +55,7 @@ test('a plain file is cut at ends of lines, and nothing is between its pieces', 
     writeFileSync(path, text)
     const size = Buffer.byteLength(text)
     for (const bytes of [1, 10, 333, 1_000_000]) {
-      const pieces = await cutFiles([path], bytes)
+      const pieces = await cutFiles([{ path }], bytes)
       let end = 0
       for (const { range = { from: 0, to: size } } of pieces) {
         assert.equal(range.from, end)

@@ -25,7 +25,7 @@ async function recordsOf(piece: Piece): Promise<string[]> {
 
 async function readBack(path: string, content: string | Uint8Array): Promise<string[]> {
   writeFileSync(path, content)
-  const [piece] = await cutFiles([path])
+  const [piece] = await cutFiles([{ path }])
   return recordsOf(piece!)
 }
 
@@ -101,7 +101,7 @@ test('Parquet: a piece for each row group; times as epoch ms, 64 bit numbers as 
     rowGroupSize: 1000,
   })
   writeFileSync(path, Buffer.from(bytes))
-  const pieces = await cutFiles([path])
+  const pieces = await cutFiles([{ path }])
   assert.deepEqual(
     pieces.map(p => p.rows),
     [

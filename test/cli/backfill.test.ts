@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { directoryWith, millrace } from './cli.ts'
+import { fakeS3 } from './fake-s3.ts'
 
 const PIPELINE = `
 import { boundedOutOfOrderness, count, ndjson, pipeline, print, tumbling } from 'millrace'
@@ -61,6 +62,46 @@ test('a directory of plain, gzip and zstd files, in any order of time, gives wha
   assert.equal(summary.sinks.counts, 30)
 })
 
+test('objects of S3 are read as files are, by ranges; of a folder those below it, and no hidden ones', async t => {
+  const cwd = directoryWith({ 'views.ts': PIPELINE })
+  const objects = new Map<string, Buffer>([
+    ['in/b é+.ndjson', Buffer.from(views(0, 2))],
+    ['in/a.ndjson.gz', gzipSync(views(4, 6))],
+    ['in/sub/c.ndjson.zst', zstdCompressSync(views(2, 4))],
+    ['in/sub/', Buffer.alloc(0)],
+    ['in/_SUCCESS', Buffer.from('no record')],
+    ['in-other/d.ndjson', Buffer.from(views(0, 2))],
+  ])
+  const { env, requests } = await fakeS3(t, 'archive', objects)
+  const args = [
+    'backfill',
+    'views.ts',
+    '--from',
+    's3://archive/in',
+    '--out',
+    'out',
+    '--workers',
+    '2',
+    '--json',
+    '--state',
+    'state',
+  ]
+  const { code, err, out } = await millrace(args, { cwd, env })
+  assert.equal(code, 0, err)
+  assert.equal(JSON.parse(out).events, 360)
+  const found = counted(join(cwd, 'out/counts.ndjson'))
+  assert.deepEqual([found.length, ...new Set(found.map(row => row.views))], [30, 12])
+  assert.ok(requests.includes(`in/b é+.ndjson 0-${views(0, 2).length - 1}`))
+  assert.deepEqual([...new Set(requests.map(r => r.replace(/ \d+-\d+$/, '')))].sort(), [...objects.keys()].slice(0, 3).sort())
+
+  // The same name, and as many bytes: only the entity tag tells.
+  objects.set('in/b é+.ndjson', Buffer.from(views(0, 2).replaceAll('i1', 'i9')))
+  const changed = await millrace(args, { cwd, env })
+  assert.match(changed.err, /over other input: files have come, gone or changed since/)
+  const none = await millrace(['backfill', 'views.ts', '--from', 's3://archive/inn'], { cwd, env })
+  assert.match(none.err, /s3:\/\/archive\/inn can't be read: there is no such object, and none below it/)
+})
+
 test('--since and --until choose by event time; a sink of its own is written when all is there', async () => {
   const cwd = archive()
   const range = ['--since', new Date(T0 + 60_000).toISOString(), '--until', String(T0 + 180_000)]
@@ -73,7 +114,7 @@ test('--since and --until choose by event time; a sink of its own is written whe
   assert.deepEqual([...new Set(rows.map(row => (row.until - T0) / 60_000))].sort(), [2, 3])
 })
 
-test('folders of another time are not opened', async () => {
+test('folders of another time are not opened, as far as --slack says', async () => {
   const cwd = directoryWith({
     'views.ts': PIPELINE,
     [`in/date=${new Date(T0).toISOString().slice(0, 10)}/a.ndjson`]: views(0, 1),
@@ -85,6 +126,11 @@ test('folders of another time are not opened', async () => {
   assert.equal(code, 0, err)
   const { events, deadLetters, skippedFiles } = JSON.parse(out)
   assert.deepEqual({ events, deadLetters, skippedFiles }, { events: 60, deadLetters: 0, skippedFiles: 2 })
+  const wide = await millrace(['backfill', 'views.ts', '--from', 'in', ...range, '--slack', '9999d', '--out', 'all', '--json'], {
+    cwd,
+  })
+  assert.equal(wide.code, 0, wide.err)
+  assert.equal(JSON.parse(wide.out).deadLetters, 2)
 })
 
 test('with --state a finished backfill is told again and not done again, and another one is refused', async () => {

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { getHeapStatistics } from 'node:v8'
+import { isS3, localFiles } from '../../batch/input-files.ts'
 import type { BoundedOptions, BoundedSummary } from '../../batch/options.ts'
-import { listFiles } from '../../batch/pieces.ts'
 import { refuseOwnInput } from '../../connectors/own-input.ts'
 import type { LogicalGraph } from '../../graph/graph.ts'
 import { checkOwnTargets, sinksOf, sinkTargets, usage } from '../bindings.ts'
@@ -14,6 +14,7 @@ import { makePlan } from '../plan.ts'
 import { savepointPlace } from '../savepoint/place.ts'
 import { stopSignal } from '../signals.ts'
 import { checkDirectory } from '../targets.ts'
+import { anyFiles } from './input.ts'
 import { placesOf } from './places.ts'
 import { rangeOf, slackOf } from './time-range.ts'
 import { backfillText, backfillView } from './view.ts'
@@ -24,7 +25,7 @@ const STATE_MEMORY_SHARE = 1 / 4
 export const backfill: Command = {
   name: 'backfill',
   summary: 'Run a pipeline over files that are there already, stage by stage',
-  description: `Runs the pipeline that FILE exports over archives: NDJSON, plain, gzip or zstd, in files and directories. Each stage finishes before the next one starts, and each of its subtasks
+  description: `Runs the pipeline that FILE exports over archives: NDJSON, plain, gzip or zstd, CSV and Parquet, in files and directories, or in S3 (s3://BUCKET/KEY, with the credentials that the AWS CLI would take). Each stage finishes before the next one starts, and each of its subtasks
 reads its records in order of event time: nothing is late, whatever order the files are in, and the results are those of a run whose watermarks are perfect.
 A directory is read with all that is below it, in order of path, but for names that begin with a dot or an underscore. Large plain files are read in parallel.
 All cores work on it. With --state, what is finished is kept in DIR, and the same command goes on from there when it was stopped or killed; without, it works in a temporary directory, which takes as much room as the
@@ -37,13 +38,17 @@ Ctrl-C stops at once (exit code 1, as nothing was written yet); with --state, th
     from: {
       value: '[NAME=]PLACE',
       repeats: true,
-      help: 'Read the source NAME from a file or a directory; without NAME: the only source, or each from the folder of its name in PLACE',
+      help: 'Read the source NAME from a file, a directory or s3://BUCKET/KEY; without NAME: the only source, or each from the folder of its name in PLACE',
     },
     since: {
       value: 'TIME',
       help: 'Only records whose event time is not before TIME: 2026-01-31, 2026-01-31T12:00:00Z or epoch ms',
     },
     until: { value: 'TIME', help: 'Only records whose event time is before TIME' },
+    slack: {
+      value: 'DURATION',
+      help: 'Read also folders of a time so far outside of the range, as events may have come late: 0s, 7d (default 1d)',
+    },
     sink: { value: 'NAME=PATH', repeats: true, help: "Write the sink NAME to an NDJSON file ('-': standard output)" },
     out: { value: 'DIR', help: 'Write every sink without --sink to DIR/NAME.ndjson' },
     state: { value: 'DIR', help: 'Keep what is finished in DIR and go on from there' },
@@ -104,9 +109,7 @@ async function targetsOf(
   checkOwnTargets(graph, targets)
   const sinks = sinksOf(targets)
   const read = await Promise.all(
-    Object.entries(sources).map(
-      async ([name, places]) => [name, { files: (await Promise.all(places.map(listFiles))).flat() }] as const,
-    ),
+    Object.entries(sources).map(async ([name, places]) => [name, { files: await filesOn(places) }] as const),
   )
   usage(() =>
     refuseOwnInput(
@@ -115,6 +118,12 @@ async function targetsOf(
     ),
   )
   return targets
+}
+
+/** Those of this machine. */
+async function filesOn(places: readonly string[]): Promise<string[]> {
+  const listed = await Promise.all(places.filter(place => !isS3(place)).map(place => localFiles.list(place)))
+  return listed.flat().map(({ path }) => path)
 }
 
 /** Where the savepoint is to be, if there is to be one. */
@@ -147,6 +156,7 @@ async function withThreads(
   try {
     return await runBounded(graph, {
       ...options,
+      input: anyFiles(),
       sinks: sinksOf(targets),
       signal: stop.signal,
       onProgress: view.update,

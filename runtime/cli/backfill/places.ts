@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { isS3 } from '../../batch/input-files.ts'
 import type { LogicalGraph } from '../../graph/graph.ts'
 import { list } from '../../suggest.ts'
 import { UsageError } from '../error.ts'
@@ -16,7 +17,7 @@ export function placesOf(graph: LogicalGraph, given: readonly string[]): Record<
     const name = names.find(name => text.startsWith(`${name}=`))
     for (const [source, place] of name === undefined ? spread(text, names) : [[name, text.slice(name.length + 1)] as const]) {
       if (place === '') throw new UsageError(`--from ${text}: a file or a directory is missing behind the =`)
-      if (statSync(place, { throwIfNoEntry: false }) === undefined) throw new UsageError(`--from ${text}: there is no ${place}`)
+      if (isMissing(place)) throw new UsageError(`--from ${text}: there is no ${place}`)
       places[source] = [...(places[source] ?? []), place]
     }
   }
@@ -28,9 +29,18 @@ export function placesOf(graph: LogicalGraph, given: readonly string[]): Record<
 
 function spread(place: string, names: readonly string[]): (readonly [name: string, place: string])[] {
   if (names.length === 1) return [[names[0]!, place]]
-  if (names.some(name => statSync(join(place, name), { throwIfNoEntry: false }) === undefined))
+  if (names.some(name => isMissing(below(place, name))))
     throw new UsageError(
       `--from ${place}: the pipeline has the sources ${list(names)}: give each its own with --from NAME=FILE_OR_DIR, or a directory with a folder of each name in it`,
     )
-  return names.map(name => [name, join(place, name)])
+  return names.map(name => [name, below(place, name)])
+}
+
+/** What is in S3 shows when it is listed. */
+function isMissing(place: string): boolean {
+  return !isS3(place) && statSync(place, { throwIfNoEntry: false }) === undefined
+}
+
+function below(place: string, name: string): string {
+  return isS3(place) ? `${place.replace(/\/$/, '')}/${name}` : join(place, name)
 }

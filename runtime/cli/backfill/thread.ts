@@ -4,6 +4,7 @@ import { runTask, type Task, type TaskResult } from '../../batch/task.ts'
 import { MillraceError } from '../../errors.ts'
 import { sinksOf } from '../bindings.ts'
 import { loadGraph } from '../load.ts'
+import { anyFiles } from './input.ts'
 
 /** What a thread has to know to run tasks: plain data. */
 export interface ThreadSettings {
@@ -36,7 +37,7 @@ const PROGRESS_MS = 200
 
 const { file, job, directory, targets, stateMemory } = workerData as ThreadSettings
 const tell = (message: FromThread) => parentPort!.postMessage(message)
-const prepared = loadGraph(file).then(graph => prepare(graph, job, directory, sinksOf(targets), stateMemory))
+const prepared = loadGraph(file).then(graph => prepare(graph, job, directory, sinksOf(targets), stateMemory, anyFiles()))
 prepared.catch(() => {}) // told by the first task
 
 parentPort!.on('message', async (task: Task) => {

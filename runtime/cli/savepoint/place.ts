@@ -4,6 +4,7 @@ import type { SavepointPlace } from '../../embedded/run-options.ts'
 import type { Side } from '../../savepoint/diff.ts'
 import { METADATA } from '../../savepoint/names.ts'
 import { UsageError } from '../error.ts'
+import { openBuckets } from '../s3.ts'
 
 const S3 = /^s3:\/\/([^/]+)\/*(.*?)\/*$/
 
@@ -64,25 +65,6 @@ function bucketOf(path: string, withKey = true): [bucket: string, key: string] {
 }
 
 async function openBucket(bucket: string, prefix: string): ReturnType<SavepointPlace['open']> {
-  const [
-    { openS3 },
-    { s3Blobs },
-    { caller },
-    { meters },
-    { systemClock: clock, systemRandom: random },
-    { checkEndpoints, withRegion },
-  ] = await Promise.all([
-    import('../../aws/clients.ts'),
-    import('../../aws/blobs.ts'),
-    import('../../aws/call.ts'),
-    import('../../aws/meter.ts'),
-    import('../../embedded/clock.ts'),
-    import('../stack/sdk.ts'),
-  ])
-  checkEndpoints()
-  const client = openS3({})
-  // Before anything else is asked of it: the region may not be said.
-  await withRegion(() => client.config.region())
-  const blobs = s3Blobs(client, bucket, prefix, caller({ clock, random, meters: meters() }), random)
-  return { blobs, close: async () => client.destroy() }
+  const [{ client, call, random }, { s3Blobs }] = await Promise.all([openBuckets(), import('../../aws/blobs.ts')])
+  return { blobs: s3Blobs(client, bucket, prefix, call, random), close: async () => client.destroy() }
 }
