@@ -14,6 +14,11 @@ export interface Aggregate<I, A, O> {
    * Of two accumulators: may change `a` and return it, never `b`. Without it, sliding windows can't share panes and session windows can't be used.
    */
   readonly merge?: (a: A, b: A) => A
+  /**
+   * In whatever parts and order values are added up and the parts merged, the result is the same, bit for bit. It is of counts, but not of sums of fractions, which are rounded. Then a backfill adds up
+   * the records of a tumbling or sliding window before it sends them to the other stage.
+   */
+  readonly exact?: boolean
   /** Takes a value out again that was added: what running aggregates of rows that change need. May change the accumulator and return it. */
   readonly retract?: (accumulator: A, value: I) => A
   /** What is put out. Must not change the accumulator. */
@@ -53,6 +58,7 @@ export function count(): Aggregate<unknown, number, number> {
     createAccumulator: () => 0,
     add: n => n + 1,
     merge: (a, b) => a + b,
+    exact: true,
     retract: n => n - 1,
     getResult: n => n,
     fields: [],
@@ -106,6 +112,7 @@ function extreme<F extends string>(
     createAccumulator: () => none,
     add: (best, value) => pick(best, numberIn(value, field, what)),
     merge: pick,
+    exact: true,
     getResult: best => best,
     fields: [named(field, what)],
   }
@@ -181,6 +188,7 @@ export function all<P extends Parts>(parts: P): Aggregate<InputOf<P>, { [N in ke
     add: step('add'),
     ...(names.every(name => parts[name]!.retract !== undefined) ? { retract: step('retract') } : {}),
     ...(mergeable ? { merge: (a: any, b: any) => each((part, name) => part.merge!(a[name], b[name])) } : {}),
+    ...(mergeable && names.every(name => parts[name]!.exact === true) ? { exact: true } : {}),
     getResult: (acc: any) => each((part, name) => part.getResult(acc[name])),
     ...(known ? { fields: [...new Set(names.flatMap(name => parts[name]!.fields!))] } : {}),
   }

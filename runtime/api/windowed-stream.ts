@@ -3,6 +3,7 @@ import type { Key } from '../graph/key.ts'
 import { createWindowOperator } from '../operators/create-window.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import { describeAssigner, type WindowAssigner } from '../windows/assigners.ts'
+import { combinerOf } from '../windows/combine.ts'
 import type { Evictor } from '../windows/evictors.ts'
 import { type ProcessWindowContext, type WindowOptions, windowStates } from '../windows/options.ts'
 import type { Trigger } from '../windows/triggers.ts'
@@ -181,6 +182,7 @@ export class WindowedStream<T, K extends Key> {
       inputs: [this.edges],
       states: windowStates(options),
       create: () => createWindowOperator(options),
+      combine: combinerOf(options),
       sideOutputs: late !== undefined || options.process !== undefined,
       ...(fields !== undefined && opaque === undefined ? { reads: { fields, passes: false } } : {}),
       ...(this.all

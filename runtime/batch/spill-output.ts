@@ -1,5 +1,9 @@
+import type { PhysicalStage, StageEdge } from '../graph/plan.ts'
+import type { Receiver } from '../operators/operator.ts'
 import { FrameError } from '../protocol/frame.ts'
 import { type Channel, type OutgoingFrame, StageOutput } from '../stage/output.ts'
+import { partialsOf } from '../windows/combine.ts'
+import { Combining, combinerFor } from './combining.ts'
 import { type RunFile, RunWriter, type SortedRun } from './run-file.ts'
 
 /** Records that wait to be sorted, over all partitions: as many as take about so many bytes in frames, within these bounds. */
@@ -13,13 +17,31 @@ const KEPT = 1 / 4
 /** What one subtask of a bounded run has for one consumer stage: sorted by event time, a part of the buffer at a time, and spilled, one list of runs for each subtask of the consumer. */
 export class SpillOutput extends StageOutput {
   private readonly partitions: Partition[]
+  private readonly consumer: PhysicalStage
+  private readonly combinings: Combining[] = []
   private buffered = 0
   private limit = BUFFER_RECORDS_FIRST
 
   constructor(file: RunFile, ...args: ConstructorParameters<typeof StageOutput>) {
     super(...args)
+    this.consumer = args[0]
     const unsendable = (error: unknown, edge: number, timestamp: number) => this.unsendable(error, edge, timestamp)
     this.partitions = Array.from({ length: args[2].to }, () => new Partition(new RunWriter(file), unsendable))
+  }
+
+  /** What can be added up before it travels is. */
+  override receiver(edge: StageEdge, shard: number): Receiver {
+    const plain = super.receiver(edge, shard)
+    const combiner = combinerFor(this.consumer, edge)
+    if (combiner === undefined || edge.exchange.kind !== 'key') return plain
+    const keyUnder = this.keyUnder(edge, edge.exchange)
+    const id = partialsOf(edge.id)
+    const combining = new Combining(combiner, this.operatorBehind(edge), (accumulator, pane, key) =>
+      this.write(this.channelOf(key), id, accumulator, pane, key),
+    )
+    this.combinings.push(combining)
+    const record: Receiver['record'] = (value, timestamp, key) => combining.add(value, timestamp, keyUnder(value, timestamp, key))
+    return { captures: true, record, watermark: plain.watermark }
   }
 
   /** Records wait here as they are, so that nobody else may have them. */
@@ -44,6 +66,7 @@ export class SpillOutput extends StageOutput {
 
   /** By subtask of the consumer. Nothing is written any more. */
   finish(): SortedRun[][] {
+    for (const combining of this.combinings) combining.flush(0)
     return this.partitions.map(p => p.finish())
   }
 

@@ -5,6 +5,7 @@ import type { Operator } from '../operators/operator.ts'
 import type { StateBackendName } from '../state/backend.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { WatermarkStrategy } from '../time/strategy.ts'
+import type { Combiner } from '../windows/combine.ts'
 import type { Key } from './key.ts'
 
 /** A declared key. Two keyBys with the same fields, the same function or the same KeySpec partition alike. */
@@ -57,6 +58,8 @@ export interface OperatorNode {
    * `passes`: hands its input on unchanged, so that what is needed downstream is needed here too.
    */
   readonly reads?: { readonly fields: readonly string[]; readonly passes: boolean }
+  /** How its records may be added up before they travel to it. */
+  readonly combine?: Combiner | undefined
   /** It may have side outputs: `.sideOutput()` makes sense behind it. */
   readonly sideOutputs?: boolean
   /** For printing: windows, sizes, capacity … */

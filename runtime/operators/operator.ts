@@ -54,6 +54,11 @@ export abstract class Operator implements Receiver {
     return this
   }
 
+  /** For what was added up of its records before it travelled (windows/combine.ts), where they may be. */
+  get partials(): Receiver | undefined {
+    return undefined
+  }
+
   abstract record(value: any, timestamp: number, key: any): void
 
   watermark(timestamp: number): void {

@@ -5,11 +5,14 @@ import type { SlidingAssigner } from '../windows/assigners.ts'
 import type { WindowOptions } from '../windows/options.ts'
 import { alignDown, paneWidth } from '../windows/window.ts'
 import { KeyedOperator } from './keyed-operator.ts'
+import type { Receiver } from './operator.ts'
 import { userError } from './user-code.ts'
 import { emitResult } from './window-function.ts'
 
 /** The only state: number of the pane, from the offset on → accumulator. (Numbers are small where times are not: less to hash and to log.) */
 const PANES = 0
+/** In the place of the input's number: not a record, but what was added up of a pane. */
+const PARTIAL = 1
 
 /**
  * Tumbling and sliding windows that are aggregated or reduced, in panes: time is cut into pieces of gcd(size, slide), each record is added
@@ -46,6 +49,10 @@ export class PaneWindowOperator extends KeyedOperator {
     this.eventTime = assigner.time === 'event'
   }
 
+  override get partials(): Receiver {
+    return { record: (acc, pane, key) => this.accept(PARTIAL, acc, pane, key), watermark() {} }
+  }
+
   /** A firing sets the timer of the next window over the same panes, and takes those away that no other window covers. */
   protected override get finishes(): boolean {
     return true
@@ -56,7 +63,7 @@ export class PaneWindowOperator extends KeyedOperator {
     return super.fireProcessingTimers(now - 1)
   }
 
-  protected onRecord(entry: KeyEntry, value: any, timestamp: number): void {
+  protected onRecord(entry: KeyEntry, value: any, timestamp: number, input: number): void {
     const time = this.eventTime ? timestamp : this.ctx.now()
     const end = this.firstOpenEnd(time)
     if (end - this.size > time) {
@@ -70,7 +77,8 @@ export class PaneWindowOperator extends KeyedOperator {
     if (acc === undefined) (this.eventTime ? this.eventTimers : this.processingTimers).set(end - 1, entry.key)
     let added: any
     try {
-      added = this.fold.add(acc, value)
+      if (input !== PARTIAL) added = this.fold.add(acc, value)
+      else added = acc === undefined ? value : this.fold.merge!(acc, value)
     } catch (error) {
       throw userError(this.ctx, timestamp, this.options.reduce === undefined ? 'the aggregate' : 'reduce', error)
     }

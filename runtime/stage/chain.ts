@@ -7,6 +7,7 @@ import { nowhere, Operator, type OperatorContext, type Receiver } from '../opera
 import { SinkOperator } from '../operators/sink.ts'
 import type { Firing } from '../protocol/item.ts'
 import { KeyedState } from '../state/keyed-state.ts'
+import { partialsOf } from '../windows/combine.ts'
 import type { StageOutput } from './output.ts'
 import { type Entrance, fanOut, Inputs, rekey } from './wiring.ts'
 
@@ -209,7 +210,11 @@ export class Chain {
         }
       })
     }
-    for (const edge of this.stage.inputs) this.entrances.set(edge.id, this.entrance(edge))
+    for (const edge of this.stage.inputs) {
+      this.entrances.set(edge.id, this.entrance(edge))
+      const partials = this.members.find(m => m.node === edge.targets[0]!.node)!.operator!.partials
+      if (partials !== undefined) this.entrances.set(partialsOf(edge.id), { receiver: partials, key: undefined })
+    }
     for (const output of this.outputs) {
       for (const edge of output.edges) add(edge.fromNode, edge.output, output.receiver(edge, shard))
     }

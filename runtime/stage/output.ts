@@ -182,13 +182,26 @@ export class StageOutput {
       const channel = this.channels[shard]!
       return (value, timestamp, key) => this.write(channel, edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
     }
-    const compute = keyOf(exchange.key, this.ids.get(edge.targets[0]!.node)!)
-    const { inherited } = exchange
+    const keyUnder = this.keyUnder(edge, exchange)
     return (value, timestamp, key: KeyPart) => {
-      const k = inherited ? key : compute(value, timestamp)
-      const target = subtaskOf(keyGroup(k, this.groups), this.groups, this.channels.length)
-      this.write(this.channels[target]!, edge.id, shape(value), timestamp, edge.carryKey ? k : undefined)
+      const k = keyUnder(value, timestamp, key)
+      this.write(this.channelOf(k), edge.id, shape(value), timestamp, edge.carryKey ? k : undefined)
     }
+  }
+
+  /** The key that a record travels under. */
+  protected keyUnder(edge: StageEdge, { key: spec, inherited }: Extract<Exchange, { kind: 'key' }>) {
+    const compute = keyOf(spec, this.operatorBehind(edge))
+    return (value: any, timestamp: number, key: KeyPart) => (inherited ? key : compute(value, timestamp))
+  }
+
+  protected channelOf(key: KeyPart): Channel {
+    return this.channels[subtaskOf(keyGroup(key, this.groups), this.groups, this.channels.length)]!
+  }
+
+  /** The id of the operator that an edge leads to. */
+  protected operatorBehind(edge: StageEdge): string {
+    return this.ids.get(edge.targets[0]!.node)!
   }
 
   /** Each channel in turn. */

@@ -21,6 +21,8 @@ export interface AggregateFunction<I, A, O> {
   createAccumulator(): A
   add(acc: A, value: I): A
   merge?(a: A, b: A): A
+  /** See the API's Aggregate. */
+  readonly exact?: boolean
   getResult(acc: A): O
 }
 

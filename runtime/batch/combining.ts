@@ -1,0 +1,81 @@
+import type { KeyPart } from '../graph/key.ts'
+import { userKey } from '../graph/key.ts'
+import type { PhysicalStage, StageEdge } from '../graph/plan.ts'
+import { UserCodeError, userError } from '../operators/user-code.ts'
+import type { Combiner } from '../windows/combine.ts'
+
+/** Accumulators that are kept, of all keys and panes. */
+const ACCUMULATORS_MAX = 32 * 1024
+/** What comes for a pane mostly comes together: of too many, those of the earliest panes go first, until this share is left. */
+const KEPT = 1 / 2
+
+/** Operators whose results depend on the records and their times alone, and not on where watermarks stood between them. */
+const TIMELESS: ReadonlySet<string> = new Set(['map', 'flatMap', 'filter', 'select', 'topN', 'sink'])
+
+/**
+ * How the records of an edge are added up before they travel, undefined: not at all. Watermarks come in larger steps where fewer records come: nothing in the window's stage may depend
+ * on that.
+ */
+export function combinerFor(consumer: PhysicalStage, { exchange, targets }: StageEdge): Combiner | undefined {
+  if (exchange.kind !== 'key' || targets.length > 1) return undefined
+  const { node } = targets[0]!
+  return consumer.nodes.every(n => n.combine !== undefined || TIMELESS.has(n.type)) ? node.combine : undefined
+}
+
+/** Receives an accumulator. */
+export type Drain = (accumulator: unknown, pane: number, key: KeyPart) => void
+
+/** Adds up the records of one edge by pane and key. */
+export class Combining {
+  private readonly combiner: Combiner
+  private readonly operatorId: string
+  private readonly drain: Drain
+  private readonly panes = new Map<number, Map<KeyPart, unknown>>()
+  private size = 0
+  /** The pane that a record came for last. */
+  private pane = Number.NaN
+  private accumulators = new Map<KeyPart, unknown>()
+
+  /** `operatorId`: the window's, for errors of its aggregate. */
+  constructor(combiner: Combiner, operatorId: string, drain: Drain) {
+    this.combiner = combiner
+    this.operatorId = operatorId
+    this.drain = drain
+  }
+
+  add(value: unknown, timestamp: number, key: KeyPart): void {
+    const pane = this.combiner.paneOf(timestamp)
+    if (pane !== this.pane) this.turnTo(pane)
+    const before = this.accumulators.get(key)
+    this.accumulators.set(key, this.added(before, value, timestamp, key))
+    if (before === undefined && ++this.size > ACCUMULATORS_MAX) this.flush(ACCUMULATORS_MAX * KEPT)
+  }
+
+  /** Hands out those of the earliest panes, until at most `left` are left. */
+  flush(left: number): void {
+    for (const pane of [...this.panes.keys()].sort((a, b) => a - b)) {
+      if (this.size <= left) break
+      const accumulators = this.panes.get(pane)!
+      for (const [key, accumulator] of accumulators) this.drain(accumulator, pane, key)
+      this.panes.delete(pane)
+      this.size -= accumulators.size
+    }
+    this.pane = Number.NaN
+  }
+
+  private turnTo(pane: number): void {
+    const accumulators = this.panes.get(pane) ?? new Map<KeyPart, unknown>()
+    this.panes.set(pane, accumulators)
+    this.pane = pane
+    this.accumulators = accumulators
+  }
+
+  private added(accumulator: unknown, value: unknown, timestamp: number, key: KeyPart): unknown {
+    try {
+      return this.combiner.fold.add(accumulator, value)
+    } catch (cause) {
+      const error = userError({ operatorId: this.operatorId }, timestamp, 'the aggregate', cause)
+      throw error instanceof UserCodeError ? error.withKey(userKey(key)) : error
+    }
+  }
+}
