@@ -14,7 +14,7 @@ export function encodeChannelState(kept: readonly KeptFrame[]): Uint8Array {
 }
 
 /** @throws SnapshotError a blob is gone */
-export async function* readChannelState(blobs: Blobs, names: readonly string[]): AsyncGenerator<KeptFrame> {
+export async function* readChannelState(blobs: Pick<Blobs, 'get'>, names: readonly string[]): AsyncGenerator<KeptFrame> {
   for (const name of names) {
     const bytes = await blobs.get(name)
     if (bytes === undefined) throw new SnapshotError(`channel state ${name} is gone, though it was not injected yet`)

@@ -37,6 +37,7 @@ export type Target = (items: readonly FoldedItem[], version: number) => Promise<
 
 /** Where the changes of a subtask belong: what is to be known of its operators, as chunks number them. */
 export interface FoldSpace {
+  readonly run: string
   readonly keyGroups: number
   readonly operators: readonly (StateSpace & { readonly states: readonly Pick<StateDeclaration, 'name' | 'primitive'>[] })[]
 }
@@ -44,7 +45,7 @@ export interface FoldSpace {
 export function spaceOf(topology: Topology, stage: PhysicalStage, subtask: number): FoldSpace {
   const { run, plan } = topology
   const operators = keyedNodes(stage).map(({ operatorId, node }) => ({ run, operatorId, subtask, states: node.states }))
-  return { keyGroups: plan.options.keyGroups, operators }
+  return { run, keyGroups: plan.options.keyGroups, operators }
 }
 
 /** The same from what a manifest says itself. */
@@ -54,7 +55,7 @@ export function spaceIn({ shape, run }: Manifest, { stage, shard, keyed = [] }: 
     const states = stages[stage]!.operators.find(o => o.id === operatorId)!.states.map(stateOfText)
     return { run, operatorId, subtask: shard, states }
   })
-  return { keyGroups, operators }
+  return { run, keyGroups, operators }
 }
 
 /**

@@ -1,16 +1,16 @@
 import type { Topology } from '../stage/topology.ts'
+import type { Beginning } from './beginning.ts'
 import type { Manifest } from './manifest.ts'
-import { checkPlan, type RunKind, StateMismatchError } from './run-meta.ts'
+import { type RunKind, StateMismatchError } from './run-meta.ts'
 
 /**
  * Whether a checkpoint can go on with another input: each split of the new one takes the place of an old one.
  * @throws StateMismatchError
  */
-export function checkNewInput(found: Manifest, wanted: RunKind, what: string, remedy: string): void {
-  checkPlan(found, wanted, what, remedy)
+export function checkNewInput(found: Manifest, wanted: RunKind, what: string): void {
   for (const [source, splits] of Object.entries(wanted.splits)) {
-    const before = found.splits[source]?.length ?? 0
-    if (splits.length !== before)
+    const before = found.splits[source]?.length
+    if (before !== undefined && splits.length !== before)
       throw new StateMismatchError(
         `source '${source}' had ${before} ${before === 1 ? 'split' : 'splits'} when ${what} was made, and its new input has ${splits.length}: give as many files as there were splits`,
       )
@@ -21,14 +21,8 @@ export function checkNewInput(found: Manifest, wanted: RunKind, what: string, re
     )
 }
 
-/** The checkpoint with its sources at the beginning of what they read now. */
-export function withNewInput(manifest: Manifest, { stages, splits }: Topology): Manifest {
+/** Its sources at the beginning of what they read now. */
+export function withNewInput(beginnings: readonly Beginning[], { stages }: Topology): Beginning[] {
   const isSource = (stage: number) => stages[stage]!.stage.source !== undefined
-  return {
-    ...manifest,
-    splits,
-    subtasks: manifest.subtasks.map(s =>
-      isSource(s.stage) ? { ...s, head: { ...s.head, source: undefined, sourceDone: false } } : s,
-    ),
-  }
+  return beginnings.map(b => (isSource(b.stage) ? { ...b, head: { ...b.head, source: undefined, sourceDone: false } } : b))
 }

@@ -4,12 +4,12 @@ import type { HeadFields } from '../protocol/item.ts'
 import { putSlot } from '../protocol/log.ts'
 import { SnapshotError } from '../snapshot/error.ts'
 import { splitAddress } from '../snapshot/item.ts'
-import { mergeRuns, RunWriter } from '../snapshot/runs.ts'
+import { mergeRuns, RunWriter, type SortedRun } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
 import { writeBase } from './base.ts'
+import { type Beginning, sameBeginnings } from './beginning.ts'
 import { channelsOf, segmentsOf } from './blob-names.ts'
 import { decide, decisions } from './decision.ts'
-import { spaceOf } from './fold.ts'
 import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { writeMarker } from './marker.ts'
 import { sinkCommitContext } from './sink-context.ts'
@@ -40,12 +40,18 @@ export async function supersede(log: CommitLog, run: string, now: number, reason
   }
 }
 
+/** How a run begins. */
+export interface RestoreOptions {
+  /** What the old run had staged is left to it, and the sinks begin anew; it may still be running, and its sinks may be others. */
+  readonly newSinks?: boolean
+  /** Each subtask of the new run. Default: as they were, for a run of the same shape. */
+  readonly beginnings?: readonly Beginning[]
+}
+
 /**
- * Starts `topology.run` from a manifest of the same shape: each subtask's log begins at its cut, with the state of then behind it, and what was on
+ * Starts `topology.run` from a manifest: each subtask's log begins at its cut, with the state of then behind it, and what was on
  * its way to it as its first input. The new run's first checkpoint is this one, complete. `from` holds the blobs that the manifest names; nothing refers to them
  * afterwards. Idempotent.
- *
- * `newSinks`: what the old run had staged is left to it, and the sinks begin anew; it may still be running, and its sinks may be others.
  *
  * @throws SnapshotError when a part is missing or damaged
  */
@@ -54,15 +60,15 @@ export async function restore(
   manifest: Manifest,
   from: Blobs,
   ports: Ports,
-  { newSinks = false } = {},
+  { newSinks = false, beginnings = sameBeginnings(manifest, topology) }: RestoreOptions = {},
 ): Promise<void> {
   const startedAt = ports.clock.now()
   const { checkpoint } = manifest
-  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, from)
+  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, beginnings, from)
   const subtasks: SubtaskSnapshot[] = []
-  for (const s of manifest.subtasks) {
-    const head = { ...s.head, sinks: sinks?.get(s) ?? [] }
-    subtasks.push(await restoreSubtask(topology, checkpoint, { ...s, head }, from, ports))
+  for (const b of beginnings) {
+    const head = { ...b.head, sinks: sinks?.get(b) ?? [] }
+    subtasks.push(await restoreSubtask(topology, checkpoint, { ...b, head }, from, ports))
   }
   const { shape, splits, run } = topology
   const createdAt = ports.clock.now()
@@ -81,22 +87,22 @@ export async function restore(
 async function restoreSubtask(
   topology: Topology,
   checkpoint: number,
-  snapshot: SubtaskSnapshot,
+  beginning: Beginning,
   from: Blobs,
   ports: Ports,
 ): Promise<SubtaskSnapshot> {
-  const { stage, shard, version } = snapshot
+  const { stage, shard, version } = beginning
   const log = topology.log(stage, shard)
-  const runs = [await restoreState(topology, checkpoint, snapshot, from, ports)].filter(run => run.length > 0)
+  const runs = [await restoreState(topology, checkpoint, beginning, from, ports)].filter(run => run.length > 0)
   const channelState: string[] = []
-  for (const [i, blob] of snapshot.channelState.entries()) {
-    const bytes = await from.get(blob)
+  for (const [i, blob] of beginning.channelState.entries()) {
+    const bytes = typeof blob === 'string' ? await from.get(blob) : blob
     if (bytes === undefined) throw new SnapshotError(`channel state ${blob} is gone, though the manifest names it`)
     const copy = `${channelsOf(log)}${checkpoint}/${RESTORED}-${i}`
     await ports.blobs.put(copy, bytes)
     channelState.push(copy)
   }
-  const head = restoredHead(snapshot.head, checkpoint, version, channelState)
+  const head = restoredHead(beginning.head, checkpoint, version, channelState)
   if (topology.stateBackend.kind === 'segments') await writeBase(ports.store, log, { version, runs, checkpoint })
   else await writeMarker(ports.store, log, version)
   const item = { kind: 'commit', attempt: RESTORED, prev: '', lastCommit: [0, ''], head, chunk: undefined } as const
@@ -120,19 +126,24 @@ function restoredHead(cut: HeadFields, checkpoint: number, version: number, chan
 }
 
 /** Base items, and the same as the first segments of the new run's own snapshots; with the backend `segments` these are the base. */
-async function restoreState(topology: Topology, checkpoint: number, snapshot: SubtaskSnapshot, from: Blobs, ports: Ports) {
-  const { stage, shard, version, runs, log: origin } = snapshot
-  if (runs === undefined)
-    throw new SnapshotError(`checkpoint ${checkpoint} holds no state of ${origin}: its run kept no snapshots`)
+async function restoreState(topology: Topology, checkpoint: number, beginning: Beginning, from: Blobs, ports: Ports) {
+  const { stage, shard, version, states, takes } = beginning
   const prefix = `${segmentsOf(topology.log(stage, shard))}${checkpoint}`
-  const space = spaceOf(topology, topology.stages[stage]!.stage, shard)
-  const unfolded = await unfoldedRuns(topology.run, space, snapshot, `${prefix}-unfolded`, from, ports)
+  const both = { get: async (key: string) => (await from.get(key)) ?? ports.blobs.get(key) }
   const writer = new RunWriter(ports, prefix)
   let items: { pk: string; sk: string; v: number; value: Uint8Array; expiry?: number }[] = []
-  const both = { get: async (key: string) => (await from.get(key)) ?? ports.blobs.get(key) }
-  for await (const item of mergeRuns(both, [...runs, ...unfolded])) {
+  const runs: SortedRun[] = []
+  const unfolded: SortedRun[] = []
+  for (const { snapshot, space } of states) {
+    if (snapshot.runs === undefined)
+      throw new SnapshotError(`checkpoint ${checkpoint} holds no state of ${snapshot.log}: its run kept no snapshots`)
+    const newest = await unfoldedRuns(space.run, space, snapshot, `${prefix}-unfolded`, from, ports)
+    unfolded.push(...newest)
+    runs.push(...snapshot.runs, ...newest)
+  }
+  for await (const item of mergeRuns(both, runs)) {
     const { address, value, expiry } = item
-    if (value === undefined) continue
+    if (value === undefined || !takes(address)) continue
     await writer.add(item)
     if (topology.stateBackend.kind === 'segments') continue
     const { pk, sk } = splitAddress(address)
@@ -147,23 +158,28 @@ async function restoreState(topology: Topology, checkpoint: number, snapshot: Su
 }
 
 /** D7: what the old run staged up to this checkpoint is committed, for the crash between its manifest and that. Gives each subtask's sink states to go on with. */
-async function restoreSinks(topology: Topology, { run, checkpoint, subtasks }: Manifest, from: Blobs) {
-  const states = new Map(subtasks.map(s => [s, [...s.head.sinks]]))
+async function restoreSinks(
+  topology: Topology,
+  { run, checkpoint }: Manifest,
+  beginnings: readonly Beginning[],
+  from: Blobs,
+): Promise<ReadonlyMap<Beginning, HeadFields['sinks']>> {
+  const states = new Map(beginnings.map(b => [b, [...b.head.sinks]]))
   for (const at of topology.stages) {
-    const mine = subtasks.filter(s => s.stage === at.stage.index).sort((a, b) => a.shard - b.shard)
+    const mine = beginnings.filter(b => b.stage === at.stage.index).sort((a, b) => a.shard - b.shard)
     const nodes = at.stage.nodes.filter(node => node.sink !== undefined)
     for (const [index, node] of nodes.entries()) {
       const sink = topology.sinkOf(node)
-      const parts = mine.map(s => s.head.sinks.find(([i]) => i === index)?.[1])
+      const parts = mine.map(b => b.head.sinks.find(([i]) => i === index)?.[1])
       const context = sinkCommitContext(topology, run, at.stage.ids.get(node)!, from)
       if (sink.restore === undefined) {
         await sink.commit?.(run, checkpoint, parts, context)
         continue
       }
       const restored = await sink.restore(run, checkpoint, parts, context)
-      for (const [i, s] of mine.entries()) {
-        const others = states.get(s)!.filter(([sinkIndex]) => sinkIndex !== index)
-        states.set(s, restored[i] === undefined ? others : [...others, [index, restored[i]]])
+      for (const [i, b] of mine.entries()) {
+        const others = states.get(b)!.filter(([sinkIndex]) => sinkIndex !== index)
+        states.set(b, restored[i] === undefined ? others : [...others, [index, restored[i]]])
       }
     }
   }

@@ -133,12 +133,17 @@ async function readAll<T>(ports: Pick<Ports, 'log'>, log: string): Promise<T[]> 
 /** `what` was written by another pipeline, plan or input: says so, and what to do; `inputRemedy`: if it is the input alone. */
 export function checkKind(found: RunKind, wanted: RunKind, what: string, remedy: string, inputRemedy = remedy): void {
   checkPlan(found, wanted, what, remedy)
-  if (JSON.stringify(found.splits) === JSON.stringify(wanted.splits)) return
-  const names = Object.keys({ ...found.splits, ...wanted.splits })
-  const name = names.find(n => JSON.stringify(found.splits[n]) !== JSON.stringify(wanted.splits[n]))!
+  checkSplits(found, wanted, what, inputRemedy)
+}
+
+/** Sources that both have read the same. */
+export function checkSplits(found: Pick<RunKind, 'splits'>, wanted: Pick<RunKind, 'splits'>, what: string, remedy: string): void {
+  const names = Object.keys(wanted.splits).filter(n => found.splits[n] !== undefined)
+  const name = names.find(n => JSON.stringify(found.splits[n]) !== JSON.stringify(wanted.splits[n]))
+  if (name === undefined) return
   const list = (splits: readonly string[] | undefined) => (splits ?? []).join(', ') || 'nothing'
   throw new StateMismatchError(
-    `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${inputRemedy}`,
+    `source '${name}' read ${list(found.splits[name])} when ${what} was made, and should now read ${list(wanted.splits[name])}: ${remedy}`,
   )
 }
 
@@ -153,11 +158,20 @@ export function checkBackend(found: RunMeta, wanted: Pick<RunKind, 'stateBackend
   )
 }
 
+/** State is of one pipeline for ever. */
+export function checkPipeline(
+  found: Pick<RunKind, 'pipeline'>,
+  wanted: Pick<RunKind, 'pipeline'>,
+  what: string,
+  remedy: string,
+): void {
+  if (found.pipeline !== wanted.pipeline)
+    throw new StateMismatchError(`${what} belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`)
+}
+
 /** The same of pipeline and plan alone. */
 export function checkPlan(found: RunKind, wanted: RunKind, what: string, remedy: string): void {
-  if (found.pipeline !== wanted.pipeline) {
-    throw new StateMismatchError(`${what} belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`)
-  }
+  checkPipeline(found, wanted, what, remedy)
   if (found.shape !== wanted.shape) {
     const difference = shapeDifference(JSON.parse(found.shape), JSON.parse(wanted.shape))
     throw new StateMismatchError(`${what} was written by another plan of '${wanted.pipeline}' (${difference}): ${remedy}`)

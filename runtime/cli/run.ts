@@ -5,6 +5,7 @@ import { makeDirectory } from '../connectors/make-directory.ts'
 import type { RunOptions, RunSummary, SnapshotOrigin, ThreadOptions } from '../embedded/run-options.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
+import type { Upgrade } from '../graph/upgrade.ts'
 import { STATE_BACKENDS, type StateBackendName } from '../state/backend.ts'
 import { suggest } from '../suggest.ts'
 import { type Bindings, bind } from './bindings.ts'
@@ -21,6 +22,7 @@ import { checkStateDirectory } from './state-directory.ts'
 import { summaryJson, summaryText } from './summary.ts'
 import { checkDirectory } from './targets.ts'
 import type { ThreadData } from './thread.ts'
+import { upgradeText } from './upgrade-text.ts'
 
 export const run: Command = {
   name: 'run',
@@ -36,6 +38,7 @@ From stack:NAME, a stack on AWS, only the state is taken: it runs on, and the so
 So it is from a savepoint of a stack. From one of a state directory the sources go on where they were; the sinks begin new files either way.
 With --new-input as well, only the state comes from the checkpoint: yesterday's state goes on with today's files. For that, yesterday's run must not have fired everything
 at its end: give it --keep-open, so that windows, timers and watermarks stay as they are, as if more were to come; the last day's run goes without, and fires what is left.
+State that other code of the pipeline has written goes over to this one: operators are found by their uids, wherever they are now, and a new run starts from the newest checkpoint.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
 that have changed since (all, if nothingToRead). The fields are those of the type RunSummary, which millrace exports.
 Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
@@ -62,6 +65,9 @@ Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at on
     },
     'keep-open': {
       help: 'With --state: where the input ends, take a last checkpoint and fire nothing; a later run goes on from there, also with --new-input',
+    },
+    'allow-drop': {
+      help: 'With --state or --from-snapshot: state of operators that the pipeline has no more may go (millrace diff says which)',
     },
     parallelism: { value: 'N', help: 'Subtasks of each stage whose operators set none' },
     threads: {
@@ -123,6 +129,7 @@ async function engineOptions(args: Arguments): Promise<RunOptions> {
     batchSize,
     state,
     keepOpen,
+    allowDrop: allowDrop(args),
     from: await snapshotOrigin(args.text('from-snapshot'), args.has('new-input')),
     checkpointMs: checkpointMs(args.text('checkpoint')),
     stateBackend: stateBackend(args.text('state-backend')),
@@ -132,6 +139,13 @@ async function engineOptions(args: Arguments): Promise<RunOptions> {
 function threadOptions(count: number | undefined, data: ThreadData): ThreadOptions | undefined {
   if (count === undefined) return undefined
   return { count, module: new URL(`./thread${extname(import.meta.url)}`, import.meta.url), data }
+}
+
+function allowDrop(args: Arguments): boolean {
+  const allowed = args.has('allow-drop')
+  if (allowed && args.text('state') === undefined && args.text('from-snapshot') === undefined)
+    throw new UsageError('--allow-drop goes with --state or --from-snapshot only: else there is no state to drop')
+  return allowed
 }
 
 function stateBackend(name: string | undefined): StateBackendName | undefined {
@@ -189,7 +203,11 @@ async function runWithProgress(graph: LogicalGraph, options: RunOptions): Promis
     process.stderr.write('millrace: stopping after a last checkpoint (Ctrl-C again: at once)\n')
   })
   try {
-    return await runEmbedded(graph, { ...options, signal: stop.signal, onProgress: view.update })
+    const onUpgrade = (upgrade: Upgrade) => {
+      view.clear()
+      process.stderr.write(`millrace: the state was written by other code of ${graph.name}:\n${upgradeText(upgrade)}`)
+    }
+    return await runEmbedded(graph, { ...options, signal: stop.signal, onProgress: view.update, onUpgrade })
   } finally {
     view.clear()
     stop.dispose()

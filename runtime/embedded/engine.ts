@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 import { foldToSegments } from '../checkpoint/fold-to-segments.ts'
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
-import { formerRuns, openRun } from '../checkpoint/run-meta.ts'
+import { formerRuns, openRun, readRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
 import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
@@ -33,6 +33,8 @@ const STATE_MEMORY_SHARE = 1 / 4
 const FULL = 0.3
 const FULL_TOTAL = 0.5
 const CONGESTED = 0.6
+/** Records that are on their way get on if there is a commit in this time. */
+const ARRIVING_MS = 2_000
 
 /**
  * Runs a pipeline in this process until its input ends or the signal stops it, exactly once; with a state directory, a later run goes on where this one
@@ -49,7 +51,8 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
   refuseOwnInput(connectors, sinks)
   const ports = await openEmbedded({ directory: options.state })
   try {
-    const stateBackend = options.stateBackend ?? graph.options.stateBackend
+    const there = ports.directory === undefined ? undefined : await readRun(ports)
+    const stateBackend = options.stateBackend ?? graph.options.stateBackend ?? there?.stateBackend
     const kind = { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits), stateBackend }
     const topologyOf = (run: string, snapshots: boolean, backend = stateBackend) =>
       new Topology(plan, graph.name, run, sourceSplits(plan, splits), {
@@ -60,10 +63,13 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
         stateBackend: openBackend(backend ?? 'table', stateBudgetOf(options)),
         compression: false,
       })
+    // Of another plan: its logs can't be read on, so a new run takes its place, from its newest checkpoint.
+    const isOther = there !== undefined && there.pipeline === kind.pipeline && there.shape !== kind.shape
+    const from = options.from ?? (isOther ? { directory: ports.directory! } : undefined)
     const { meta, resumed } =
-      options.from === undefined
+      from === undefined
         ? await openRun(ports, kind, ports.directory !== undefined)
-        : { meta: await restoreRun(ports, options.from, kind, run => topologyOf(run, true)), resumed: true }
+        : { meta: await restoreRun(ports, from, kind, run => topologyOf(run, true), options), resumed: true }
     // Also what an earlier process did not get to.
     for (const run of await formerRuns(ports)) await ports.forget(run)
     const topology = topologyOf(meta.run, meta.snapshots, meta.stateBackend)
@@ -202,12 +208,27 @@ class Run {
         await this.settle(full)
       next = this.shared.ports.clock.now() + interval
     }
+    if (this.stopping) await this.arrived()
     if (this.failure !== undefined || !this.checkpointer.somethingNew) return
     const ended = this.finished || this.readToEnd
     if (!(await this.lastCheckpoint()) && ended && this.failure === undefined) {
       throw new MillraceError(
         'the last checkpoint failed, so the sinks lack what came since the one before: run again to go on from there',
       )
+    }
+  }
+
+  /**
+   * Until what the sources have sent has come to its end, as long as that gets on: then the last checkpoint has nothing that is on its way, which another plan may have no place for
+   * (checkpoint/carry-frames.ts).
+   */
+  private async arrived(): Promise<void> {
+    let before = -1
+    while (this.failure === undefined && this.shared.streams.backlogBytes > 0 && this.commits !== before) {
+      before = this.commits
+      const until = this.shared.ports.clock.now() + ARRIVING_MS
+      while (this.failure === undefined && this.shared.streams.backlogBytes > 0 && this.shared.ports.clock.now() < until)
+        await this.report.changed.wait(100)
     }
   }
 

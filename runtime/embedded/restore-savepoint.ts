@@ -1,6 +1,15 @@
 import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
 import { restore } from '../checkpoint/restore.ts'
-import { checkBackend, checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import {
+  checkBackend,
+  checkKind,
+  checkSplits,
+  openRestored,
+  type RunKind,
+  type RunMeta,
+  readRun,
+} from '../checkpoint/run-meta.ts'
+import { beginningsFrom, checkStart, type UpgradeOptions } from '../checkpoint/upgrade.ts'
 import { checkedFiles, readSavepoint } from '../savepoint/format.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
@@ -21,7 +30,7 @@ export async function restoreSavepoint(
   place: SavepointPlace,
   wanted: RunKind,
   topologyOf: (run: string) => Topology,
-  given: { readonly newInput?: boolean },
+  given: { readonly newInput?: boolean } & UpgradeOptions,
 ): Promise<RunMeta> {
   const there = await readRun(ports)
   const { blobs, close } = await place.open()
@@ -39,12 +48,18 @@ export async function restoreSavepoint(
     }
     // Streams and their shards are not there to be read on from here.
     const newInput = takenFrom.kind !== 'directory' || (given.newInput ?? false)
-    if (newInput) checkNewInput(savepoint, wanted, place.name, REMEDY)
-    else checkKind(savepoint, wanted, place.name, REMEDY, NEW_INPUT)
+    checkStart(savepoint, wanted, place.name, REMEDY, given)
+    if (newInput) checkNewInput(savepoint, wanted, place.name)
+    else checkSplits(savepoint, wanted, place.name, NEW_INPUT)
+    const files = checkedFiles(blobs, savepoint, place.name)
+    await beginningsFrom(savepoint, topologyOf(of), files)
     return await openRestored(ports, wanted, checkpoint, async run => {
       const topology = topologyOf(run)
-      const begun = newInput ? withNewInput(savepoint, topology) : savepoint
-      await restore(topology, begun, checkedFiles(blobs, savepoint, place.name), ports, { newSinks: true })
+      const begun = await beginningsFrom(savepoint, topology, files)
+      await restore(topology, savepoint, files, ports, {
+        newSinks: true,
+        beginnings: newInput ? withNewInput(begun, topology) : begun,
+      })
       return { run: of, checkpoint }
     })
   } finally {

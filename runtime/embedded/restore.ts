@@ -5,12 +5,14 @@ import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.t
 import {
   checkBackend,
   checkKind,
+  checkSplits,
   type Origin,
   openRestored,
   type RunKind,
   type RunMeta,
   readRun,
 } from '../checkpoint/run-meta.ts'
+import { beginningsFrom, checkStart, type UpgradeOptions } from '../checkpoint/upgrade.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { SnapshotOriginError } from './errors.ts'
@@ -31,14 +33,15 @@ export async function restoreRun(
   origin: SnapshotOrigin,
   wanted: RunKind,
   topologyOf: (run: string) => Topology,
+  upgrading: UpgradeOptions = {},
 ): Promise<RunMeta> {
-  if ('savepoint' in origin) return restoreSavepoint(ports, origin.savepoint, wanted, topologyOf, origin)
+  if ('savepoint' in origin) return restoreSavepoint(ports, origin.savepoint, wanted, topologyOf, { ...origin, ...upgrading })
   const inPlace = 'directory' in origin && ports.directory === resolve(origin.directory)
-  if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, true)
+  if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, upgrading)
   const there = await readRun(ports)
   const from = 'store' in origin ? await origin.store.open() : await openEmbedded({ directory: origin.directory })
   try {
-    if (there === undefined) return await restoreFrom(ports, from, origin, wanted, topologyOf, false)
+    if (there === undefined) return await restoreFrom(ports, from, origin, wanted, topologyOf, upgrading)
     // The same command again, after a crash: what it began is gone on with.
     if (there.origin === undefined || !(await isOrigin(from, origin, there.origin)))
       throw new SnapshotOriginError(
@@ -62,8 +65,9 @@ async function restoreFrom(
   origin: CheckpointOrigin,
   wanted: RunKind,
   topologyOf: (run: string) => Topology,
-  inPlace: boolean,
+  upgrading: UpgradeOptions,
 ): Promise<RunMeta> {
+  const inPlace = from === ports
   const { checkpoint } = origin
   const elsewhere = 'store' in origin
   const place = elsewhere ? origin.store.name : origin.directory
@@ -82,8 +86,10 @@ async function restoreFrom(
   // Everything that can be refused is, before the old run ends.
   const what = `checkpoint ${known} in ${place}`
   const found = await readManifest(from.blobs, old.run, known)
-  if (newInput) checkNewInput(found, wanted, what, REMEDY)
-  else checkKind(found, wanted, what, REMEDY, NEW_INPUT)
+  checkStart(found, wanted, what, REMEDY, upgrading)
+  if (newInput) checkNewInput(found, wanted, what)
+  else checkSplits(found, wanted, what, NEW_INPUT)
+  await beginningsFrom(found, topologyOf(old.run), from.blobs)
   return openRestored(ports, wanted, checkpoint, async run => {
     let [n, manifest] = [known, found]
     if (inPlace) {
@@ -93,8 +99,9 @@ async function restoreFrom(
       if (n !== known) manifest = await readManifest(from.blobs, old.run, n)
     }
     const topology = topologyOf(run)
-    const begun = newInput ? withNewInput(manifest, topology) : manifest
-    await restore(topology, begun, from.blobs, ports, { newSinks: elsewhere })
+    const begun = await beginningsFrom(manifest, topology, from.blobs)
+    const beginnings = newInput ? withNewInput(begun, topology) : begun
+    await restore(topology, manifest, from.blobs, ports, { newSinks: elsewhere, beginnings })
     return { run: old.run, checkpoint: n }
   })
 }

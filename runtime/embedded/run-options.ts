@@ -1,6 +1,7 @@
 import type { DeadLetter } from '../api/source.ts'
 import type { Sink } from '../connectors/sink.ts'
 import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
+import type { Upgrade } from '../graph/upgrade.ts'
 import type { Blobs, Ports } from '../ports.ts'
 import type { StateBackendName } from '../state/backend.ts'
 
@@ -15,6 +16,10 @@ export interface RunOptions {
    * there, which goes on; back in place, each call goes back again: leave it out to go on.
    */
   readonly from?: SnapshotOrigin
+  /** State that nothing in the pipeline takes over any more may go: operators and states that are not there, or have other names. Default false: it is refused. */
+  readonly allowDrop?: boolean
+  /** Called once, before anything is changed, where the pipeline is not the one that the state was written by. */
+  readonly onUpgrade?: (upgrade: Upgrade) => void
   /** Between the starts of two checkpoints, ms. Default 10,000. */
   readonly checkpointMs?: number
   /** By name of the source: replaces or supplies its connector. */

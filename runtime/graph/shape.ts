@@ -1,4 +1,6 @@
-import type { PhysicalPlan } from './plan.ts'
+import { keyedNodes } from '../stage/keyed-nodes.ts'
+import type { OperatorNode } from './graph.ts'
+import type { PhysicalPlan, PhysicalStage } from './plan.ts'
 import { stateText } from './state-text.ts'
 
 /** `shapeOf`, parsed. */
@@ -8,11 +10,31 @@ export interface Shape {
     readonly id: string
     /** Undefined for a source: its splits decide. */
     readonly parallelism?: number
-    /** `states`: see `stateText`. */
-    readonly operators: readonly { readonly id: string; readonly type: string; readonly states: readonly string[] }[]
-    readonly inputs: readonly [fromStage: number, exchange: string, key: string, ...unknown[]][]
+    readonly operators: readonly ShapeOperator[]
+    /** Frames name edges by their number over all stages, in this order. */
+    readonly inputs: readonly ShapeEdge[]
   }[]
 }
+
+export interface ShapeOperator {
+  readonly id: string
+  readonly type: string
+  /** See `stateText`. */
+  readonly states: readonly string[]
+  /** Of one that keeps state or timers: the key that it does so by. */
+  readonly key?: string
+}
+
+export type ShapeEdge = readonly [
+  fromStage: number,
+  exchange: string,
+  key: string,
+  carryKey: boolean,
+  fields: readonly string[] | null | undefined,
+  from: string,
+  output: string,
+  targets: readonly (readonly [operator: string, input: number])[],
+]
 
 /** What state depends on, as a string to compare: stages, operators with their states, keys and parallelism. */
 export function shapeOf(plan: PhysicalPlan): string {
@@ -22,7 +44,7 @@ export function shapeOf(plan: PhysicalPlan): string {
     stages: plan.stages.map(s => ({
       id: s.id,
       parallelism: s.source === undefined ? s.parallelism : undefined,
-      operators: s.nodes.map(n => ({ id: s.ids.get(n), type: n.type, states: n.states.map(stateText) })),
+      operators: operatorsOf(s),
       inputs: s.inputs.map(e => [
         e.fromStage,
         e.exchange.kind,
@@ -36,4 +58,22 @@ export function shapeOf(plan: PhysicalPlan): string {
       ]),
     })),
   })
+}
+
+function operatorsOf(stage: PhysicalStage): ShapeOperator[] {
+  const keyed = new Set(keyedNodes(stage).map(({ node }) => node))
+  return stage.nodes.map(node => ({
+    id: stage.ids.get(node)!,
+    type: node.type,
+    states: node.states.map(stateText),
+    ...(keyed.has(node) && { key: keyOf(node) }),
+  }))
+}
+
+/** That records run under when they come to an operator. */
+function keyOf(node: OperatorNode): string {
+  const keys = node.inputs.flatMap(edges =>
+    edges.flatMap(({ exchange, from }) => (exchange.kind === 'key' ? exchange.key.label : (from.key?.label ?? []))),
+  )
+  return [...new Set(keys)].join(' and ')
 }

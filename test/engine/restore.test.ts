@@ -87,7 +87,8 @@ test('a fork leaves its origin alone, and a snapshot of another shape or a used 
   // Another input would not help, so it is not what is advised.
   await assert.rejects(
     run(name, input, { out: at('c'), from, parallelism: 2 }),
-    error => error instanceof StateMismatchError && /another plan.*: run what it was made by$/.test(error.message),
+    error =>
+      error instanceof StateMismatchError && /takes over the state of 1 subtask and has a parallelism of 2/.test(error.message),
   )
   await run(name, input, { out: at('d'), state: at('d-state') })
   await assert.rejects(run(name, input, { out: at('c'), state: at('d-state'), from }), /holds a run already/)

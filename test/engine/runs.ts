@@ -14,7 +14,7 @@ import { sortedLines } from './events.ts'
 import { pipelines } from './pipelines.ts'
 
 /** Asks the run to stop when `records` have been read. */
-function stoppingAfter(records: number, connector: SourceConnector, stop: AbortController): SourceConnector {
+export function stoppingAfter(records: number, connector: SourceConnector, stop: AbortController): SourceConnector {
   let read = 0
   return {
     ...connector,

@@ -1,0 +1,67 @@
+import type { Shape } from '../graph/shape.ts'
+import { planUpgrade, type StateFate, type Upgrade } from '../graph/upgrade.ts'
+import type { Blobs } from '../ports.ts'
+import type { Topology } from '../stage/topology.ts'
+import { type Beginning, sameBeginnings } from './beginning.ts'
+import { carriedOver } from './carry-over.ts'
+import type { Manifest } from './manifest.ts'
+import { checkPipeline, type RunKind, StateMismatchError } from './run-meta.ts'
+
+/** So many are told in an error: a changed pipeline may have dozens. */
+const TOLD_MAX = 4
+
+/** What another plan of the same pipeline does with the state. `found`: what has written it. */
+export function upgradeOf(found: Pick<RunKind, 'shape'>, wanted: Pick<RunKind, 'shape'>): Upgrade {
+  return planUpgrade(JSON.parse(found.shape) as Shape, JSON.parse(wanted.shape) as Shape)
+}
+
+/** What a start from other state allows, and who is told what becomes of that. */
+export interface UpgradeOptions {
+  /** What nothing in the new plan takes over may go. Default: it is refused. */
+  readonly allowDrop?: boolean
+  readonly onUpgrade?: (upgrade: Upgrade) => void
+}
+
+/**
+ * Whether a run of another plan can start from what was written, of the same pipeline.
+ * @throws StateMismatchError
+ */
+export function checkStart(
+  found: Pick<RunKind, 'pipeline' | 'shape'>,
+  wanted: Pick<RunKind, 'pipeline' | 'shape'>,
+  what: string,
+  remedy: string,
+  { allowDrop = false, onUpgrade }: UpgradeOptions,
+): void {
+  checkPipeline(found, wanted, what, remedy)
+  if (found.shape === wanted.shape) return
+  const upgrade = upgradeOf(found, wanted)
+  checkUpgrade(upgrade, wanted.pipeline, what, allowDrop)
+  onUpgrade?.(upgrade)
+}
+
+/** How each subtask of a run begins with a checkpoint of the same or another plan. @throws StateMismatchError it can't */
+export function beginningsFrom(manifest: Manifest, topology: Topology, from: Pick<Blobs, 'get'>): Promise<Beginning[]> {
+  return manifest.shape === topology.shape
+    ? Promise.resolve(sameBeginnings(manifest, topology))
+    : carriedOver(manifest, topology, from)
+}
+
+/**
+ * Whether the state goes over to another plan: nothing that is kept is refused, and nothing is dropped unless that is wanted.
+ * @throws StateMismatchError naming operators and states
+ */
+export function checkUpgrade({ fates }: Upgrade, pipeline: string, what: string, allowDrop: boolean): void {
+  const told = (fate: StateFate['fate'], text: (f: StateFate) => string) => {
+    const all = fates.filter(f => f.fate === fate).map(text)
+    const more = all.length > TOLD_MAX ? [`${all.length - TOLD_MAX} more`] : []
+    return [...all.slice(0, TOLD_MAX), ...more].join('; ')
+  }
+  const refused = told('refused', f => `${f.state} of ${f.operator}: ${f.reason}`)
+  if (refused !== '') throw new StateMismatchError(`${what} does not fit '${pipeline}' as it is now: ${refused}`)
+  const dropped = told('dropped', f => `${f.state} of ${f.operator}`)
+  if (dropped !== '' && !allowDrop)
+    throw new StateMismatchError(
+      `${what} has state that nothing in '${pipeline}' takes over any more: ${dropped}. Keep the operators' uids, or drop it (--allow-drop)`,
+    )
+}
