@@ -1,5 +1,4 @@
 import type { KeyPart } from '../graph/key.ts'
-import { copyValue } from '../state/copy.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { KeyEntry } from '../state/entry.ts'
 import { TimeBuffer } from '../state/time-buffer.ts'
@@ -87,7 +86,7 @@ export class IntervalJoinOperator<L, R, O> extends KeyedOperator {
   private emit(entry: KeyEntry, left: L, right: R, timestamp: number): void {
     let joined: O
     try {
-      joined = this.options.join(copyValue(left), copyValue(right))
+      joined = this.options.join(this.left.copy(left), this.right.copy(right))
     } catch (error) {
       throw userError(this.ctx, timestamp, 'intervalJoin', error)
     }

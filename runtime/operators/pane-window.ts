@@ -118,7 +118,7 @@ export class PaneWindowOperator extends KeyedOperator {
     let ordered = true
     let count = 0
     if (entries.size < this.panes) {
-      for (const [number, acc] of entries as Map<number, any>) {
+      for (const [number, acc] of entries as Iterable<[number, any]>) {
         if (acc === DELETED || number < first || number >= end) continue
         if (count > 0 && number < numbers[count - 1]!) ordered = false
         numbers[count] = number

@@ -40,7 +40,7 @@ export class SessionWindowOperator extends KeyedOperator {
     let id = timestamp
     let session: Session | undefined
     let others: [number, Session][] | undefined
-    for (const [otherId, other] of this.state.slot(entry, SESSIONS).entries as Map<number, Session | typeof DELETED>) {
+    for (const [otherId, other] of this.state.slot(entry, SESSIONS).entries as Iterable<[number, Session | typeof DELETED]>) {
       if (other === DELETED || other.start > end || timestamp > other.end) continue
       if (session === undefined) {
         id = otherId

@@ -9,6 +9,16 @@ export function copyValue<T>(value: T): T {
   return typeof value === 'object' && value !== null ? copyObject(value, 0) : value
 }
 
+/** An object of which `{ ...value }` is a copy. */
+export function isFlat(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false
+  for (const name in value) {
+    const field = (value as Record<string, unknown>)[name]
+    if (typeof field === 'object' && field !== null) return false
+  }
+  return true
+}
+
 function copyObject(value: any, depth: number): any {
   if (depth > DEPTH_MAX) return structuredClone(value)
   if (Array.isArray(value)) {

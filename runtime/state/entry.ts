@@ -1,5 +1,6 @@
 import { type Key, type KeyPart, userKey } from '../graph/key.ts'
 import { DirtySubkeys } from './dirty-subkeys.ts'
+import { SmallMap } from './small-map.ts'
 
 /** An entry that was deleted since the base was written: absence that is known. */
 export const DELETED: unique symbol = Symbol('deleted')
@@ -12,10 +13,10 @@ export interface TtlCell {
 
 /** The map state of one key, as far as it is in memory. */
 export interface MapSlot {
-  /** For who reads ranges of subkeys (TimeBuffer): those that are there, sorted, each with its value; undefined: to be made. */
-  order: { readonly times: number[]; readonly lists: unknown[][] } | undefined
+  /** For who reads ranges of subkeys (TimeBuffer): those that are there, sorted, and what is stored under each; undefined: to be made. */
+  order: { readonly times: number[]; readonly values: unknown[] } | undefined
   /** subkey → value, or DELETED where the base may still have one. Insertion order is the order of writing. */
-  readonly entries: Map<KeyPart, unknown>
+  readonly entries: SmallMap<unknown>
   /** Every entry that exists is in memory. */
   complete: boolean
   /** Written since the last commit. */
@@ -56,5 +57,5 @@ export class KeyEntry {
 }
 
 export function newMapSlot(complete: boolean): MapSlot {
-  return { order: undefined, entries: new Map(), complete, dirty: new DirtySubkeys() }
+  return { order: undefined, entries: new SmallMap(), complete, dirty: new DirtySubkeys() }
 }

@@ -66,7 +66,9 @@ function entryBytes(entry: KeyEntry, operator: KeyedOperator): number {
     if (d.primitive === 'value') bytes += valueBytes(value, 3)
     else {
       bytes += SLOT_BYTES
-      for (const v of (value as MapSlot).entries.values()) bytes += SUBENTRY_BYTES + valueBytes(v, 2)
+      ;(value as MapSlot).entries.forEach(v => {
+        bytes += SUBENTRY_BYTES + valueBytes(v, 2)
+      })
     }
   })
   return bytes

@@ -144,6 +144,11 @@ export class KeyedState {
     return (entry.values[index] ??= newMapSlot(this.loader === undefined || this.declarations[index]!.load === 'all'))
   }
 
+  /** The slot, where there is one: else there are no entries, or none is known. */
+  peek(entry: KeyEntry, index: number): MapSlot | undefined {
+    return entry.values[index]
+  }
+
   /** False: the entry may exist but is not in memory; `want` it. */
   knows(entry: KeyEntry, index: number, subkey: KeyPart): boolean {
     const slot = this.slot(entry, index)
@@ -169,19 +174,9 @@ export class KeyedState {
     const ttl = this.declarations[index]!.ttl
     const slot = this.slot(entry, index)
     const cell = ttl === undefined ? value : ({ value, expiry: now + ttl.ms } satisfies TtlCell)
-    const { dirty, entries } = slot
-    if (!this.logs) {
-      entries.set(subkey, cell)
-      return
-    }
-    if (dirty.has(subkey)) entries.set(subkey, cell)
-    else {
-      const stored = entries.get(subkey)
-      dirty.add(subkey, stored === DELETED || (stored === undefined && slot.complete))
-      // Often it was changed in place.
-      if (stored !== cell) entries.set(subkey, cell)
-    }
-    this.mark(entry, index)
+    // Often it was changed in place.
+    if (!this.logs || touch(slot, subkey) !== cell) slot.entries.set(subkey, cell)
+    if (this.logs) this.mark(entry, index)
   }
 
   /** Deletes one entry, known or not. */
@@ -217,7 +212,12 @@ export class KeyedState {
         const value = entry.values[i]
         if (value === undefined) continue
         if (this.declarations[i]!.primitive === 'value') entry.created |= 1 << i
-        else for (const subkey of (value as MapSlot).entries.keys()) (value as MapSlot).dirty.add(subkey, true)
+        else {
+          const { entries, dirty }: MapSlot = value
+          entries.forEach((_, subkey) => {
+            dirty.add(subkey, true)
+          })
+        }
         this.mark(entry, i)
       }
     }
@@ -237,9 +237,11 @@ export class KeyedState {
   }
 }
 
-/** Before the first write of a map entry since the last commit. */
-function touch(slot: MapSlot, subkey: KeyPart): void {
-  if (slot.dirty.has(subkey)) return
-  const stored = slot.entries.get(subkey)
-  slot.dirty.add(subkey, stored === DELETED || (stored === undefined && slot.complete))
+/** Before a write of a map entry. Gives what is there. */
+function touch({ entries, dirty, complete }: MapSlot, subkey: KeyPart): unknown {
+  const stored = entries.get(subkey)
+  // What is dirty is there, deleted perhaps.
+  if (stored === undefined) dirty.add(subkey, complete)
+  else if (!dirty.has(subkey)) dirty.add(subkey, stored === DELETED)
+  return stored
 }

@@ -1,13 +1,19 @@
+import { copyValue, isFlat } from './copy.ts'
 import { DELETED, type KeyEntry, type MapSlot } from './entry.ts'
 import type { KeyedState } from './keyed-state.ts'
 
+/** The values of one time, in order of arrival; a single one that is neither an array nor undefined: itself. */
+type Stored = unknown
+
 /**
- * Values by time in a map state (timestamp → the values of that time, in order of arrival), for operators that look up ranges of
- * time. The map must be `load: 'all'`, without a time to live. The order of a key's timestamps is kept beside the state, in memory, and made again when the key is loaded again.
+ * Values by time in a map state, for operators that look up ranges of time. The map must be `load: 'all'`, without a time to live. Where a key has several times, their order is kept beside the
+ * state, in memory, and made again when the key is loaded again.
  */
 export class TimeBuffer<T> {
   private readonly state: KeyedState
   private readonly index: number
+  /** All values so far are: then copies of them are cheap. */
+  private flat = true
 
   constructor(state: KeyedState, index: number) {
     this.state = state
@@ -16,45 +22,106 @@ export class TimeBuffer<T> {
 
   add(entry: KeyEntry, timestamp: number, value: T): void {
     const slot = this.state.slot(entry, this.index)
-    const { times, lists } = orderOf(slot) // before the write, or it would have the timestamp already
-    const at = times.length === 0 || timestamp > times[times.length - 1]! ? times.length : lowerBound(times, timestamp)
-    if (times[at] === timestamp) lists[at]!.push(value)
-    else if (at === times.length) {
-      times.push(timestamp)
-      lists.push([value])
-    } else {
-      times.splice(at, 0, timestamp)
-      lists.splice(at, 0, [value])
+    this.look(value)
+    let stored: Stored
+    if (slot.entries.size === 0) stored = single(value)
+    else {
+      const { times, values } = this.orderOf(slot) // before the write, or it would have the timestamp already
+      const at = times.length === 0 || timestamp > times[times.length - 1]! ? times.length : lowerBound(times, timestamp)
+      if (times[at] === timestamp) stored = values[at] = appended(values[at], value)
+      else {
+        stored = single(value)
+        insert(times, at, timestamp)
+        insert(values, at, stored)
+      }
     }
-    this.state.mapSet(entry, this.index, timestamp, lists[at]!, 0)
+    this.state.mapSet(entry, this.index, timestamp, stored, 0)
   }
 
   /** Calls `visit` for the values with from <= timestamp <= to, in order of time, then arrival. */
   range(entry: KeyEntry, from: number, to: number, visit: (value: T, timestamp: number) => void): void {
-    const { times, lists } = orderOf(this.state.slot(entry, this.index))
-    for (let i = lowerBound(times, from); i < times.length && times[i]! <= to; i++) {
-      const values = lists[i] as T[]
-      for (let v = 0; v < values.length; v++) visit(values[v]!, times[i]!)
+    const slot = this.state.peek(entry, this.index)
+    if (slot === undefined) return
+    if (slot.order === undefined && slot.entries.size < 2) {
+      slot.entries.forEach((stored, at) => {
+        if (stored === DELETED || (at as number) < from || (at as number) > to) return
+        this.lookAt(stored)
+        visitEach(stored, at as number, visit)
+      })
+      return
     }
+    const { times, values } = this.orderOf(slot)
+    for (let i = lowerBound(times, from); i < times.length && times[i]! <= to; i++) visitEach(values[i], times[i]!, visit)
+  }
+
+  /** Of a value that was added here or that `range` gave. */
+  copy(value: T): T {
+    return this.flat ? { ...value } : copyValue(value)
   }
 
   /** Forgets everything up to this time. */
   removeThrough(entry: KeyEntry, timestamp: number): void {
-    const { times, lists } = orderOf(this.state.slot(entry, this.index))
+    const slot = this.state.peek(entry, this.index)
+    if (slot === undefined) return
+    if (slot.order === undefined && slot.entries.size < 2) {
+      slot.entries.forEach((stored, at) => {
+        if (stored !== DELETED && (at as number) <= timestamp) this.state.mapDelete(entry, this.index, at)
+      })
+      return
+    }
+    const { times, values } = this.orderOf(slot)
     let gone = 0
     while (gone < times.length && times[gone]! <= timestamp) this.state.mapDelete(entry, this.index, times[gone++]!)
-    times.splice(0, gone)
-    lists.splice(0, gone)
+    if (gone === times.length) slot.order = undefined
+    else {
+      times.splice(0, gone)
+      values.splice(0, gone)
+    }
+  }
+
+  private orderOf(slot: MapSlot): NonNullable<MapSlot['order']> {
+    if (slot.order !== undefined) return slot.order
+    const times: number[] = []
+    for (const [timestamp, stored] of slot.entries) {
+      if (stored === DELETED) continue
+      times.push(timestamp as number)
+      this.lookAt(stored)
+    }
+    times.sort((a, b) => a - b)
+    slot.order = { times, values: times.map(timestamp => slot.entries.get(timestamp)) }
+    return slot.order
+  }
+
+  /** Values may come from the log or the base. */
+  private lookAt(stored: Stored): void {
+    if (!Array.isArray(stored)) this.look(stored)
+    else for (const value of stored) this.look(value)
+  }
+
+  private look(value: unknown): void {
+    if (this.flat && !isFlat(value)) this.flat = false
   }
 }
 
-function orderOf(slot: MapSlot): NonNullable<MapSlot['order']> {
-  if (slot.order !== undefined) return slot.order
-  const times: number[] = []
-  for (const [timestamp, stored] of slot.entries) if (stored !== DELETED) times.push(timestamp as number)
-  times.sort((a, b) => a - b)
-  slot.order = { times, lists: times.map(timestamp => slot.entries.get(timestamp) as unknown[]) }
-  return slot.order
+function visitEach<T>(stored: Stored, timestamp: number, visit: (value: T, timestamp: number) => void): void {
+  if (!Array.isArray(stored)) visit(stored as T, timestamp)
+  else for (let i = 0; i < stored.length; i++) visit(stored[i], timestamp)
+}
+
+function single(value: unknown): Stored {
+  return Array.isArray(value) || value === undefined ? [value] : value
+}
+
+function appended(stored: Stored, value: unknown): Stored {
+  if (!Array.isArray(stored)) return [stored, value]
+  stored.push(value)
+  return stored
+}
+
+/** At the end, mostly. */
+function insert(list: unknown[], at: number, element: unknown): void {
+  if (at === list.length) list.push(element)
+  else list.splice(at, 0, element)
 }
 
 /** The first index whose element is not below `timestamp`. */
