@@ -9,7 +9,9 @@ import { InfraError } from './error.ts'
 
 /** The functions' entry points: one file each, `<name>.mjs` in the asset. */
 export const FUNCTIONS = ['stage', 'cut', 'materialise', 'checkpoint', 'compatible'] as const
-export type FunctionName = (typeof FUNCTIONS)[number]
+/** Those of a backfill, in an asset of their own: what reads Parquet is no burden to the others. */
+export const BACKFILL_FUNCTIONS = ['backfill'] as const
+export type FunctionName = (typeof FUNCTIONS)[number] | (typeof BACKFILL_FUNCTIONS)[number]
 
 /** The same extension as this file has: .ts in the repository, .js in the package. */
 const EXTENSION = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
@@ -26,18 +28,30 @@ export interface Size {
   readonly sdkBytes: number
 }
 
-export interface Bundle extends Size {
+export interface Bundle<N extends FunctionName = (typeof FUNCTIONS)[number]> extends Size {
   /** What each function loads at a cold start; the rest it loads where it is needed, if ever. */
-  readonly loaded: Readonly<Record<FunctionName, Size>>
+  readonly loaded: Readonly<Record<N, Size>>
 }
 
 /**
  * The functions and the user's pipeline as modules in `outdir`: an `.mjs` for each function, and what they share. Equal inputs give equal bytes.
  * The SDK is in there: the version that the tests ran with, and faster to load than the runtime's own.
  */
-export function bundle(entry: string, outdir: string, functionsDir = FUNCTIONS_DIR): Bundle {
+export function bundle(entry: string, outdir: string, functionsDir?: string): Bundle
+export function bundle<N extends FunctionName>(
+  entry: string,
+  outdir: string,
+  functionsDir: string | undefined,
+  names: readonly N[],
+): Bundle<N>
+export function bundle(
+  entry: string,
+  outdir: string,
+  functionsDir = FUNCTIONS_DIR,
+  names: readonly FunctionName[] = FUNCTIONS,
+): Bundle<FunctionName> {
   const { metafile } = build({
-    entryPoints: Object.fromEntries(FUNCTIONS.map(name => [name, join(functionsDir, name + EXTENSION)])),
+    entryPoints: Object.fromEntries(names.map(name => [name, join(functionsDir, name + EXTENSION)])),
     outdir,
     alias: {
       'millrace:pipeline': resolve(entry),
@@ -64,12 +78,12 @@ export function bundle(entry: string, outdir: string, functionsDir = FUNCTIONS_D
     logLevel: 'silent',
   })
   const { outputs } = metafile!
-  const entries = FUNCTIONS.map(name => Object.keys(outputs).find(file => file.endsWith(`/${name}.mjs`))!)
+  const entries = names.map(name => Object.keys(outputs).find(file => file.endsWith(`/${name}.mjs`))!)
   const reached = withImports(outputs, entries, ['import-statement', 'dynamic-import'])
   // esbuild writes what is imported by code that it has left out itself: the Redis client, for pipelines without a Redis sink.
   for (const file of Object.keys(outputs)) if (!reached.has(file)) rmSync(join(ROOT, file))
-  const loaded = entries.map((entry, i) => [FUNCTIONS[i]!, sizeOf(outputs, withImports(outputs, [entry], ['import-statement']))])
-  return { ...sizeOf(outputs, reached), loaded: Object.fromEntries(loaded) }
+  const loaded = entries.map((entry, i) => [names[i]!, sizeOf(outputs, withImports(outputs, [entry], ['import-statement']))])
+  return { ...sizeOf(outputs, reached), loaded: Object.fromEntries(loaded) as Record<FunctionName, Size> }
 }
 
 type Outputs = Metafile['outputs']
@@ -96,18 +110,18 @@ function withImports(outputs: Outputs, entries: readonly string[], kinds: readon
 const isSdk = (file: string) =>
   /node_modules\/(@aws-sdk|@aws-crypto|@smithy|@aws|bowser|mnemonist|obliterator|tslib)\//.test(file)
 
-/** The asset of all functions of a pipeline: it changes exactly when the code does. */
-export function functionsCode(entry: string): Code {
+/** The asset of functions of a pipeline: it changes exactly when the code does. */
+export function functionsCode(entry: string, names: readonly FunctionName[] = FUNCTIONS): Code {
   return Code.fromAsset(FUNCTIONS_DIR, {
     assetHashType: AssetHashType.OUTPUT,
     bundling: {
       // Never used: esbuild runs here.
       image: DockerImage.fromRegistry('public.ecr.aws/lambda/nodejs:24'),
       // CDK bundles once what is asked for twice, and compares all but functions: without this, all pipelines of an app would get the code of the first.
-      environment: { MILLRACE_ENTRY: resolve(entry) },
+      environment: { MILLRACE_ENTRY: resolve(entry), MILLRACE_FUNCTIONS: names.join() },
       local: {
         tryBundle(outdir) {
-          bundle(entry, outdir)
+          bundle(entry, outdir, undefined, names)
           return true
         },
       },

@@ -1,6 +1,6 @@
-import { Duration, RemovalPolicy } from 'aws-cdk-lib'
+import { Duration, RemovalPolicy, type Size } from 'aws-cdk-lib'
 import { type ISecurityGroup, type IVpc, SecurityGroup, type SubnetSelection } from 'aws-cdk-lib/aws-ec2'
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { type IRole, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import { Architecture, type Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
@@ -31,11 +31,15 @@ export interface FunctionOwn {
   readonly memorySize: number
   readonly timeout: Duration
   readonly environment?: Readonly<Record<string, string>>
+  /** Of another function, whose rights it has too. Default: one of its own. */
+  readonly role?: IRole
+  /** Disk. Default 512 MB. */
+  readonly ephemeralStorageSize?: Size
 }
 
 export const TIMEOUT_MAX = Duration.minutes(15)
 
-/** A function with a role of its own that may do nothing yet but write its own log. */
+/** A function with a role that may do nothing yet but write its own log, unless it is another's. */
 export function makeFunction(scope: Construct, id: string, defaults: FunctionDefaults, own: FunctionOwn): LambdaFunction {
   const logGroup = new LogGroup(scope, `${id}Log`, {
     retention: defaults.logRetention ?? RetentionDays.ONE_MONTH,
@@ -43,11 +47,13 @@ export function makeFunction(scope: Construct, id: string, defaults: FunctionDef
     // Logs are no state.
     removalPolicy: RemovalPolicy.DESTROY,
   })
-  const role = new Role(scope, `${id}Role`, {
-    assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
-    description: own.description,
-  })
-  role.addToPolicy(
+  const role =
+    own.role ??
+    new Role(scope, `${id}Role`, {
+      assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+      description: own.description,
+    })
+  role.addToPrincipalPolicy(
     new PolicyStatement({ actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] }),
   )
   const made = new LambdaFunction(scope, id, {
@@ -59,6 +65,7 @@ export function makeFunction(scope: Construct, id: string, defaults: FunctionDef
     description: own.description,
     memorySize: own.memorySize,
     timeout: own.timeout,
+    ephemeralStorageSize: own.ephemeralStorageSize,
     environment: { ...defaults.environment, ...own.environment },
     environmentEncryption: defaults.key,
     logGroup,

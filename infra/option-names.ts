@@ -1,6 +1,6 @@
 import { suggest } from '../runtime/suggest.ts'
 import { InfraError } from './error.ts'
-import type { FilesInBucket, MillracePipelineProps, StageProps } from './props.ts'
+import type { BackfillProps, FilesInBucket, MillracePipelineProps, StageProps } from './props.ts'
 import type { KafkaTopic, ObjectsInBucket, TableChanges } from './sources.ts'
 
 /** tsc sees to it that these are all. */
@@ -19,6 +19,7 @@ const PIPELINE: Names<MillracePipelineProps> = {
   encryptionKey: true,
   bucket: true,
   stateBackend: true,
+  backfill: true,
   onFailure: true,
   vpc: true,
   vpcSubnets: true,
@@ -29,6 +30,7 @@ const PIPELINE: Names<MillracePipelineProps> = {
   removalPolicy: true,
 }
 const BATCHING: Names<Required<StageProps>['batching']> = { size: true, window: true }
+const BACKFILL: Names<BackfillProps> = { archives: true, memorySize: true }
 const FILES: Names<FilesInBucket> = { bucket: true, prefix: true }
 
 const TOPIC: Names<KafkaTopic> = {
@@ -53,6 +55,8 @@ export function checkOptionNames(props: MillracePipelineProps): void {
     throw new InfraError("entry is missing: name the pipeline's file, as in `entry: 'views.ts'`")
   if (props.sources === undefined)
     throw new InfraError('sources is missing: say what each source reads, as in `sources: { views: stream }`')
+  if (props.backfill !== undefined) check('backfill.', props.backfill, BACKFILL)
+  for (const [i, archive] of (props.backfill?.archives ?? []).entries()) check(`backfill.archives[${i}].`, archive, FILES)
   if (props.batching !== undefined) check('batching.', props.batching, BATCHING)
   for (const [id, stage] of Object.entries(props.stages ?? {})) {
     check(`stages.${id}.`, stage, STAGE)

@@ -16,6 +16,7 @@ export interface Named {
   readonly checkpoint: IFunction
   readonly materialise: IFunction
   readonly dashboard: string
+  readonly backfill: { readonly machine: string; readonly functions: Readonly<Record<string, IFunction>> } | undefined
   readonly stages: Readonly<
     Record<
       string,
@@ -62,7 +63,17 @@ export function makeOutputs(scope: Construct, named: Named): void {
     ],
     Stages: [stack.toJsonString(Object.fromEntries(stages)), 'Millrace: by stage, its function, stream and event source mapping'],
     Dashboard: [named.dashboard, 'Millrace: the dashboard in CloudWatch'],
+    ...(named.backfill && {
+      Backfill: [
+        stack.toJsonString({ machine: named.backfill.machine, functions: namesOf(named.backfill.functions) }),
+        'Millrace: the state machine that runs backfills, and its functions by stage',
+      ],
+    }),
   }
   for (const [name, [value, description]] of Object.entries(outputs))
     new CfnOutput(scope, `Output${name}`, { value, description }).overrideLogicalId(`${path}${name}`)
+}
+
+function namesOf(functions: Readonly<Record<string, IFunction>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(functions).map(([stage, { functionName }]) => [stage, functionName]))
 }

@@ -12,6 +12,7 @@ import type { LogicalGraph } from '../runtime/graph/graph.ts'
 import type { PhysicalPlan, PhysicalStage } from '../runtime/graph/plan.ts'
 import { STATE_BACKENDS, type StateBackendName } from '../runtime/state/backend.ts'
 import { makeAlarms } from './alarms.ts'
+import { makeBackfill } from './backfill.ts'
 import { bindFiles, checkEnvironment, checkLoops, checkSources } from './bindings.ts'
 import { functionsCode } from './bundle.ts'
 import { mapChanges } from './changes.ts'
@@ -80,6 +81,8 @@ export class MillracePipeline extends Construct {
   readonly checkpoints: StateMachine
   /** Takes the steps of checkpoints, the sinks' commit among them. */
   readonly checkpoint: IFunction
+  /** Runs backfills, if the pipeline has them. */
+  readonly backfills: StateMachine | undefined
   /** They have no actions: add your own. */
   readonly alarms: readonly Alarm[]
 
@@ -130,6 +133,15 @@ export class MillracePipeline extends Construct {
       ...prefixed('cut', cuts),
       ...prefixed('stage', handlers),
     })
+    const backfill =
+      props.backfill &&
+      makeBackfill(this, this.prefix, defaults, props.backfill, {
+        pipeline: graph.name,
+        entry: props.entry,
+        stages: this.plan.stages.map(stage => ({ stage, handler: stages[stage.id]!.handler, options: options.get(stage)! })),
+        storage: this.storage,
+      })
+    this.backfills = backfill?.machine
     const { pipeline, dashboard } = { pipeline: graph.name, dashboard: this.prefix }
     const { prefix, storage } = this
     makeOutputs(this, {
@@ -140,6 +152,7 @@ export class MillracePipeline extends Construct {
       schedule: schedule.ref,
       ...controller,
       dashboard,
+      backfill: backfill && { machine: backfill.machine.stateMachineArn, functions: backfill.functions },
       stages,
     })
   }

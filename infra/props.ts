@@ -51,6 +51,13 @@ export interface MillracePipelineProps extends StageProps {
    */
   readonly stateBackend?: StateBackendName
   /**
+   * Has `millrace backfill --stack` run the pipeline over archives: makes a function for each stage, and the state machine that calls them. They cost nothing while they don't run. Default: none is made.
+   *
+   * @example
+   * backfill: { archives: [{ bucket, prefix: 'clicks/' }] }
+   */
+  readonly backfill?: BackfillProps
+  /**
    * Where Lambda reports records that it could not hand to a function, such as those larger than 6 MB: a queue or a topic gets their positions, a bucket also the records.
    * Default: a queue is made.
    */
@@ -69,6 +76,13 @@ export interface MillracePipelineProps extends StageProps {
   readonly logRetention?: RetentionDays
   /** Of tables, bucket and queue. Default RETAIN: a stack that is deleted by mistake has lost nothing. DESTROY empties the bucket too. */
   readonly removalPolicy?: RemovalPolicy.RETAIN | RemovalPolicy.DESTROY
+}
+
+export interface BackfillProps {
+  /** What may be read: other places are refused. `prefix`: what the keys begin with, default: anything. */
+  readonly archives: readonly FilesInBucket[]
+  /** Of each function, MB: state and what is sorted share it. Default: as the stage has. */
+  readonly memorySize?: number
 }
 
 export interface FilesInBucket {

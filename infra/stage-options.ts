@@ -14,7 +14,7 @@ const FRAMES_BATCH = 100
 const OBJECTS_BATCH = 10
 
 /** What Lambda takes. */
-const MEMORY_MB_RANGE = [128, 10_240] as const
+export const MEMORY_MB_RANGE = [128, 10_240] as const
 const TIMEOUT_SECONDS_MAX = 900
 const BATCH_RANGE = [1, 10_000] as const
 const WINDOW_SECONDS_MAX = 300

@@ -51,6 +51,8 @@ export function heldSink(pathOf: (subtask: number) => string, described: string)
           return undefined
         },
         async close() {
+          // A task that pauses has committed what it wrote. The file of one that failed is never read.
+          append()
           file.close()
         },
       }

@@ -12,6 +12,8 @@ import { type Piece, pieceName } from './pieces.ts'
 export interface Job {
   readonly run: string
   readonly parallelism: number
+  /** Of single operators, by id. */
+  readonly parallelismOf?: Readonly<Record<string, number>>
   /** Of each source, by its name. */
   readonly pieces: Readonly<Record<string, readonly Piece[]>>
   /** Files that are not, since their folders are of another time. */
@@ -33,7 +35,7 @@ export interface Prepared {
   /** Bytes of keyed state that one task may keep in memory. */
   readonly stateMemory: number
   /** Where its pieces are read. */
-  readonly input: InputFiles
+  readonly input: Pick<InputFiles, 'open'>
   topology(bindings?: Bindings): Topology
 }
 
@@ -44,9 +46,9 @@ export function prepare(
   directory: string,
   sinks: Readonly<Record<string, Sink<any>>>,
   stateMemory: number,
-  input = localFiles,
+  input: Pick<InputFiles, 'open'> = localFiles,
 ): Prepared {
-  const plan = planPhysical(graph, { parallelism: job.parallelism })
+  const plan = planPhysical(graph, { parallelism: job.parallelism, parallelismOf: job.parallelismOf })
   const splits = new Map(Object.entries(job.pieces).map(([name, pieces]) => [name, pieces.map(pieceName)]))
   const subtasks = new Map(
     plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)?.length ?? 0]])),

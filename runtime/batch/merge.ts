@@ -1,9 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import { fileReason } from '../connectors/error.ts'
 import { type FrameCursor, readFrame } from '../protocol/frame.ts'
 import type { OrderedRecords } from '../stage/subtask.ts'
-import { SpillError } from './error.ts'
 import { type RunFile, RunWriter, type SortedRun } from './run-file.ts'
+import { localRuns, type RunReader, type RunReaders } from './run-reader.ts'
 
 /** Runs of one file. */
 export interface SpilledRuns {
@@ -17,26 +15,34 @@ const OPEN_MAX = 32
 /**
  * The records of all runs in order of event time; of records of one time, those of an earlier run (in the order of `inputs`) come first. A run is opened when its first record's turn has come,
  * and closed behind its last: most archives are nearly in order, so that few are open at a time. `scratch` makes a file for the runs that are merged first, where too many overlap.
+ * `after`: only records of a later time.
  */
-export async function mergeRuns(inputs: readonly SpilledRuns[], scratch: () => RunFile): Promise<MergedRuns> {
-  let runs = inputs.flatMap(({ path, runs }) => runs.map(run => ({ path, run })))
+export async function mergeRuns(
+  inputs: readonly SpilledRuns[],
+  scratch: () => RunFile,
+  readers: RunReaders = localRuns,
+  after = Number.NEGATIVE_INFINITY,
+): Promise<MergedRuns> {
+  let runs: PlacedRun[] = inputs.flatMap(({ path, runs }) =>
+    runs.flatMap(run => (run.last > after ? [{ path, run, readers }] : [])),
+  )
   while (overlap(runs.map(r => r.run)) > OPEN_MAX) {
     const file = scratch()
-    const merged: typeof runs = []
+    const merged: PlacedRun[] = []
     // Neighbours, so that the order of the runs stays the order among records of one time.
     for (let i = 0; i < runs.length; i += OPEN_MAX) {
       const writer = new RunWriter(file)
-      const some = new MergedRuns(runs.slice(i, i + OPEN_MAX))
+      const some = new MergedRuns(runs.slice(i, i + OPEN_MAX), after)
       do {
         while (some.next()) writer.add(some.edge, some.value, some.timestamp, some.key)
       } while (await some.load())
       writer.endFrame()
-      merged.push(...writer.runs.map(run => ({ path: file.path, run })))
+      merged.push(...writer.runs.map(run => ({ path: file.path, run, readers: localRuns })))
     }
     file.close()
     runs = merged
   }
-  return new MergedRuns(runs)
+  return new MergedRuns(runs, after)
 }
 
 /** How many of them a merge has open at a time, at most. */
@@ -55,10 +61,11 @@ function overlap(runs: readonly SortedRun[]): number {
 interface PlacedRun {
   readonly path: string
   readonly run: SortedRun
+  readonly readers: RunReaders
 }
 
 /** A merge under way. */
-export class MergedRuns implements OrderedRecords {
+export class MergedRuns implements Omit<OrderedRecords, 'upTo'> {
   edge = 0
   value: unknown = undefined
   timestamp = 0
@@ -77,10 +84,10 @@ export class MergedRuns implements OrderedRecords {
   private loading: Reader | undefined
   private readonly files = new Files()
 
-  constructor(runs: readonly PlacedRun[]) {
+  constructor(runs: readonly PlacedRun[], after = Number.NEGATIVE_INFINITY) {
     this.records = runs.reduce((sum, { run }) => sum + run.records, 0)
     this.waiting = runs
-      .map(({ path, run }, order) => new Reader(path, run, order))
+      .map((run, order) => new Reader(run, order, after))
       .sort((a, b) => b.timestamp - a.timestamp || b.order - a.order)
     this.begun = this.waiting.length
   }
@@ -94,7 +101,7 @@ export class MergedRuns implements OrderedRecords {
         this.loading = top
         return false
       }
-      this.files.close(top.path)
+      this.files.close(top.placed)
     }
     this.given = false
     const best = this.best()
@@ -112,9 +119,10 @@ export class MergedRuns implements OrderedRecords {
   async load(): Promise<boolean> {
     const { loading } = this
     if (loading === undefined) return false
-    await loading.load(this.files)
+    const stands = await loading.load(this.files)
     this.loading = undefined
-    push(this.heap, loading)
+    if (stands) push(this.heap, loading)
+    else this.files.close(loading.placed)
     return true
   }
 
@@ -147,18 +155,25 @@ export class MergedRuns implements OrderedRecords {
 
 /** One run, standing on a record, or in front of its first. */
 class Reader {
-  readonly path: string
+  readonly placed: PlacedRun
   readonly order: number
   timestamp: number
   cursor: FrameCursor | undefined
-  private readonly run: SortedRun
-  private frame = 0
+  private readonly after: number
+  private opened = false
+  private frame: number
 
-  constructor(path: string, run: SortedRun, order: number) {
-    this.path = path
-    this.run = run
+  constructor(placed: PlacedRun, order: number, after: number) {
+    const { run } = placed
+    this.placed = placed
     this.order = order
-    this.timestamp = run.first
+    this.after = after
+    // Not above that of the record that it will stand on: it is known when that is loaded.
+    this.timestamp = Math.max(run.first, after)
+    this.frame = Math.max(
+      0,
+      run.frames.findLastIndex(([, , first]) => first <= after),
+    )
   }
 
   /** False: the frame is at its end. */
@@ -170,14 +185,19 @@ class Reader {
   }
 
   get hasMore(): boolean {
-    return this.frame < this.run.frames.length
+    return this.frame < this.placed.run.frames.length
   }
 
-  async load(files: Files): Promise<void> {
-    if (this.frame === 0) await files.open(this.path)
-    const [offset, length] = this.run.frames[this.frame++]!
-    this.cursor = readFrame(await files.read(this.path, offset, length)).reader()
-    this.advance()
+  /** False: there was no record of a wanted time in it. */
+  async load(files: Files): Promise<boolean> {
+    if (!this.opened) await files.open(this.placed)
+    this.opened = true
+    while (this.hasMore) {
+      const bytes = await files.of(this.placed).read(this.placed.run.frames, this.frame++)
+      this.cursor = readFrame(bytes).reader()
+      while (this.advance()) if (this.timestamp > this.after) return true
+    }
+    return false
   }
 }
 
@@ -213,40 +233,30 @@ function pop(heap: Reader[]): Reader {
   return best
 }
 
-/** Files that runs are read from, open as long as one of them is. */
+/** Files that runs are read from, open as long as one of their runs is. */
 class Files {
-  private readonly handles = new Map<string, { readonly handle: FileHandle; uses: number }>()
+  private readonly opened = new Map<string, { readonly reader: RunReader; uses: number }>()
 
-  async open(path: string): Promise<void> {
-    const known = this.handles.get(path)
+  async open({ path, readers }: PlacedRun): Promise<void> {
+    const known = this.opened.get(path)
     if (known !== undefined) known.uses++
-    else this.handles.set(path, { handle: await open(path).catch(error => lost(path, error)), uses: 1 })
+    else this.opened.set(path, { reader: await readers.open(path), uses: 1 })
   }
 
-  async read(path: string, offset: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(length)
-    const { bytesRead } = await this.handles.get(path)!.handle.read(bytes, 0, length, offset)
-    if (bytesRead < length) return lost(path, 'it has become shorter')
-    return bytes
+  of({ path }: PlacedRun): RunReader {
+    return this.opened.get(path)!.reader
   }
 
-  close(path: string): void {
-    const known = this.handles.get(path)!
+  close({ path }: PlacedRun): void {
+    const known = this.opened.get(path)!
     if (--known.uses > 0) return
-    this.handles.delete(path)
-    void known.handle.close()
+    this.opened.delete(path)
+    void known.reader.close()
   }
 
   async closeAll(): Promise<void> {
-    const handles = [...this.handles.values()]
-    this.handles.clear()
-    await Promise.all(handles.map(h => h.handle.close()))
+    const opened = [...this.opened.values()]
+    this.opened.clear()
+    await Promise.all(opened.map(({ reader }) => reader.close()))
   }
-}
-
-function lost(path: string, error: unknown): never {
-  throw new SpillError(
-    `${path}, which an earlier stage of this run has written, can't be read: ${typeof error === 'string' ? error : fileReason(error)}. Start again with an empty state directory`,
-    { cause: error },
-  )
 }

@@ -29,7 +29,7 @@ export async function parquetPieces(ref: FileRef, file: InputFile): Promise<Piec
 }
 
 /** Reads the rows of a piece, each as the JSON text of an object by column. */
-export function openParquet(piece: Piece, onRead: (bytes: number) => void, files: InputFiles): SplitReader {
+export function openParquet(piece: Piece, onRead: (bytes: number) => void, files: Pick<InputFiles, 'open'>): SplitReader {
   const { path, rows, bytes } = piece
   let texts: string[] | undefined
   let next = 0

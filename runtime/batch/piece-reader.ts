@@ -18,7 +18,7 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 export async function openPiece(
   piece: Piece,
   onRead: (bytes: number) => void,
-  files: InputFiles = localFiles,
+  files: Pick<InputFiles, 'open'> = localFiles,
 ): Promise<SplitReader> {
   if (isParquet(piece.path)) return openParquet(piece, onRead, files)
   const content = contentOf(piece, onRead, files)
@@ -98,7 +98,11 @@ async function named<T>({ path }: Piece, work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function* contentOf(piece: Piece, onRead: (bytes: number) => void, { open }: InputFiles): AsyncGenerator<Uint8Array> {
+async function* contentOf(
+  piece: Piece,
+  onRead: (bytes: number) => void,
+  { open }: Pick<InputFiles, 'open'>,
+): AsyncGenerator<Uint8Array> {
   const { range } = piece
   const file = await open(piece)
   try {

@@ -4,13 +4,16 @@ import { FrameWriter } from '../protocol/frame.ts'
 /** Where one frame lies in its file. */
 export type Extent = readonly [offset: number, length: number]
 
+/** A frame in its file, and the event time of its first record. */
+export type RunFrame = readonly [offset: number, length: number, first: number]
+
 /** Records in order of event time, one frame behind the other. Of records of one time, the one that was written first comes first. */
 export interface SortedRun {
   /** Event time of the first and of the last record, epoch ms. */
   readonly first: number
   readonly last: number
   readonly records: number
-  readonly frames: readonly Extent[]
+  readonly frames: readonly RunFrame[]
 }
 
 /** Raw bytes at which a frame is closed: a merge holds one of each run that it reads. */
@@ -25,6 +28,11 @@ export class RunFile {
   constructor(path: string) {
     this.path = path
     this.fd = openSync(path, 'w')
+  }
+
+  /** Bytes. */
+  get size(): number {
+    return this.offset
   }
 
   append(bytes: Uint8Array): Extent {
@@ -43,9 +51,10 @@ export class RunFile {
 export class RunWriter {
   readonly runs: SortedRun[] = []
   private written = 0
+  private frameFirst = 0
   private readonly file: RunFile
   private readonly frames = new FrameWriter({ compression: false })
-  private open: { first: number; last: number; records: number; frames: Extent[] } | undefined
+  private open: { first: number; last: number; records: number; frames: RunFrame[] } | undefined
 
   constructor(file: RunFile) {
     this.file = file
@@ -64,6 +73,7 @@ export class RunWriter {
   /** @throws FrameError for a value that can't be carried */
   add(edge: number, value: unknown, timestamp: number, key: unknown): void {
     if (this.open === undefined || timestamp < this.open.last) this.begin(timestamp)
+    if (this.frames.count === 0) this.frameFirst = timestamp
     this.frames.record(edge, value, timestamp, key)
     this.open!.last = timestamp
     this.open!.records++
@@ -73,9 +83,9 @@ export class RunWriter {
   /** What was added is in the file. */
   endFrame(): void {
     if (this.frames.count === 0) return
-    const extent = this.file.append(this.frames.finish(HEADER))
-    this.written += extent[1]
-    this.open!.frames.push(extent)
+    const [offset, length] = this.file.append(this.frames.finish(HEADER))
+    this.written += length
+    this.open!.frames.push([offset, length, this.frameFirst])
   }
 
   private begin(first: number): void {

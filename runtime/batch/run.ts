@@ -11,19 +11,16 @@ import type { Counts } from '../protocol/item.ts'
 import { BackfillError } from './error.ts'
 import { inline } from './executor.ts'
 import { writeHandover } from './handover.ts'
-import { type FileRef, localFiles } from './input-files.ts'
+import { inputOf } from './input.ts'
 import { Files, type Job, type Prepared, prepare } from './job.ts'
 import { readJson, writeJson } from './json-file.ts'
 import type { BoundedOptions, BoundedSummary } from './options.ts'
-import { partitionOf } from './partition.ts'
-import { cutFiles, type Piece } from './pieces.ts'
 import { Schedule } from './schedule.ts'
 import { settleSinks } from './settle-sinks.ts'
 
 /** Of the heap that V8 may have: what the state of a task may take where nobody says. */
 const STATE_MEMORY_SHARE = 1 / 4
 const PROGRESS_MS = 250
-const SLACK_MS = 86_400_000
 
 /**
  * Runs a pipeline over input that is there already: stage by stage, each behind the end of the ones before it, each subtask over its records in order of event time. Its results are
@@ -97,7 +94,10 @@ async function openJob(graph: LogicalGraph, options: BoundedOptions, files: File
   const job: Job = {
     run: kept?.job.run ?? systemRandom.id(),
     parallelism,
-    ...(await inputOf(graph, options)),
+    ...(await inputOf(
+      graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name])),
+      options,
+    )),
     ...(since !== undefined && { since }),
     ...(until !== undefined && { until }),
     thenLive: options.thenLive !== undefined,
@@ -131,35 +131,6 @@ function checkSame(kept: Kept, wanted: Kept, directory: string): void {
     throw new StateMismatchError(
       `the backfill in ${directory} was begun ${what}: give it what it was begun with, or another --state directory`,
     )
-}
-
-async function inputOf(graph: LogicalGraph, options: BoundedOptions): Promise<Pick<Job, 'pieces' | 'skippedFiles'>> {
-  const { sources, pieceBytes, input = localFiles } = options
-  const names = graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name]))
-  const unknown = Object.keys(sources).find(name => !names.includes(name))
-  if (unknown !== undefined)
-    throw new BackfillError(`the pipeline has no source '${unknown}'; its sources are ${names.map(n => `'${n}'`).join(', ')}`)
-  const pieces: Record<string, Piece[]> = {}
-  let skippedFiles = 0
-  for (const name of names) {
-    const places = sources[name]
-    if (places === undefined) throw new BackfillError(`source '${name}' has nothing to read from: give it files or a directory`)
-    const listed = (await Promise.all(places.map(place => input.list(place)))).flat()
-    const files = [...new Map(listed.map(file => [file.path, file])).values()]
-    const wanted = files.filter(file => mayHold(file, options))
-    skippedFiles += files.length - wanted.length
-    pieces[name] = await cutFiles(wanted, pieceBytes, input)
-  }
-  return { pieces, skippedFiles }
-}
-
-/** Whether a record of the wanted time may be in the file. */
-function mayHold({ path }: FileRef, { since, until, slackMs = SLACK_MS }: BoundedOptions): boolean {
-  const stretch = partitionOf(path)
-  if (stretch === undefined) return true
-  return (
-    stretch.to > (since ?? Number.NEGATIVE_INFINITY) - slackMs && stretch.from < (until ?? Number.POSITIVE_INFINITY) + slackMs
-  )
 }
 
 function summaryOf(

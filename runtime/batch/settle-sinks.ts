@@ -4,9 +4,10 @@ import type { SinkState } from '../connectors/sink.ts'
 import { within } from '../connectors/within.ts'
 import { systemRandom } from '../embedded/clock.ts'
 import type { OperatorNode } from '../graph/graph.ts'
+import type { Blobs } from '../ports.ts'
 import { directoryBlobs } from '../savepoint/directory.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
-import { readHeld } from './held-sink.ts'
+import { type HeldRecord, readHeld } from './held-sink.ts'
 import type { Prepared } from './job.ts'
 import { readJson, writeJson } from './json-file.ts'
 import { LAST_CUT } from './last-cut.ts'
@@ -32,36 +33,60 @@ export async function settleSinks(prepared: Prepared, results: readonly (readonl
 }
 
 /** How many commits of a task's results are sent, and what the sink said of the last. */
-interface Sent {
+export interface Sent {
   readonly commits: number
   readonly state: SinkState | undefined
+}
+
+/** Where that is kept. */
+export interface SentAt {
+  read(): Promise<Sent | undefined>
+  write(sent: Sent): Promise<void>
 }
 
 async function sendHeld(
   { files }: Prepared,
   topology: Topology,
-  { stage, parallelism }: StageTopology,
+  at: StageTopology,
   node: OperatorNode,
   number: number,
 ): Promise<void> {
+  for (let subtask = 0; subtask < at.parallelism; subtask++) {
+    const path = files.sent(number, subtask)
+    const sentAt: SentAt = { read: async () => readJson<Sent>(path), write: async sent => writeJson(path, sent) }
+    await sendResults(topology, at, node, subtask, directoryBlobs(files.blobs), readHeld(files.held(number, subtask)), sentAt)
+  }
+}
+
+/** Sends what was held back of one subtask, commit by commit, from where it was before. False: it was to stop before the end. */
+export async function sendResults(
+  topology: Topology,
+  { stage, parallelism }: StageTopology,
+  node: OperatorNode,
+  subtask: number,
+  blobs: Blobs,
+  commits: Iterable<readonly HeldRecord[]> | AsyncIterable<readonly HeldRecord[]>,
+  sentAt: SentAt,
+  isDue = () => false,
+): Promise<boolean> {
   const sink = topology.sinkOf(node)
   const operatorId = stage.ids.get(node)!
   const { run, pipeline } = topology
-  const staging = within(directoryBlobs(files.blobs), sinkStagingOf(run, operatorId))
-  for (let subtask = 0; subtask < parallelism; subtask++) {
-    let sent = readJson<Sent>(files.sent(number, subtask)) ?? { commits: 0, state: undefined }
-    const writer = await sink.open({ run, pipeline, operatorId, subtask, parallelism, staging }, sent.state)
-    try {
-      let version = 0
-      for (const records of readHeld(files.held(number, subtask))) {
-        if (++version <= sent.commits) continue
-        for (const { value, timestamp, key } of records) writer.write(value, { timestamp, key })
-        const commit = { run, pipeline, operatorId, subtask, parallelism, version, attempt: systemRandom.id() }
-        sent = { commits: version, state: (await writer.flush(commit, undefined)) ?? sent.state }
-        writeJson(files.sent(number, subtask), sent)
-      }
-    } finally {
-      await writer.close()
+  let sent = (await sentAt.read()) ?? { commits: 0, state: undefined }
+  const staging = within(blobs, sinkStagingOf(run, operatorId))
+  const writer = await sink.open({ run, pipeline, operatorId, subtask, parallelism, staging }, sent.state)
+  try {
+    let version = 0
+    for await (const records of commits) {
+      if (++version <= sent.commits) continue
+      if (isDue()) return false
+      for (const { value, timestamp, key } of records) writer.write(value, { timestamp, key })
+      const commit = { run, pipeline, operatorId, subtask, parallelism, version, attempt: systemRandom.id() }
+      sent = { commits: version, state: (await writer.flush(commit, undefined)) ?? sent.state }
+      await sentAt.write(sent)
     }
+    return true
+  } finally {
+    await writer.close()
   }
 }

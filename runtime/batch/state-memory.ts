@@ -35,7 +35,14 @@ export function relieving(
   }
 }
 
-async function relieve(topology: Topology, subtask: Subtask, ports: Ports, memory: number, keepsLog: boolean): Promise<void> {
+/** Brings the state to the task's base, and all but `memory` of it out of memory. */
+export async function relieve(
+  topology: Topology,
+  subtask: Subtask,
+  ports: Ports,
+  memory: number,
+  keepsLog: boolean,
+): Promise<void> {
   const live = subtask.current!
   const { version } = live.head
   const done = await materialise(topology, subtask.at, subtask.shard, version, ports, { exclusive: true })

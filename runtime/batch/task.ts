@@ -15,11 +15,12 @@ import type { Prepared } from './job.ts'
 import { writeJson } from './json-file.ts'
 import { LAST_CUT } from './last-cut.ts'
 import { lazyStore } from './lazy-store.ts'
-import { mergeRuns, type SpilledRuns } from './merge.ts'
-import { openPiece } from './piece-reader.ts'
+import type { SpilledRuns } from './merge.ts'
 import { RunFile, type SortedRun } from './run-file.ts'
+import { localRuns, type RunReaders } from './run-reader.ts'
 import { SpillOutput } from './spill-output.ts'
-import { relieving } from './state-memory.ts'
+import { relieve, relieving } from './state-memory.ts'
+import { type PartOfTask, readPartition, readPiece } from './task-input.ts'
 
 /** One subtask of one stage, from the start of its input to the end. */
 export interface Task {
@@ -44,12 +45,47 @@ export interface TaskResult {
 /** How far a task has come: of what it has to read. */
 export type OnTaskProgress = (fraction: number, records: number) => void
 
+/** Where a task works: files of this machine, and what it shares with others. */
+export interface TaskPlace {
+  /** A directory of its own. */
+  readonly scratch: string
+  /** The file for what it has for its consumers. */
+  readonly spill: string
+  /** The file for results of a sink that nothing can be staged in, by the sink's number. */
+  held(sink: number): string
+  /** What sinks stage, and state that a stream goes on with: they outlive the task. */
+  readonly shared: Blobs
+  /** Where its inputs are read. */
+  readonly runs: RunReaders
+}
+
+/** Of a task that may stop before its end. Another one, with the same scratch directory, goes on from there. */
+export interface Pausing {
+  /** Asked now and then. `spilled`: bytes in the file for the consumers. */
+  readonly isDue: (spilled: number) => boolean
+  /** Where the part before stopped; undefined: there is none. */
+  readonly from: Paused | undefined
+}
+
+/** Records of a piece that were taken, or the event time up to which those of a partition were. */
+export type Paused = { readonly records: number } | { readonly after: number }
+
+/** What a part of a task has left behind: counts are those of the parts before too, all else is its own. */
+export interface PartResult extends TaskResult {
+  /** Undefined: the task is through. */
+  readonly paused: Paused | undefined
+}
+
+export interface PartOptions {
+  readonly onProgress?: OnTaskProgress | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly pausing?: Pausing | undefined
+}
+
 /** A record may bring so much of keys that were not in memory, and all that one commit needs has to be there together. */
 const BYTES_PER_RECORD = 1024
 const RECORDS_MAX = 250_000
-const RECORDS_MIN = 100
-/** Between two looks at how far a partition has been read. */
-const PROGRESS_RECORDS = 8192
+const RECORDS_MIN = 1000
 
 /**
  * Runs one subtask with its own log and state, which end with it: a task that is not finished begins anew. Commits only bound what is in memory.
@@ -64,15 +100,37 @@ export async function runTask(
 ): Promise<TaskResult> {
   const { files } = prepared
   const { stage, shard } = task
+  const place: TaskPlace = {
+    scratch: files.scratch(stage, shard),
+    spill: files.spill(stage, shard),
+    held: sink => files.held(sink, shard),
+    shared: directoryBlobs(files.blobs),
+    runs: localRuns,
+  }
+  const { paused, ...result } = await runPart(prepared, task, place, { onProgress, signal })
+  writeJson(files.done(stage, shard), result, { synced: false })
+  return result
+}
+
+/** The same, up to where it is to pause. */
+export async function runPart(
+  prepared: Prepared,
+  task: Task,
+  place: TaskPlace,
+  { onProgress = () => {}, signal, pausing }: PartOptions = {},
+): Promise<PartResult> {
+  const { stage, shard } = task
   const { thenLive } = prepared.job
-  const scratch = files.scratch(stage, shard)
-  // What is logged is folded at the end then, and may be more than fits in memory.
-  const own = await openEmbedded(thenLive ? { directory: emptied(scratch) } : {})
-  const store = thenLive ? { ...own.store, close: async () => {} } : lazyStore(scratch)
-  const spill = new RunFile(files.spill(stage, shard))
+  const { scratch } = place
+  // What is logged is folded at the end then, and may be more than fits in memory; or somebody goes on from it.
+  const isKept = thenLive || pausing !== undefined
+  if (isKept && pausing?.from === undefined) makeEmpty(scratch)
+  const own = await openEmbedded(isKept ? { directory: scratch } : {})
+  const store = isKept ? { ...own.store, close: async () => {} } : lazyStore(scratch)
+  const spill = new RunFile(place.spill)
   const outputs: SpillOutput[] = []
   const topology = prepared.topology({
-    sinks: taskSinks(prepared),
+    sinks: taskSinks(prepared, place),
     snapshots: thenLive,
     output: (...args) => {
       const output = new SpillOutput(spill, ...args)
@@ -80,41 +138,40 @@ export async function runTask(
       return output
     },
   })
-  const ports = { ...own, store, blobs: sharedSinks(own.blobs, directoryBlobs(files.blobs), topology) }
+  const ports = { ...own, store, blobs: sharedSinks(own.blobs, place.shared, topology) }
   const at = topology.stages[stage]!
   const limits = limitsOf(prepared.stateMemory)
   const subtask = new Subtask(topology, at, shard, ports, limits, relieving(topology, ports, prepared.stateMemory, thenLive))
+  const part: PartOfTask = { prepared, task, place, subtask, spill, onProgress, signal, pausing }
   try {
-    // What a handover keeps is folded from the log.
-    if (!thenLive) for (const operator of (await subtask.ready()).chain.keyed) operator.leaveUnlogged()
-    if (at.stage.source === undefined) await readPartition(prepared, subtask, task, onProgress, signal)
-    else await readPiece(prepared, subtask, onProgress, signal)
-    await subtask.cutSource(LAST_CUT, true)
+    const paused = await (at.stage.source === undefined ? readPartition(part) : readPiece(part))
+    if (paused === undefined) await subtask.cutSource(LAST_CUT, true)
+    // What is in memory is in the scratch directory then.
+    else await relieve(topology, subtask, ports, prepared.stateMemory, thenLive)
     const live = subtask.current!
-    if (thenLive && at.stage.source === undefined) await keepState(topology, stage, shard, ports)
-    const result: TaskResult = {
+    if (paused === undefined && thenLive && at.stage.source === undefined) await keepState(topology, stage, shard, ports)
+    const result: PartResult = {
       counts: { ...live.working.counts },
       outputs: Object.fromEntries(outputs.map(o => [o.stage, o.finish()])),
       sinks: [...live.sinkStates],
       written: Object.fromEntries(live.chain.sinks.map(s => [s.node.sink!.name, s.operator.total])),
       firstDeadLetter: subtask.firstDeadLetter,
+      paused,
     }
     await subtask.close()
-    writeJson(files.done(stage, shard), result, { synced: false })
     return result
   } finally {
     await subtask.close().catch(() => {})
     spill.close()
     await store.close()
     await own.close()
-    if (thenLive) rmSync(scratch, { recursive: true, force: true })
+    if (isKept && pausing === undefined) rmSync(scratch, { recursive: true, force: true })
   }
 }
 
-function emptied(directory: string): string {
+function makeEmpty(directory: string): void {
   rmSync(directory, { recursive: true, force: true }) // of a task that died
   mkdirSync(directory, { recursive: true })
-  return directory
 }
 
 function limitsOf(stateMemory: number): AttemptLimits {
@@ -124,12 +181,12 @@ function limitsOf(stateMemory: number): AttemptLimits {
 }
 
 /** Sinks that can stage do so; what the others get waits until all is there. */
-function taskSinks({ graph, sinks, files }: Prepared): Record<string, ReturnType<typeof heldSink>> {
+function taskSinks({ graph, sinks }: Prepared, place: TaskPlace): Record<string, ReturnType<typeof heldSink>> {
   return Object.fromEntries(
     sinkNodes(graph.nodes).map((node, i) => {
       const { name } = node.sink!
       const sink = sinks[name] ?? node.sink!.sink
-      return [name, sink.commit === undefined ? heldSink(subtask => files.held(i, subtask), sink.describe()) : sink]
+      return [name, sink.commit === undefined ? heldSink(() => place.held(i), sink.describe()) : sink]
     }),
   )
 }
@@ -150,78 +207,5 @@ function sharedSinks(own: RangedBlobs, shared: Blobs, { run }: Topology): Ranged
     getRange: async (key, from, to) => (of(key) === own ? own.getRange(key, from, to) : (await shared.get(key))?.slice(from, to)),
     list: key => of(key).list(key),
     delete: key => of(key).delete(key),
-  }
-}
-
-async function readPiece(
-  { job, input }: Prepared,
-  subtask: Subtask,
-  onProgress: OnTaskProgress,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const piece = job.pieces[subtask.at.stage.source!.source!.name]![subtask.shard]!
-  let bytes = 0
-  const onRead = (read: number) => {
-    bytes += read
-  }
-  const reader = await openPiece(piece, onRead, input)
-  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = job
-  const wants = (timestamp: number) => timestamp >= since && timestamp < until
-  try {
-    while (subtask.current?.working.sourceDone !== true) {
-      signal?.throwIfAborted()
-      await subtask.deliverSource(async () => ({
-        ...(await reader.read(undefined, Number.POSITIVE_INFINITY)),
-        wants,
-        part: SILENT,
-      }))
-      onProgress(bytes / piece.bytes, subtask.current!.working.counts.recordsIn)
-    }
-  } finally {
-    await reader.close()
-  }
-}
-
-/** Records are put into order behind the source: until the end of the piece nothing is known of the time. */
-const SILENT = { name: '', watermark: () => Number.NEGATIVE_INFINITY }
-
-async function readPartition(
-  { files, job }: Prepared,
-  subtask: Subtask,
-  task: Task,
-  onProgress: OnTaskProgress,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  let merges = 0
-  const scratch = () => new RunFile(`${files.spill(task.stage, task.shard)}.merge-${merges++}`)
-  const merged = await mergeRuns(task.inputs, scratch)
-  let read = 0
-  const counted = {
-    next: () => {
-      if (!merged.next()) return false
-      if (++read % PROGRESS_RECORDS > 0) return true
-      signal?.throwIfAborted()
-      onProgress(read / merged.records, read)
-      return true
-    },
-    load: () => merged.load(),
-    get edge() {
-      return merged.edge
-    },
-    get value() {
-      return merged.value
-    },
-    get timestamp() {
-      return merged.timestamp
-    },
-    get key() {
-      return merged.key
-    },
-  }
-  try {
-    await subtask.deliverOrdered(counted, job.thenLive ? job.until! - 1 : Number.POSITIVE_INFINITY)
-  } finally {
-    await merged.close()
-    for (let i = 0; i < merges; i++) rmSync(`${files.spill(task.stage, task.shard)}.merge-${i}`, { force: true })
   }
 }

@@ -46,6 +46,8 @@ export interface OrderedRecords {
   next(): boolean
   /** False: that was all. */
   load(): Promise<boolean>
+  /** The watermark behind them, which is not passed: Infinity, so that everything fires, where a stream is to take over, or where the rest of them waits for another day. Read again when that was all. */
+  readonly upTo: number
   readonly edge: number
   readonly value: unknown
   readonly timestamp: number
@@ -225,10 +227,9 @@ export class Subtask {
   }
 
   /**
-   * All the input of a bounded run's subtask, in order of event time: in front of each record the watermark is as far as it can be, so that none is late. `upTo`: the watermark
-   * behind them, which it does not pass: Infinity, so that everything fires, or where a stream is to take over.
+   * The input of a bounded run's subtask, in order of event time: in front of each record the watermark is as far as it can be, so that none is late.
    */
-  deliverOrdered(records: OrderedRecords, upTo: number): Promise<void> {
+  deliverOrdered(records: OrderedRecords): Promise<void> {
     return this.guarded(async () => {
       const live = await this.ready()
       const { working, chain } = live
@@ -238,13 +239,14 @@ export class Subtask {
           if (await records.load()) continue
           break
         }
-        const watermark = Math.min(records.timestamp - 1, upTo)
+        const watermark = Math.min(records.timestamp - 1, records.upTo)
         if (watermark > working.watermark && this.mustFire(live, watermark)) await this.fire(live, watermark, () => {})
         this.enter(chain, records)
         this.attempt!.took(1)
         if (this.attempt!.full) await this.commitAndGoOn(live)
       }
       this.attempt!.touch()
+      const { upTo } = records
       if (upTo > working.watermark && this.mustFire(live, upTo)) await this.fire(live, upTo, () => {})
       await this.finish(live)
     })

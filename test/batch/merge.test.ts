@@ -64,7 +64,7 @@ test('a spilled file that has gone, or become shorter, is named', async t => {
   const dir = scratch(t)
   const path = join(dir, 'spilled')
   const input = spill(path, [1, 2, 3], 't')
-  const shorter = { path, runs: [{ ...input.runs[0]!, frames: [[0, 10_000] as const] }] }
+  const shorter = { path, runs: [{ ...input.runs[0]!, frames: [[0, 10_000, 0] as const] }] }
   const gone = { ...input, path: join(dir, 'gone') }
   for (const damaged of [shorter, gone]) {
     const message = { name: 'SpillError', message: new RegExp(`${damaged.path}, which an earlier stage`) }
