@@ -1,8 +1,8 @@
 import app from 'millrace:pipeline'
-import { awsBacking } from '../runtime/aws/functions/aws-backing.ts'
 import { backfillHandler } from '../runtime/aws/functions/backfill.ts'
+import { backfillBacking } from '../runtime/aws/functions/backfill-backing.ts'
 import { readSettings } from '../runtime/aws/functions/settings.ts'
 
 const settings = readSettings(process.env)
 
-export const handler = backfillHandler(app, settings, deadline => awsBacking(settings, deadline))
+export const handler = backfillHandler(app, settings, deadline => backfillBacking(settings, deadline))

@@ -1,5 +1,5 @@
 import app from 'millrace:pipeline'
-import { awsEnvironment } from '../runtime/aws/functions/aws-backing.ts'
+import { awsEnvironment } from '../runtime/aws/functions/aws-environment.ts'
 import { type CheckpointEvent, checkpointHandler } from '../runtime/aws/functions/checkpoint.ts'
 import type { InvocationContext } from '../runtime/aws/functions/event.ts'
 import { awsExecutions } from '../runtime/aws/functions/executions.ts'

@@ -2,12 +2,12 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { PRICES as prices } from '../../runtime/cli/prices.ts'
 import { STATE_BACKENDS, type StateBackendName } from '../../runtime/state/backend.ts'
 import { UsageError } from '../arguments.ts'
 import { outputOf } from '../ours.ts'
 import type { Cell } from './cell.ts'
 import { type Bill, eventsOfMonth, flinkMonth, idleMonth, kpusFor, monthOf, sourceStreamMonth, total } from './price.ts'
-import prices from './prices.json' with { type: 'json' }
 import { noted, table } from './report.ts'
 import type { Simulated } from './simulate.ts'
 import { times } from './usage.ts'

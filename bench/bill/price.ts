@@ -1,6 +1,6 @@
+import { PRICES as prices } from '../../runtime/cli/prices.ts'
 import flink from './flink.json' with { type: 'json' }
 import machine from './machine.json' with { type: 'json' }
-import prices from './prices.json' with { type: 'json' }
 import type { Simulated } from './simulate.ts'
 import { sum, type Usage } from './usage.ts'
 

@@ -1,61 +1,34 @@
-import { partOf } from '../checkpoint/cut.ts'
 import type { Manifest, SubtaskSnapshot } from '../checkpoint/manifest.ts'
-import { materialisePart } from '../checkpoint/snapshot.ts'
 import { systemClock, systemRandom } from '../embedded/clock.ts'
 import { shapeOf } from '../graph/shape.ts'
-import type { Blobs, Ports } from '../ports.ts'
+import type { Blobs } from '../ports.ts'
 import { emptyHead, type HeadFields } from '../protocol/item.ts'
-import { directoryBlobs } from '../savepoint/directory.ts'
 import { readSavepoint } from '../savepoint/format.ts'
 import { isDataFile, METADATA } from '../savepoint/names.ts'
 import { writeSavepoint } from '../savepoint/write.ts'
-import { keyedNodes } from '../stage/keyed-nodes.ts'
 import { Topology } from '../stage/topology.ts'
-import { pack, unpack } from '../state/codec.ts'
+import { unpack } from '../state/codec.ts'
 import { BackfillError, SpillError } from './error.ts'
 import type { Prepared } from './job.ts'
+import { stateKey } from './kept-state.ts'
 import { LAST_CUT } from './last-cut.ts'
 
-/** Blobs of what tasks leave for the stream that goes on begin with this. */
-export const KEPT_STATE = 'state/'
-/** What a source of the stream reads is not known yet: one split, whatever it is called. */
-const SPLITS = ['archive']
-
-const stateKey = (stage: number, shard: number) => `${KEPT_STATE}${stage}-${shard}`
-
-/** At the end of a task: its state, durable by itself, and all that the subtask is besides. */
-export async function keepState(topology: Topology, stage: number, shard: number, ports: Ports): Promise<void> {
-  const part = (await partOf(ports.log, topology, stage, shard, LAST_CUT))!
-  const start = { checkpoint: LAST_CUT, startedAt: ports.clock.now(), previous: undefined }
-  const { runs } = await materialisePart(topology, start, part, ports, { exclusive: true })
-  const { log, version, item, channelState } = part
-  const keyed = keyedNodes(topology.stages[stage]!.stage).map(k => k.operatorId)
-  const { attempt, head } = item
-  const snapshot: SubtaskSnapshot = {
-    stage,
-    shard,
-    log,
-    version,
-    attempt,
-    head,
-    channelState,
-    runs,
-    folded: version,
-    changes: [],
-    keyed,
-  }
-  await ports.blobs.put(stateKey(stage, shard), pack(snapshot))
-}
+/** What a source of the stream reads may not be known yet: one split, whatever it is called. */
+const SPLITS: readonly string[] = ['archive']
 
 /**
- * Writes the savepoint that a stream starts from, of one split in each source: every subtask's state where event time had come to the handover. What comes of the stream from there on has its time or a later one, since
+ * Writes the savepoint that a stream starts from, with these splits of its sources, by name; of others one: every subtask's state where event time had come to the handover. What comes of the stream from there on has its time or a later one, since
  * its sources pass over what is before.
  */
-export async function writeHandover({ graph, plan, job, files }: Prepared, to: Blobs & { readonly name: string }): Promise<void> {
+export async function writeHandover(
+  { graph, plan, job }: Prepared,
+  from: Pick<Blobs, 'get'>,
+  to: Blobs & { readonly name: string },
+  splitsOf: Readonly<Record<string, readonly string[]>> = {},
+): Promise<void> {
   const names = plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, s.source.source!.name] as const]))
-  const splits = Object.fromEntries(names.map(([, name]) => [name, SPLITS]))
-  const topology = new Topology(plan, graph.name, job.run, new Map(names.map(([index]) => [index, SPLITS.length])))
-  const from = directoryBlobs(files.blobs)
+  const splits = Object.fromEntries(names.map(([, name]) => [name, splitsOf[name] ?? SPLITS]))
+  const topology = new Topology(plan, graph.name, job.run, new Map(names.map(([index, name]) => [index, splits[name]!.length])))
   const takesFrom = job.until!
   const subtasks: SubtaskSnapshot[] = []
   for (const { stage, parallelism } of topology.stages) {
@@ -88,7 +61,7 @@ async function isWritten(to: Blobs & { readonly name: string }, run: string): Pr
   return false
 }
 
-async function kept(from: Blobs, stage: number, shard: number): Promise<SubtaskSnapshot> {
+async function kept(from: Pick<Blobs, 'get'>, stage: number, shard: number): Promise<SubtaskSnapshot> {
   const bytes = await from.get(stateKey(stage, shard))
   if (bytes === undefined)
     throw new SpillError(`the state of subtask ${shard} of stage ${stage} is gone: start again with an empty state directory`)

@@ -8,6 +8,7 @@ import { openEmbedded } from '../embedded/ports.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { shapeOf } from '../graph/shape.ts'
 import type { Counts } from '../protocol/item.ts'
+import { directoryBlobs } from '../savepoint/directory.ts'
 import { BackfillError } from './error.ts'
 import { inline } from './executor.ts'
 import { writeHandover } from './handover.ts'
@@ -58,7 +59,7 @@ async function run(graph: LogicalGraph, options: BoundedOptions, directory: stri
   const executor = options.executor?.(job, directory) ?? inline(prepared, signal)
   try {
     await schedule.run(executor, signal)
-    if (options.thenLive !== undefined) await writeHandover(prepared, options.thenLive)
+    if (options.thenLive !== undefined) await writeHandover(prepared, directoryBlobs(files.blobs), options.thenLive)
     await settleSinks(prepared, schedule.results)
   } catch (error) {
     if (!signal?.aborted) throw error

@@ -9,10 +9,10 @@ import { directoryBlobs } from '../savepoint/directory.ts'
 import type { AttemptLimits } from '../stage/attempt.ts'
 import { type DeadLetterNote, Subtask } from '../stage/subtask.ts'
 import type { Topology } from '../stage/topology.ts'
-import { KEPT_STATE, keepState } from './handover.ts'
 import { heldSink } from './held-sink.ts'
 import type { Prepared } from './job.ts'
 import { writeJson } from './json-file.ts'
+import { KEPT_STATE } from './kept-state.ts'
 import { LAST_CUT } from './last-cut.ts'
 import { lazyStore } from './lazy-store.ts'
 import type { SpilledRuns } from './merge.ts'
@@ -149,7 +149,10 @@ export async function runPart(
     // What is in memory is in the scratch directory then.
     else await relieve(topology, subtask, ports, prepared.stateMemory, thenLive)
     const live = subtask.current!
-    if (paused === undefined && thenLive && at.stage.source === undefined) await keepState(topology, stage, shard, ports)
+    if (paused === undefined && thenLive && at.stage.source === undefined) {
+      const { keepState } = await import('./keep-state.ts')
+      await keepState(topology, stage, shard, ports)
+    }
     const result: PartResult = {
       counts: { ...live.working.counts },
       outputs: Object.fromEntries(outputs.map(o => [o.stage, o.finish()])),

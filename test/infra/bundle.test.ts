@@ -7,7 +7,7 @@ import { App, Stack } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { Stream } from 'aws-cdk-lib/aws-kinesis'
 import { Bucket } from 'aws-cdk-lib/aws-s3'
-import { bundle, FUNCTIONS } from '../../infra/bundle.ts'
+import { BACKFILL_FUNCTIONS, bundle, FUNCTIONS } from '../../infra/bundle.ts'
 import { InfraError, MillracePipeline } from '../../infra/index.ts'
 import { fixture, resources } from './stacks.ts'
 
@@ -41,6 +41,16 @@ test('each function of the recommendation pipeline, with its zod, loads at most 
     t.diagnostic(`${name}: ${Math.round(own / KB)} KB, and ${Math.round(loaded[name].sdkBytes / KB)} KB of the SDK`)
     assert.ok(own <= LOADED_MAX, `${name}: ${own} bytes`)
   }
+})
+
+test('the function of a backfill loads at most 400 KB without the SDK; what reads CSV and Parquet where there is some', t => {
+  const path = directory()
+  const { bytes, sdkBytes, loaded } = bundle('examples/recommendations/pipeline.ts', path, undefined, BACKFILL_FUNCTIONS)
+  const own = loaded.backfill.bytes - loaded.backfill.sdkBytes
+  t.diagnostic(`${Math.round(own / KB)} KB, and ${Math.round((bytes - sdkBytes) / KB)} KB in all`)
+  assert.ok(own <= LOADED_MAX, `${own} bytes`)
+  assert.ok(bytes - sdkBytes > own + 50 * KB)
+  assert.ok(!Object.values(filesOf(path)).some(text => text.includes('shardHour')), 'no prices')
 })
 
 test('a sink of millrace/aws brings the client of its service, and no others', () => {

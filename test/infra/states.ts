@@ -32,14 +32,13 @@ const STATES_MAX = 1000
  */
 export async function runMachine(definition: any, machine: Machine): Promise<Ended> {
   const path: string[] = []
-  const variables: Record<string, unknown> = {}
 
   async function evaluate(text: string, states: object, scope: object): Promise<unknown> {
     const expression = jsonata(text.slice(2, -2))
     expression.registerFunction('millis', () => machine.clock.now)
     expression.registerFunction('now', () => new Date(machine.clock.now).toISOString())
     const context = { Execution: { Id: machine.execution.id, Input: machine.execution.input }, StateMachine: { Id: machine.id } }
-    const result = await expression.evaluate(undefined, { ...variables, ...scope, states: { context, ...states } })
+    const result = await expression.evaluate(undefined, { ...scope, states: { context, ...states } })
     if (result === undefined) throw new TaskError('States.QueryEvaluationError', `${text} has no result`)
     return JSON.parse(JSON.stringify(result))
   }
@@ -54,9 +53,13 @@ export async function runMachine(definition: any, machine: Machine): Promise<End
 
   async function perform(state: any, states: any, scope: object): Promise<unknown> {
     if (state.Type === 'Map') {
-      const items = (await fill(state.Items, states, scope)) as unknown[]
+      const items = (await itemsOf(state, states, scope)) as unknown[]
       if (!Array.isArray(items)) throw new TaskError('States.QueryEvaluationError', `${state.Items} is no array`)
-      return Promise.all(items.map(async item => (await run(state.ItemProcessor, item)).output))
+      const concurrency = await fill(state.MaxConcurrency, states, scope)
+      if (!Number.isInteger(concurrency)) throw new TaskError('States.QueryEvaluationError', `MaxConcurrency is ${concurrency}`)
+      // Executions of a Distributed Map see nothing of the one that started them.
+      const inner = state.ItemProcessor.ProcessorConfig.Mode === 'DISTRIBUTED' ? {} : scope
+      return Promise.all(items.map(async item => (await run(state.ItemProcessor, item, { ...inner })).output))
     }
     const args = await fill(state.Arguments, states, scope)
     for (let tries = 0; ; tries++) {
@@ -69,14 +72,19 @@ export async function runMachine(definition: any, machine: Machine): Promise<End
     }
   }
 
+  async function itemsOf({ Items, ItemReader }: any, states: object, scope: object): Promise<unknown> {
+    if (ItemReader === undefined) return fill(Items, states, scope)
+    return machine.task(ItemReader.Resource, await fill(ItemReader.Arguments, states, scope))
+  }
+
   /** Runs to the end of a list of states; throws what fails it. */
-  async function run({ StartAt, States }: any, given: unknown): Promise<{ output: unknown }> {
+  async function run({ StartAt, States }: any, given: unknown, variables: Record<string, unknown>): Promise<{ output: unknown }> {
     let input = given
     for (let name = StartAt; ; ) {
       const state = States[name]
       if (path.push(name) > STATES_MAX) throw new Error(`it goes on for ever: ${path.slice(-10)}`)
       const assign = async (from: any, states: object) => {
-        const values = await fill(from?.Assign ?? {}, states, {})
+        const values = await fill(from?.Assign ?? {}, states, variables)
         Object.assign(variables, values)
         for (const [variable, value] of Object.entries(variables)) {
           // As LocalStack does, which puts a string between quotes as it is.
@@ -85,11 +93,12 @@ export async function runMachine(definition: any, machine: Machine): Promise<End
         }
       }
       const states = { input }
-      if (state.Type === 'Fail') throw new TaskError(await fill(state.Error, states, {}), await fill(state.Cause, states, {}))
+      if (state.Type === 'Fail')
+        throw new TaskError(await fill(state.Error, states, variables), await fill(state.Cause, states, variables))
       if (state.Type === 'Choice') {
         let next = state.Default
         for (const { Condition, Next } of state.Choices) {
-          const holds = await evaluate(Condition, states, {})
+          const holds = await evaluate(Condition, states, variables)
           if (typeof holds !== 'boolean') throw new TaskError('States.QueryEvaluationError', `${Condition} is ${holds}`)
           if (!holds) continue
           next = Next
@@ -99,12 +108,12 @@ export async function runMachine(definition: any, machine: Machine): Promise<End
         continue
       }
       if (state.Type === 'Wait') {
-        machine.clock.now += 1000 * Number(await fill(state.Seconds, states, {}))
+        machine.clock.now += 1000 * Number(await fill(state.Seconds, states, variables))
       }
       try {
-        const result = state.Type === 'Task' || state.Type === 'Map' ? await perform(state, states, {}) : input
+        const result = state.Type === 'Task' || state.Type === 'Map' ? await perform(state, states, variables) : input
         await assign(state, { ...states, result })
-        input = state.Output === undefined ? result : await fill(state.Output, { ...states, result }, {})
+        input = state.Output === undefined ? result : await fill(state.Output, { ...states, result }, variables)
       } catch (error) {
         const catcher = (state.Catch ?? []).find((c: any) => matches(c.ErrorEquals, error as Error))
         if (catcher === undefined) throw error
@@ -120,7 +129,7 @@ export async function runMachine(definition: any, machine: Machine): Promise<End
   }
 
   try {
-    const { output } = await run(definition, machine.execution.input)
+    const { output } = await run(definition, machine.execution.input, {})
     return { status: 'SUCCEEDED', output, path }
   } catch (error) {
     if (!(error instanceof TaskError)) throw error

@@ -2,16 +2,17 @@ import type { Pipeline } from '../../api/pipeline.ts'
 import { type Job, type Prepared, prepare } from '../../batch/job.ts'
 import { jsonBytes, readJsonBlob } from '../../batch/stored/json-blob.ts'
 import { failuresOf, jobOf } from '../../batch/stored/names.ts'
-import { commitStored, forgetStored, sendStored } from '../../batch/stored/settle.ts'
 import { runStoredTask } from '../../batch/stored/task.ts'
+import { within } from '../../connectors/within.ts'
 import { MillraceError } from '../../errors.ts'
 import { planPhysical } from '../../graph/planner.ts'
 import { shapeOf } from '../../graph/shape.ts'
 import { objectFiles } from '../object-files.ts'
-import type { Backing } from './environment.ts'
+import type { Backing, SourceStreams } from './environment.ts'
 import { type InvocationContext, mayPass } from './event.ts'
 import { stateBudget } from './memory.ts'
 import type { Settings } from './settings.ts'
+import { splitsOf } from './splits.ts'
 
 /** One of a backfill's tasks, as the state machine reads it from a list. */
 export interface BackfillTask {
@@ -19,8 +20,10 @@ export interface BackfillTask {
   /** Its id. */
   readonly stage: string
   readonly shard: number
-  /** Of a subtask; of a stage, when all is there; of a subtask's results that were held back; and of what is not needed any more. */
-  readonly step: 'run' | 'commit' | 'send' | 'forget'
+  /** Of a subtask; of the pipeline, when all is there; of a stage then; of a subtask's results that were held back; and of what is not needed any more. */
+  readonly step: 'run' | 'handover' | 'commit' | 'send' | 'forget'
+  /** Of the savepoint of a handover: where it goes in the bucket. */
+  readonly to?: string
 }
 
 /** The command asks what there is to do. */
@@ -50,6 +53,13 @@ export interface BackfillPlan {
   }[]
 }
 
+/** What these functions stand on: blobs and objects, and neither tables nor streams. */
+export interface BackfillBacking extends Pick<Backing, 'objects' | 'sinks'> {
+  readonly ports: Pick<Backing['ports'], 'blobs' | 'clock' | 'random'>
+  /** Asked for the splits of a stream that is to go on. */
+  sourceStreams(): Promise<SourceStreams>
+}
+
 /** Of the time that a call has, so much is for work; the rest for keeping what came of it. */
 const WORK_SHARE = 2 / 3
 const MARGIN_MS = 5_000
@@ -58,7 +68,7 @@ const MARGIN_MS = 5_000
 export function backfillHandler(
   app: Pipeline,
   settings: Settings,
-  back: (deadline: () => number | undefined) => Backing,
+  back: (deadline: () => number | undefined) => BackfillBacking,
 ): (event: BackfillTask | BackfillPlanEvent, context: InvocationContext) => Promise<{ through: boolean } | BackfillPlan> {
   const graph = app.graph()
   let deadline = Number.POSITIVE_INFINITY
@@ -74,18 +84,33 @@ export function backfillHandler(
     return prepared
   }
 
-  async function perform({ run, stage, shard, step }: BackfillTask, pauseAt: number): Promise<boolean> {
+  /** Of the streams that are to go on. */
+  async function splits(): Promise<Record<string, readonly string[]>> {
+    const { sources } = settings
+    const streams = await backing.sourceStreams()
+    const lists = Object.entries(sources).map(async ([name, at]) => [name, await splitsOf(at, streams)] as const)
+    return Object.fromEntries(await Promise.all(lists))
+  }
+
+  async function perform({ run, stage, shard, step, to }: BackfillTask, pauseAt: number): Promise<boolean> {
     const isDue = () => clock.now() >= pauseAt
-    if (step === 'forget') return forgetStored(run, blobs, isDue)
+    // Loaded where it is needed: most calls run a task.
+    const settling = () => import('../../batch/stored/settle.ts')
+    if (step === 'forget') return (await settling()).forgetStored(run, blobs, isDue)
     const opened = await open(run)
     const index = opened.plan.stages.findIndex(({ id }) => id === stage)
     if (index === -1)
       throw new MillraceError(
         `the pipeline has no stage '${stage}' any more: it was deployed again since the backfill ${run} began`,
       )
-    if (step === 'send') return sendStored(opened, index, shard, blobs, isDue)
+    if (step === 'send') return (await settling()).sendStored(opened, index, shard, blobs, isDue)
+    if (step === 'handover') {
+      const { handOverStored } = await import('../../batch/stored/handover.ts')
+      await handOverStored(opened, blobs, { ...within(blobs, `${to}/`), name: `s3://${settings.bucket}/${to}` }, await splits())
+      return true
+    }
     if (step === 'run') return runStoredTask(opened, { stage: index, shard }, { blobs, clock, random, pauseAt })
-    await commitStored(opened, index, blobs)
+    await (await settling()).commitStored(opened, index, blobs)
     return true
   }
 

@@ -13,8 +13,10 @@ import { positiveInteger } from '../parse.ts'
 import { makePlan } from '../plan.ts'
 import { savepointPlace } from '../savepoint/place.ts'
 import { stopSignal } from '../signals.ts'
+import { STACK_FLAGS } from '../stack/stack.ts'
 import { checkDirectory } from '../targets.ts'
 import { anyFiles } from './input.ts'
+import { backfillOnStack } from './on-stack.ts'
 import { placesOf } from './places.ts'
 import { rangeOf, slackOf } from './time-range.ts'
 import { backfillText, backfillView } from './view.ts'
@@ -32,8 +34,10 @@ All cores work on it. With --state, what is finished is kept in DIR, and the sam
 records that travel between stages. Results are written when all of them are there.
 With --then-live, what is not due at --until does not fire: it is in a savepoint, with all state, and millrace run FILE --from-snapshot DIR --source NAME=STREAM goes on from there. Its sources pass over what is
 before --until, so that archive and stream may overlap; choose a time before which the archive is whole.
-Ctrl-C stops at once (exit code 1, as nothing was written yet); with --state, the same command goes on. Progress goes to standard error.`,
-  positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
+With --stack, the functions of a deployed pipeline do it, in parallel, and its sinks get the results: all places are s3:// then, and of buckets that the construct names in \`backfill\`. What it will cost, about, is told
+before it starts. The same command shows a backfill that runs, goes on with one that failed, and tells of one that is through. --then-live NAME leaves the savepoint in the stack's bucket, at savepoints/NAME.
+Without --stack, Ctrl-C stops at once (exit code 1, as nothing was written yet); with --state, the same command goes on. Progress goes to standard error.`,
+  positionals: [{ name: 'FILE', unless: 'stack', help: 'the TypeScript file whose default export is the pipeline' }],
   flags: {
     from: {
       value: '[NAME=]PLACE',
@@ -62,15 +66,24 @@ Ctrl-C stops at once (exit code 1, as nothing was written yet); with --state, th
     },
     workers: { value: 'N', help: 'Threads (default: one for each core). Results do not depend on it' },
     json: { help: 'Print the summary as JSON' },
+    ...STACK_FLAGS,
+    concurrency: { value: 'N', help: 'With --stack: so many functions at a time, at most (default 100)' },
+    name: { value: 'NAME', help: 'With --stack: the name of the backfill (default: of its input, range, parallelism and code)' },
+    yes: { help: 'With --stack: start without being asked' },
+    cancel: { help: 'With --stack: stop the backfills that run' },
   },
   examples: [
     'millrace backfill trending.ts --from archive/ --out results',
+    'millrace backfill --stack Trending --from s3://archive/clicks --since 2026-01-01 --until 2026-02-01',
     'millrace backfill trending.ts --from clicks=archive/clicks --from views=archive/views --since 2026-01-01 --until 2026-02-01 --out january --state work',
   ],
   run: runBackfill,
 }
 
 async function runBackfill(args: Arguments): Promise<number> {
+  if (args.text('stack') !== undefined) return backfillOnStack(args)
+  for (const flag of ['pipeline', 'concurrency', 'name', 'yes', 'cancel'])
+    if (args.has(flag) || args.text(flag) !== undefined) throw new UsageError(`--${flag} is of a backfill with --stack`)
   const [file] = args.positionals as [string]
   const parallelism = positiveInteger(args, 'parallelism')
   const workers = positiveInteger(args, 'workers') ?? availableParallelism()
@@ -85,7 +98,10 @@ async function runBackfill(args: Arguments): Promise<number> {
     throw new UsageError(
       `${file}: the pipeline has no sink, so that nothing would come of it: end a stream with .sink('name', print())`,
     )
-  const sources = placesOf(graph, args.texts('from'))
+  const sources = placesOf(
+    graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name])),
+    args.texts('from'),
+  )
   const targets = await targetsOf(graph, args, sources)
   await makePlan(graph, file, parallelism)
   const summary = await directoryAsUsage(() =>

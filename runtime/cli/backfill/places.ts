@@ -1,7 +1,6 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isS3 } from '../../batch/input-files.ts'
-import type { LogicalGraph } from '../../graph/graph.ts'
 import { list } from '../../suggest.ts'
 import { UsageError } from '../error.ts'
 
@@ -9,8 +8,7 @@ import { UsageError } from '../error.ts'
  * What each source reads: `--from NAME=PLACE`, or one `--from DIR` for all of them, which is the place itself of a pipeline with one source, and DIR/NAME of one with several.
  * @throws UsageError
  */
-export function placesOf(graph: LogicalGraph, given: readonly string[]): Record<string, string[]> {
-  const names = graph.nodes.flatMap(n => (n.source === undefined ? [] : [n.source.name]))
+export function placesOf(names: readonly string[], given: readonly string[]): Record<string, string[]> {
   const places: Record<string, string[]> = {}
   for (const text of given) {
     // year=2026/ is no source: a name counts only where the pipeline has it.

@@ -3,9 +3,16 @@ import { caller } from '../../aws/call.ts'
 import { isNamed } from '../../aws/classify.ts'
 import { meters } from '../../aws/meter.ts'
 import { systemClock, systemRandom } from '../../embedded/clock.ts'
+import { MillraceError } from '../../errors.ts'
 import { type Lag, lagMetric } from './lag.ts'
 import { checkEndpoints, installed, once, withRegion } from './sdk.ts'
 import type { StackStage } from './stack.ts'
+
+export interface NamedExecution {
+  readonly status: 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE'
+  /** Why, of one that failed. */
+  readonly cause: string | undefined
+}
 
 export interface Execution {
   readonly status: 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE'
@@ -32,7 +39,7 @@ export interface Control {
   /** ARNs of those that run now, as far as Step Functions has heard. */
   runningExecutions(machine: string): Promise<readonly string[]>
   /** Of one that has ended by then: nothing. */
-  stopExecution(arn: string): Promise<void>
+  stopExecution(arn: string, cause?: string): Promise<void>
   /** Switches a schedule on or off; one that is as it should be is left alone. */
   setSchedule(name: string, enabled: boolean): Promise<void>
   /** Enabled, Disabled, Enabling, … */
@@ -45,6 +52,18 @@ export interface Control {
   lags(stages: readonly StackStage[]): Promise<readonly (Lag | undefined)[]>
 }
 
+/** What backfills ask besides. */
+export interface BackfillControl {
+  /** Starts the execution of a name, or finds it running with the same input. False: there was one of that name, and it has ended. */
+  startNamed(machine: string, name: string, input: object): Promise<boolean>
+  /** Undefined: there is none of this name. */
+  executionOf(machine: string, name: string): Promise<NamedExecution | undefined>
+  /** What a function answers. @throws MillraceError with what it throws */
+  invoke(functionName: string, payload: object): Promise<unknown>
+  /** What a function is: which code, and how much memory, MB. */
+  functionOf(functionName: string): Promise<{ readonly code: string; readonly memoryMb: number }>
+}
+
 const LAG_WINDOW_MS = 5 * 60_000
 const LISTED_MAX = 20
 const IN_USE = ['ResourceInUseException', 'ResourceConflictException']
@@ -53,7 +72,7 @@ const IN_USE = ['ResourceInUseException', 'ResourceConflictException']
  * On the SDK's clients, each loaded when it is first needed: they are no part of what `millrace run` needs, nor of its dependencies.
  * @throws UsageError for an endpoint that is no URL
  */
-export function awsControl(): Control {
+export function awsControl(): Control & BackfillControl {
   checkEndpoints()
   const call = caller({ clock: systemClock, random: systemRandom, meters: meters() })
   const ask = <T>(
@@ -128,9 +147,50 @@ export function awsControl(): Control {
       const { executions } = await ask('states.ListExecutions', machine, o => client.send(command, o))
       return executions!.map(({ executionArn }) => executionArn!)
     },
-    async stopExecution(arn) {
+    async startNamed(machine, name, input) {
       const { sdk, client } = await states()
-      const command = new sdk.StopExecutionCommand({ executionArn: arn, cause: 'the pipeline was stopped' })
+      const command = new sdk.StartExecutionCommand({ stateMachineArn: machine, name, input: JSON.stringify(input) })
+      const taken = (error: unknown) => isNamed(error, 'ExecutionAlreadyExists')
+      try {
+        await ask('states.StartExecution', machine, o => client.send(command, o), taken)
+        return true
+      } catch (error) {
+        if (taken(error)) return false
+        throw error
+      }
+    },
+    async executionOf(machine, name) {
+      const { sdk, client } = await states()
+      const command = new sdk.DescribeExecutionCommand({
+        executionArn: `${machine.replace(':stateMachine:', ':execution:')}:${name}`,
+      })
+      const unknown = (error: unknown) => isNamed(error, 'ExecutionDoesNotExist')
+      try {
+        const found = await ask('states.DescribeExecution', name, o => client.send(command, o), unknown)
+        return { status: found.status as NamedExecution['status'], cause: found.cause ?? found.error }
+      } catch (error) {
+        if (unknown(error)) return undefined
+        throw error
+      }
+    },
+    async invoke(functionName, payload) {
+      const { sdk, client } = await lambda()
+      const command = new sdk.InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify(payload) })
+      const { FunctionError, Payload } = await ask('lambda.Invoke', functionName, o => client.send(command, o))
+      const text = Buffer.from(Payload ?? []).toString()
+      if (FunctionError === undefined) return JSON.parse(text)
+      const { errorType, errorMessage } = JSON.parse(text) as { errorType?: string; errorMessage?: string }
+      throw new MillraceError(`the function ${functionName} failed: ${errorType}: ${errorMessage}`)
+    },
+    async functionOf(functionName) {
+      const { sdk, client } = await lambda()
+      const command = new sdk.GetFunctionConfigurationCommand({ FunctionName: functionName })
+      const found = await ask('lambda.GetFunctionConfiguration', functionName, o => client.send(command, o))
+      return { code: found.CodeSha256!, memoryMb: found.MemorySize! }
+    },
+    async stopExecution(arn, cause = 'the pipeline was stopped') {
+      const { sdk, client } = await states()
+      const command = new sdk.StopExecutionCommand({ executionArn: arn, cause })
       await ask('states.StopExecution', arn, o => client.send(command, o))
     },
     async setSchedule(name, enabled) {

@@ -2,7 +2,7 @@ import type { SourceSetting } from '../../aws/functions/settings.ts'
 import { list, suggest } from '../../suggest.ts'
 import type { Arguments, Flag } from '../command.ts'
 import { UsageError } from '../error.ts'
-import { awsControl, type Control } from './control.ts'
+import { awsControl, type BackfillControl, type Control } from './control.ts'
 
 /** A pipeline on AWS, by the outputs of its stack (infra/outputs.ts). */
 export interface Stack {
@@ -16,6 +16,8 @@ export interface Stack {
   readonly schedule: string
   /** By stage id. */
   readonly stages: Readonly<Record<string, StackStage>>
+  /** Where it was deployed with `backfill`: ARN of the state machine, and its functions by stage id. */
+  readonly backfill?: { readonly machine: string; readonly functions: Readonly<Record<string, string>> }
 }
 
 export interface StackStage {
@@ -42,7 +44,7 @@ export const STACK_FLAGS: Readonly<Record<string, Flag>> = {
 const PARTS = ['Pipeline', 'Prefix', 'LogTable', 'StateTable', 'Bucket', 'Checkpoints', 'Schedule', 'Stages'] as const
 
 /** The stack of --stack, and what the commands ask of AWS. Throws UsageError when there is none, or no pipeline in it. */
-export async function openStack(args: Arguments): Promise<{ control: Control; stack: Stack }> {
+export async function openStack(args: Arguments): Promise<{ control: Control & BackfillControl; stack: Stack }> {
   const name = args.text('stack')
   if (name === undefined) throw new UsageError('--stack NAME is needed: the stack on AWS')
   const control = awsControl()
@@ -76,5 +78,6 @@ function read(outputs: Readonly<Record<string, string>>, path: string): Stack {
     checkpoints: of('Checkpoints'),
     schedule: of('Schedule'),
     stages: JSON.parse(of('Stages')),
+    ...(outputs[`${path}Backfill`] !== undefined && { backfill: JSON.parse(outputs[`${path}Backfill`]!) }),
   }
 }
