@@ -26,12 +26,12 @@ export class SpillOutput extends StageOutput {
     super(...args)
     this.consumer = args[0]
     const unsendable = (error: unknown, edge: number, timestamp: number) => this.unsendable(error, edge, timestamp)
-    this.partitions = Array.from({ length: args[2].to }, () => new Partition(new RunWriter(file), unsendable))
+    this.partitions = args[2].map(() => new Partition(new RunWriter(file), unsendable))
   }
 
   /** What can be added up before it travels is. */
-  override receiver(edge: StageEdge, shard: number): Receiver {
-    const plain = super.receiver(edge, shard)
+  override receiver(edge: StageEdge): Receiver {
+    const plain = super.receiver(edge)
     const combiner = combinerFor(this.consumer, edge)
     if (combiner === undefined || edge.exchange.kind !== 'key') return plain
     const keyUnder = this.keyUnder(edge, edge.exchange)

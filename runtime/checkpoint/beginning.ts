@@ -1,4 +1,5 @@
 import type { HeadFields } from '../protocol/item.ts'
+import { SnapshotError } from '../snapshot/error.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type FoldSpace, spaceOf } from './fold.ts'
 import type { Manifest, SubtaskSnapshot } from './manifest.ts'
@@ -26,10 +27,20 @@ export interface FormerState {
 }
 
 /** Each subtask as it was: for a run of the same plan. */
-export function sameBeginnings({ subtasks }: Manifest, topology: Topology): Beginning[] {
+export function sameBeginnings(manifest: Manifest, topology: Topology): Beginning[] {
+  refuseRescaled(manifest)
+  const { subtasks } = manifest
   return subtasks.map(snapshot => {
     const { stage, shard, version, head, channelState } = snapshot
     const space = spaceOf(topology, topology.stages[stage]!.stage, shard)
     return { stage, shard, version, head, channelState, states: [{ snapshot, space }], takes: () => true }
   })
+}
+
+/** @throws SnapshotError for a checkpoint in which subtasks have taken over from others: who has which keys there is not asked yet when a run begins */
+export function refuseRescaled({ subtasks, checkpoint, run }: Manifest): void {
+  if (subtasks.some(s => s.ended))
+    throw new SnapshotError(
+      `checkpoint ${checkpoint} of run ${run} was taken after its stages were rescaled while they ran: no other run can start from such a one yet. Its own run goes on`,
+    )
 }

@@ -20,6 +20,8 @@ export interface SubtaskSnapshot {
   readonly head: HeadFields
   /** Blobs with the records that were on their way to it. */
   readonly channelState: readonly string[]
+  /** Its shard was split or merged before the cut: this is its end. Those that took over are behind it, and hold only what has changed since. */
+  readonly ended?: true
   /** Its keyed state; undefined: the run kept no snapshots. */
   readonly runs: Runs | undefined
   /** The version up to which `runs` holds it; absent: the cut. */

@@ -1,6 +1,7 @@
 import type { KeyedStore, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
-import { type CommitItem, decodeItem } from '../protocol/item.ts'
+import { decodeItem } from '../protocol/item.ts'
+import type { ReadCommit } from '../protocol/log.ts'
 import { readChunks } from '../stage/live.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { claimFold } from './claims.ts'
@@ -91,13 +92,13 @@ async function* none(): AsyncGenerator<never> {}
 export async function* loggedChunks(ports: Ports, log: string, since: number, cut: number): AsyncGenerator<LoggedChunk> {
   for (let version = since; version < cut; ) {
     const slots = await ports.log.range(log, version + 1, Math.min(PAGE, cut - version))
-    const commits: { version: number; item: CommitItem }[] = []
+    const commits: ReadCommit[] = []
     for (const slot of slots) {
       if (slot.version !== version + 1)
         throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though it was never materialised`)
       version = slot.version
       const item = decodeItem(slot.item)
-      if (item.kind === 'commit') commits.push({ version, item })
+      if (item.kind !== 'abort') commits.push({ version, item })
     }
     yield* readChunks(ports, commits)
     if (slots.length === 0) throw new BrokenLogError(`slot ${version + 1} of ${log} is missing though the cut lies behind it`)

@@ -57,11 +57,12 @@ export async function materialisePart(
   const deferred = defer && (await deferFold(before, prefix, part, ports, defer))
   if (deferred !== undefined) return deferred
   let runs: Runs = before.runs
+  const tookOver = topology.shard(part.stage, part.shard).parents.length > 0
   const snapshot: SnapshotFold = {
     since: before.folded,
     changes: () => allChanges(before, log, version, ports),
     async take(folded) {
-      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports))
+      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports), tookOver)
     },
   }
   const done = await materialise(topology, at, part.shard, version, ports, { ...options, snapshot })
@@ -106,10 +107,17 @@ interface Before {
 }
 
 async function snapshotBefore(topology: Topology, { previous }: CheckpointStart, log: string, ports: Ports): Promise<Before> {
-  if (previous === undefined) return { version: 0, runs: [], folded: 0, changes: [] }
+  if (previous === undefined) return emptySince(await ports.log.floor(log))
   const subtask = (await readManifest(ports.blobs, topology.run, previous)).subtasks.find(s => s.log === log)
-  const { version = 0, runs = [], folded = version, changes = [] } = subtask ?? {}
+  // A log that began since: all that it has is there.
+  if (subtask === undefined) return emptySince(await ports.log.floor(log))
+  const { version, runs = [], folded = version, changes = [] } = subtask
   return { version, runs, folded, changes }
+}
+
+/** A log that took over from others begins behind them, and its state is in their runs: its own hold what has changed since. */
+function emptySince(version: number): Before {
+  return { version, runs: [], folded: version, changes: [] }
 }
 
 /** Undefined: there is so much by now that it is to be folded. */

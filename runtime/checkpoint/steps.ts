@@ -15,7 +15,7 @@ import type { CheckpointStart } from './start.ts'
  */
 
 /**
- * All parts if every subtask is through, else the names of those that are not. `known`: a version of a log that is there for certain, at or below its head; what comes
+ * All parts if every subtask is through, else the names of those that are not; `never`: of those that will not be either. `known`: a version of a log that is there for certain, at or below its head; what comes
  * before it need not be read.
  */
 export async function collectParts(
@@ -23,9 +23,14 @@ export async function collectParts(
   checkpoint: number,
   ports: Ports,
   known?: (log: string) => number | undefined,
-): Promise<{ parts: Part[]; missing: string[] }> {
+): Promise<{ parts: Part[]; missing: string[]; never: string[] }> {
   const found = await partsOf(ports.log, topology, checkpoint, known)
-  return { parts: found.flatMap(f => f.part ?? []), missing: found.filter(f => f.part === undefined).map(f => f.name) }
+  const missing = found.filter(f => f.part === undefined)
+  return {
+    parts: found.flatMap(f => f.part ?? []),
+    missing: missing.map(f => f.name),
+    never: missing.filter(f => f.never).map(f => f.name),
+  }
 }
 
 /** Manifest, decision, then what acts on it: the sinks' commit and retention. Gives the decision, which may be somebody else's. */
@@ -44,7 +49,7 @@ export async function completeCheckpoint(
     createdAt: ports.clock.now(),
     shape: topology.shape,
     splits: topology.splits,
-    subtasks: parts.map(({ stage, shard, log, version, item, channelState }, i) => ({
+    subtasks: parts.map(({ stage, shard, log, version, item, channelState, ended }, i) => ({
       stage,
       shard,
       log,
@@ -52,6 +57,7 @@ export async function completeCheckpoint(
       attempt: item.attempt,
       head: item.head,
       channelState,
+      ...(ended && { ended }),
       runs: materialised[i]!.runs,
       folded: materialised[i]!.folded,
       changes: materialised[i]!.changes,
@@ -77,8 +83,9 @@ export async function failCheckpoint(
   start: CheckpointStart,
   missing: readonly string[],
   ports: Ports,
+  given?: string,
 ): Promise<Decision> {
-  const reason = `no ack in time from ${missing.join(', ')}`
+  const reason = given ?? `no ack in time from ${missing.join(', ')}`
   return decide(ports.log, topology.run, start.checkpoint, {
     outcome: 'failed',
     startedAt: start.startedAt,
@@ -95,13 +102,13 @@ export async function commitSinks(topology: Topology, checkpoint: number, parts:
     for (const [index, node] of sinks.entries()) {
       const sink = topology.sinkOf(node)
       if (sink.commit === undefined) continue
-      const mine = parts.filter(p => p.stage === at.stage.index).sort((a, b) => a.shard - b.shard)
-      await sink.commit(
-        topology.run,
-        checkpoint,
-        mine.map(p => p.item.head.sinks.find(([i]) => i === index)?.[1]),
-        sinkCommitContext(topology, topology.run, at.stage.ids.get(node)!, blobs),
+      const mine = parts.filter(p => p.stage === at.stage.index)
+      const states = Array.from(
+        { length: 1 + Math.max(...mine.map(p => p.shard)) },
+        (_, shard) => mine.find(p => p.shard === shard)?.item.head.sinks.find(([i]) => i === index)?.[1],
       )
+      const context = sinkCommitContext(topology, topology.run, at.stage.ids.get(node)!, blobs)
+      await sink.commit(topology.run, checkpoint, states, { ...context, inOrder: mine.some(p => p.ended) })
     }
   }
 }

@@ -2,7 +2,7 @@ import type { Shape } from '../graph/shape.ts'
 import { planUpgrade, type StateFate, type Upgrade } from '../graph/upgrade.ts'
 import type { Blobs } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
-import { type Beginning, sameBeginnings } from './beginning.ts'
+import { type Beginning, refuseRescaled, sameBeginnings } from './beginning.ts'
 import { carriedOver } from './carry-over.ts'
 import type { Manifest } from './manifest.ts'
 import { checkPipeline, type RunKind, StateMismatchError } from './run-meta.ts'
@@ -41,10 +41,9 @@ export function checkStart(
 }
 
 /** How each subtask of a run begins with a checkpoint of the same or another plan. @throws StateMismatchError it can't */
-export function beginningsFrom(manifest: Manifest, topology: Topology, from: Pick<Blobs, 'get'>): Promise<Beginning[]> {
-  return manifest.shape === topology.shape
-    ? Promise.resolve(sameBeginnings(manifest, topology))
-    : carriedOver(manifest, topology, from)
+export async function beginningsFrom(manifest: Manifest, topology: Topology, from: Pick<Blobs, 'get'>): Promise<Beginning[]> {
+  refuseRescaled(manifest)
+  return manifest.shape === topology.shape ? sameBeginnings(manifest, topology) : carriedOver(manifest, topology, from)
 }
 
 /**

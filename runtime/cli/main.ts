@@ -8,6 +8,7 @@ import { errorText, UsageError } from './error.ts'
 import { commandHelp, groupHelp, overview } from './help.ts'
 import { parseArguments } from './parse.ts'
 import { plan } from './plan.ts'
+import { rescale } from './rescale.ts'
 import { run } from './run.ts'
 import { savepointCreate } from './savepoint/create.ts'
 import { savepointDelete } from './savepoint/delete.ts'
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   run,
   plan,
   backfill,
+  rescale,
   stateGet,
   checkpoints,
   ...SAVEPOINTS,

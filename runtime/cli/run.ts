@@ -2,7 +2,7 @@ import { extname, resolve } from 'node:path'
 import { type Duration, positiveDuration } from '../api/duration.ts'
 import { fileReason } from '../connectors/error.ts'
 import { makeDirectory } from '../connectors/make-directory.ts'
-import type { RunOptions, RunSummary, SnapshotOrigin, ThreadOptions } from '../embedded/run-options.ts'
+import type { RunningJob, RunOptions, RunSummary, SnapshotOrigin, ThreadOptions } from '../embedded/run-options.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import type { Upgrade } from '../graph/upgrade.ts'
@@ -197,6 +197,11 @@ function makeStateDirectory(path: string): void {
 
 async function runWithProgress(graph: LogicalGraph, options: RunOptions): Promise<RunSummary> {
   const { runEmbedded } = await import('../embedded/engine.ts')
+  const { serveRequests } = await import('./rescale-requests.ts')
+  let unserve = () => {}
+  const onRunning = (job: RunningJob) => {
+    if (options.state !== undefined) unserve = serveRequests(options.state, job)
+  }
   const view = progressView(process.stderr)
   const stop = stopSignal(() => {
     view.clear()
@@ -207,8 +212,9 @@ async function runWithProgress(graph: LogicalGraph, options: RunOptions): Promis
       view.clear()
       process.stderr.write(`millrace: the state was written by other code of ${graph.name}:\n${upgradeText(upgrade)}`)
     }
-    return await runEmbedded(graph, { ...options, signal: stop.signal, onProgress: view.update, onUpgrade })
+    return await runEmbedded(graph, { ...options, signal: stop.signal, onProgress: view.update, onUpgrade, onRunning })
   } finally {
+    unserve()
     view.clear()
     stop.dispose()
   }

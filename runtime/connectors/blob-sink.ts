@@ -40,6 +40,8 @@ export function blobSink(blobs: Blobs, name: string, place: string): Sink<any> {
         await staging.endAt(run, checkpoint, lasts(parts))
         return parts.map((): State => ({ last: '', cut: checkpoint }))
       }),
+    // Its objects are numbered by the checkpoint that they wait for.
+    succeed: (states): State => ({ last: '', cut: Math.max(...states.map(s => Number(s.cut))) }),
     describe: () => place,
   }
 }

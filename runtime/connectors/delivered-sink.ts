@@ -45,7 +45,7 @@ export function deliveredSink<T, M>(service: Service<T, M>, delivery: DeliveryGu
     failingAs(service.where, async () => {
       service.check()
       const lasts = parts.flatMap((part, subtask) => (part === undefined ? [] : [{ subtask, last: (part as State).last }]))
-      await atOnce(SUBTASKS_AT_ONCE, lasts, ({ subtask, last }) =>
+      await atOnce(context.inOrder ? 1 : SUBTASKS_AT_ONCE, lasts, ({ subtask, last }) =>
         publishChain(service, chainOf(service, context, subtask), writerOf(run, context.operatorId, subtask), last),
       )
     })

@@ -2,8 +2,8 @@ import { resolve } from 'node:path'
 import { ConnectorError, fileReason } from './error.ts'
 import { jsonLine } from './json-line.ts'
 import type { Sink, SinkWriter } from './sink.ts'
-import { Staging } from './staging.ts'
-import { type StagedState, StagingWriter } from './staging-writer.ts'
+import type { Staging } from './staging.ts'
+import type { StagedState, StagingWriter } from './staging-writer.ts'
 
 /** Text gathered before it becomes bytes: bounds the strings, not the commit. */
 const TEXT_CHARS = 1 << 20
@@ -31,23 +31,36 @@ export function fileSink(path: string): Sink<any> {
     throw new ConnectorError(
       `fileSink('${path}') would have to compress, and it can't: write to ${path.slice(0, -3)} and compress that`,
     )
-  const staging = new Staging(resolve(path), path)
+  let loaded: Promise<Staging> | undefined
+  // A function on AWS has no use for it.
+  const opened = () => (loaded ??= import('./staging.ts').then(({ Staging }) => new Staging(resolve(path), path)))
   const where = `the file sink ${path}`
   return {
     kind: 'file',
     file: path,
     async open(context, state) {
+      const { StagingWriter } = await import('./staging-writer.ts')
+      const staging = await opened()
       staging.claim(context.run, context.operatorId)
       const writer = new StagingWriter(staging, context.run, context.subtask)
       await named(where, () => writer.restore(state as StagedState | undefined))
       return lineWriter(writer, where)
     },
     async commit(run, _checkpoint, parts) {
+      const staging = await opened()
       await named(where, () => staging.commit(run, parts as readonly (StagedState | undefined)[]))
     },
     async restore(run, _checkpoint, parts) {
+      const staging = await opened()
       return named(where, () => staging.restore(run, parts as readonly (StagedState | undefined)[]))
     },
+    // Its segments come behind theirs.
+    succeed: (states): StagedState => ({
+      segment: Math.max(...states.map(s => Number(s.segment))),
+      length: 0,
+      total: 0,
+      closed: 1,
+    }),
     describe: () => `file ${path}`,
   }
 }

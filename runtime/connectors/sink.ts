@@ -28,7 +28,11 @@ export interface SinkStaging {
 export type SinkContext = Pick<CommitIdentity, 'run' | 'pipeline' | 'operatorId' | 'subtask' | 'parallelism'> & SinkStaging
 
 /** Whose output is made visible. */
-export type SinkCommitContext = Pick<CommitIdentity, 'pipeline' | 'operatorId'> & SinkStaging
+export type SinkCommitContext = Pick<CommitIdentity, 'pipeline' | 'operatorId'> &
+  SinkStaging & {
+    /** Subtasks have taken over from others with a lower number, of the same keys: where order counts, what those staged goes first. */
+    readonly inOrder?: boolean
+  }
 
 /** Small, plain, kept in the commit item: how far a transactional sink has staged. */
 export type SinkState = { readonly [field: string]: string | number }
@@ -57,7 +61,7 @@ export interface Sink<T> {
   open(context: SinkContext, state: SinkState | undefined): Promise<SinkWriter<T>>
   /**
    * Transactional sinks: makes visible what all subtasks staged up to checkpoint `checkpoint` (protocol.md, D7). `parts[i]` is subtask i's state
-   * at its cut. Called after the checkpoint is complete, maybe more than once, in any process, and not again for a checkpoint whose commit was interrupted if a later
+   * at its cut, or at its end, if others took over: these come behind it. Called after the checkpoint is complete, maybe more than once, in any process, and not again for a checkpoint whose commit was interrupted if a later
    * one came first: idempotent, and complete in itself.
    */
   commit?(run: string, checkpoint: number, parts: readonly (SinkState | undefined)[], context: SinkCommitContext): Promise<void>
@@ -72,6 +76,11 @@ export interface Sink<T> {
     parts: readonly (SinkState | undefined)[],
     context: SinkCommitContext,
   ): Promise<readonly (SinkState | undefined)[]>
+  /**
+   * The shard of a subtask was split or merged: the state that a writer begins with which takes over from others. `states` are theirs; what they staged is committed as theirs, and
+   * goes before what this one writes. Absent: it begins with none.
+   */
+  succeed?(states: readonly SinkState[]): SinkState
   /** For plans and errors: what it writes to, without passwords. */
   describe(): string
 }

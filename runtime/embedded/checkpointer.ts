@@ -111,7 +111,7 @@ export class Checkpointer {
       const work = () => materialisePart(this.topology, start, part, this.ports, options)
       const done = fold === 'none' ? await unfolded(part, this.ports) : await this.folding.run(work)
       materialised.push(done)
-      if (done.to === part.version) this.workers.find(w => w.log === part.log)!.materialised(part.version)
+      if (done.to === part.version) this.workers.find(w => w.log === part.log)?.materialised(part.version)
       await breathe()
     }
     const decision = await completeCheckpoint(this.topology, start, parts, materialised, this.ports)
@@ -143,6 +143,12 @@ export class Checkpointer {
         const { parts, missing } = await collectParts(this.topology, start.checkpoint, this.ports, log => this.cutOf(log))
         if (missing.length === 0) return parts
       }
+      if (this.workers.some(w => this.never(w, start.checkpoint))) {
+        const { missing, never } = await collectParts(this.topology, start.checkpoint, this.ports)
+        const reason = `${never.join(', ')} took over while its barriers were on their way`
+        await failCheckpoint(this.topology, start, missing, this.ports, reason)
+        return undefined
+      }
       if (this.ended()) return undefined
       if (this.ports.clock.now() - begun > (this.stopping() ? STOPPING_TIMEOUT_MS : TIMEOUT_MS)) {
         const { missing } = await collectParts(this.topology, start.checkpoint, this.ports)
@@ -155,7 +161,13 @@ export class Checkpointer {
 
   /** So that the log need not be read from its floor, which stays behind while folds are deferred. */
   private cutOf(log: string): number | undefined {
-    return this.workers.find(w => w.log === log)!.view?.fields.alignment?.version
+    return this.workers.find(w => w.log === log)?.view?.fields.alignment?.version
+  }
+
+  /** It began while those before it had taken the barrier from some producers only. */
+  private never(worker: Worker, checkpoint: number): boolean {
+    const fields = worker.view?.fields
+    return fields !== undefined && fields.alignment === undefined && fields.lastCut >= checkpoint
   }
 
   private through(worker: Worker, checkpoint: number): boolean {

@@ -1,5 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 import { foldToSegments } from '../checkpoint/fold-to-segments.ts'
+import { inherit } from '../checkpoint/inherit.ts'
+import { putLayouts } from '../checkpoint/layouts.ts'
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
 import { formerRuns, openRun, readRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
@@ -15,13 +17,16 @@ import { commitLimits } from './commit-limits.ts'
 import { Exclusive } from './exclusive.ts'
 import type { Shared } from './loops.ts'
 import { meter } from './meter.ts'
+import { closable } from './open-shards.ts'
 import { openEmbedded } from './ports.ts'
 import { Report } from './report.ts'
 import { restoreRun } from './restore.ts'
 import type { RunOptions, RunSummary } from './run-options.ts'
+import { Signal } from './signal.ts'
 import { bindSources, listSplits, sourceSplits } from './sources.ts'
 import { openBackend } from './state-backend.ts'
-import { refuseThreads } from './threads/refuse.ts'
+import { adoptLayouts, closeShards, layoutsFor, type Rescaled, type StageShard, unfinishedShards } from './succession.ts'
+import { refuseRescaled, refuseThreads } from './threads/refuse.ts'
 import { startThreads, type Threads } from './threads/threads.ts'
 import { localWorker, type Worker, type WorkerSetting } from './worker.ts'
 
@@ -74,7 +79,11 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
     for (const run of await formerRuns(ports)) await ports.forget(run)
     const topology = topologyOf(meta.run, meta.snapshots, meta.stateBackend)
     if (resumed) await recommitSinks(topology, ports)
-    return await new Run(topology, connectors, splits, ports, options, resumed).run()
+    const streams = closable(ports.streams)
+    await adoptLayouts(topology, ports.log, streams)
+    if (options.threads !== undefined) refuseRescaled(topology)
+    const shards = await unfinishedShards(topology, ports.log)
+    return await new Run(topology, connectors, splits, { ...ports, streams }, options, resumed, shards).run()
   } finally {
     await ports.close()
   }
@@ -93,6 +102,14 @@ class Run {
   private readonly shared: Shared
   /** Undefined: everything is done in this one. */
   private readonly threads: Threads | undefined
+  private readonly setting: WorkerSetting
+  /** What each subtask does until the run, or its shard, has ended. */
+  private readonly lives: Promise<void>[] = []
+  /** Of those that can't begin yet: they take over from others. */
+  private readonly waiting = new Map<Worker, Signal>()
+  /** When logs were sealed, epoch ms. */
+  private readonly sealedAt = new Map<string, number>()
+  private asked: { readonly parallelism: number; readonly answer: PromiseWithResolvers<Rescaled>; begun: boolean } | undefined
   private failure: unknown
   private ending = false
   private stateMemory = 0
@@ -104,9 +121,10 @@ class Run {
     topology: Topology,
     connectors: ReadonlyMap<string, SourceConnector>,
     splits: ReadonlyMap<string, readonly string[]>,
-    ports: Awaited<ReturnType<typeof openEmbedded>>,
+    ports: Omit<Awaited<ReturnType<typeof openEmbedded>>, 'streams'> & { readonly streams: ReturnType<typeof closable> },
     options: RunOptions,
     resumed: boolean,
+    shards: readonly StageShard[],
   ) {
     this.topology = topology
     this.options = options
@@ -122,22 +140,17 @@ class Run {
       keepOpen: options.keepOpen ?? false,
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
     }
-    const subtasks = topology.stages.reduce((n, at) => n + at.parallelism, 0)
     const setting: WorkerSetting = {
       topology,
       connectors,
       splits,
       limits: commitLimits(options.batchSize, this.stateBudget, this.shared.ended),
       shared: this.shared,
-      stateBytesMax: this.stateBudget / subtasks,
+      stateBytesMax: () => this.stateBudget / Math.max(this.workers.length, shards.length),
     }
+    this.setting = setting
     if (options.threads !== undefined) this.threads = startThreads(options, setting, this.stateBudget, error => this.fail(error))
-    for (const at of topology.stages) {
-      for (let shard = 0; shard < at.parallelism; shard++) {
-        const onCommit = (notable: boolean) => this.onCommit(at.stage.index, notable)
-        this.workers.push(this.threads?.worker([at.stage.index, shard], onCommit) ?? localWorker(at, shard, setting, onCommit))
-      }
-    }
+    for (const shard of shards) this.workers.push(this.workerOf(shard))
     this.checkpointer = new Checkpointer(
       topology,
       metered,
@@ -147,6 +160,11 @@ class Run {
       () => this.stopping,
     )
     this.report = new Report(topology, this.workers, this.checkpointer, streams, ports.clock, resumed)
+  }
+
+  private workerOf({ at, shard }: StageShard): Worker {
+    const onCommit = (notable: boolean) => this.onCommit(at.stage.index, notable)
+    return this.threads?.worker([at.stage.index, shard], onCommit) ?? localWorker(at, shard, this.setting, onCommit)
   }
 
   async run(): Promise<RunSummary> {
@@ -159,7 +177,8 @@ class Run {
 
   private async runWorkers(): Promise<RunSummary> {
     await this.open()
-    const loops = this.workers.map(w => w.run().catch(error => this.fail(error)))
+    for (const w of this.workers) this.start(w)
+    this.options.onRunning?.({ rescale: parallelism => this.rescale(parallelism) })
     const progress = this.options.onProgress
     const timer = progress === undefined ? undefined : setInterval(() => progress(this.report.progress()), 250)
     const abort = () => this.wakeAll()
@@ -175,7 +194,8 @@ class Run {
     const summary = this.failure === undefined ? this.report.summary(this.outcome) : undefined
     this.ending = true
     this.wakeAll()
-    await Promise.all(loops)
+    for (const life of this.lives) await life // some may begin meanwhile
+    this.asked?.answer.reject(this.tooLate())
     if (summary === undefined) throw this.failure
     if (this.options.onProgress !== undefined) this.options.onProgress(summary)
     return summary
@@ -184,7 +204,7 @@ class Run {
   /** Every subtask as of its last commit. One that can't start leaves none open. */
   private async open(): Promise<void> {
     try {
-      const ready = await Promise.allSettled(this.workers.map(w => w.open()))
+      const ready = await Promise.allSettled(this.workers.map(w => this.begin(w)))
       const failed = ready.find(r => r.status === 'rejected')
       if (failed !== undefined) throw failed.reason
       this.report.start()
@@ -195,12 +215,115 @@ class Run {
     }
   }
 
+  private start(w: Worker): void {
+    this.lives.push(this.live(w).catch(error => this.fail(error)))
+  }
+
+  /** From when those that it takes over from have ended until it has ended itself, or the run has. */
+  private async live(w: Worker): Promise<void> {
+    if (w.view === undefined) {
+      const sealed = new Signal()
+      this.waiting.set(w, sealed)
+      while (!(await this.begin(w))) {
+        if (this.shared.ended()) return
+        await sealed.wait(1000)
+      }
+      this.waiting.delete(w)
+    }
+    if (await w.run()) await this.end(w)
+  }
+
+  /** False: not all that it takes over from have ended. */
+  private async begin(w: Worker): Promise<boolean> {
+    const fold = (shard: number, seal: number) => this.folding.run(() => this.foldUpTo(seal, { at: w.at, shard }))
+    if (!(await inherit(this.topology, w.at, w.shard, this.shared.ports, fold))) return false
+    await w.open()
+    return true
+  }
+
+  /** Its log is sealed: others go on for it. */
+  private async end(w: Worker): Promise<void> {
+    const { stage } = w.at
+    const { children } = this.topology.shard(stage.index, w.shard)
+    this.sealedAt.set(w.log, this.shared.ports.clock.now())
+    const end = w.view!.fields.position.seq
+    this.report.ended(w, this.topology.log(stage.index, children![0]!))
+    this.workers.splice(this.workers.indexOf(w), 1)
+    for (const waiting of this.waiting.values()) waiting.announce()
+    await w.close()
+    if (end !== '') await this.shared.streams.trim(this.topology.stream(stage.index), w.shard, end)
+  }
+
+  private rescale(parallelism: number): Promise<Rescaled> {
+    if (this.asked !== undefined)
+      return Promise.reject(new MillraceError('this run is being rescaled already: wait for that to end'))
+    const answer = Promise.withResolvers<Rescaled>()
+    this.asked = { parallelism, answer, begun: false }
+    answer.promise.catch(() => {}).finally(() => (this.asked = undefined))
+    this.report.changed.announce()
+    return answer.promise
+  }
+
+  private tooLate(): MillraceError {
+    return new MillraceError('the run has ended before it was rescaled', { cause: this.failure })
+  }
+
+  /** Between two checkpoints, so that none of them has its barriers in shards that are closed. */
+  private async splitAndMerge({ parallelism, answer }: NonNullable<Run['asked']>): Promise<void> {
+    const { ports, streams } = this.shared
+    let layouts: ReturnType<typeof layoutsFor>
+    try {
+      if (this.threads !== undefined)
+        throw new MillraceError("a run in threads can't be rescaled while it runs: leave threads out")
+      layouts = layoutsFor(this.topology, parallelism, this.options.chaining ?? true)
+    } catch (error) {
+      answer.reject(error)
+      return
+    }
+    // What is in the base then need not be brought there while keys stand still. Twice: the second time there is only what came during the first.
+    for (let times = 0; layouts.length > 0 && times < 2; times++) await this.relieve()
+    const stages = layouts.map(([stage, layout]) => ({
+      id: this.topology.stages[stage]!.stage.id,
+      from: this.topology.parallelism(stage),
+      to: layout.filter(s => s.children === undefined).length,
+    }))
+    const closedAt = ports.clock.now()
+    for (const [stage, layout] of layouts) closeShards(this.topology, stage, layout, streams)
+    if (layouts.length > 0) await putLayouts(ports.log, this.topology.run, layouts)
+    const added = layouts.flatMap(([stage, layout]) => {
+      const known = this.topology.layout(stage).length
+      this.topology.adopt(stage, layout)
+      return layout.slice(known).map(({ shard }) => this.workerOf({ at: this.topology.stages[stage]!, shard }))
+    })
+    this.workers.push(...added)
+    for (const w of this.workers) w.announce()
+    const begun = added.map(w => this.pauseOf(w, closedAt))
+    for (const w of added) this.start(w)
+    Promise.all(begun).then(pauses => answer.resolve({ stages, ...summed(pauses) }), answer.reject)
+  }
+
+  /** Resolves when it has begun. */
+  private async pauseOf(w: Worker, closedAt: number): Promise<{ readonly pauseMs: number; readonly drainMs: number }> {
+    while (w.view === undefined) {
+      if (this.shared.ended()) throw this.tooLate()
+      await this.shared.ports.clock.sleep(1)
+    }
+    const now = this.shared.ports.clock.now()
+    const { parents } = this.topology.shard(w.at.stage.index, w.shard)
+    const sealed = parents.map(p => this.sealedAt.get(this.topology.log(w.at.stage.index, p)) ?? now)
+    return { pauseMs: now - Math.min(...sealed), drainMs: Math.max(...sealed) - closedAt }
+  }
+
   /** Checkpoints at their interval, or when state has to leave memory, until the input is through or somebody stops the run; then the last one. */
   private async supervise(): Promise<void> {
     const interval = this.options.checkpointMs ?? CHECKPOINT_MS
     let next = this.shared.ports.clock.now() + interval
     while (!this.finished && !this.readToEnd && !this.stopping && this.failure === undefined) {
       await this.report.changed.wait(Math.max(1, Math.min(100, next - this.shared.ports.clock.now())))
+      if (this.asked !== undefined && !this.asked.begun) {
+        this.asked.begun = true
+        await this.splitAndMerge(this.asked)
+      }
       const now = this.shared.ports.clock.now()
       const full = this.unsettled > FULL * this.stateBudget && this.stateMemory > FULL_TOTAL * this.stateBudget
       if (now < next && !full) continue
@@ -287,7 +410,7 @@ class Run {
   }
 
   private async fold(): Promise<void> {
-    for (const w of this.workers) {
+    for (const w of [...this.workers]) {
       await this.folding.run(async () => {
         const version = w.view?.version
         if (version === undefined) return
@@ -298,7 +421,7 @@ class Run {
     await this.settle(true)
   }
 
-  private async foldUpTo(version: number, { at, shard }: Worker): Promise<void> {
+  private async foldUpTo(version: number, { at, shard }: StageShard): Promise<void> {
     const { ports } = this.shared
     if (this.topology.stateBackend.kind === 'segments') {
       // By this number the retention of a checkpoint that is under way leaves its segments alone; that of the next one, which folds after this, knows them by the marker.
@@ -338,7 +461,17 @@ class Run {
   private wakeAll(): void {
     this.threads?.refresh()
     for (const w of this.workers) w.announce()
+    for (const waiting of this.waiting.values()) waiting.announce()
     this.report.changed.announce()
     this.checkpointer.committed(false)
+  }
+}
+
+function summed(pauses: readonly { readonly pauseMs: number; readonly drainMs: number }[]): Omit<Rescaled, 'stages'> {
+  const mean = pauses.reduce((sum, { pauseMs }) => sum + pauseMs, 0) / Math.max(1, pauses.length)
+  return {
+    pauseMsMax: Math.max(0, ...pauses.map(p => p.pauseMs)),
+    pauseMsMean: mean,
+    drainMsMax: Math.max(0, ...pauses.map(p => p.drainMs)),
   }
 }

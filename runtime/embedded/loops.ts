@@ -1,6 +1,6 @@
 import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/source.ts'
 import type { Ports } from '../ports.ts'
-import { LostRaceError } from '../protocol/errors.ts'
+import { LostRaceError, ShardClosedError } from '../protocol/errors.ts'
 import { help } from '../protocol/help.ts'
 import type { Subtask, Undecided } from '../stage/subtask.ts'
 import { StaleViewError } from '../state/base.ts'
@@ -46,7 +46,8 @@ export interface Loop {
   requestCut(checkpoint: number): void
   /** A source that is kept open: all there is has been read and committed. */
   readonly readToEnd: boolean
-  run(): Promise<void>
+  /** True: the shard has ended, and so has the log. */
+  run(): Promise<boolean>
 }
 
 /** `onEnd` is called when `readToEnd` has become true. */
@@ -115,6 +116,7 @@ export function sourceLoop(
           if (!(await retrying(read))) await retrying(wait)
           await breathe()
         }
+        return false
       } finally {
         await reader.close()
         await subtask.close()
@@ -127,7 +129,13 @@ function nextSize(size: number, tookMs: number): number {
   return tookMs > BATCH_MS ? Math.max(BATCH, size >> 1) : tookMs < BATCH_MS / 2 ? Math.min(BATCH_MAX, size * 2) : size
 }
 
-export function stageLoop(subtask: Subtask, stream: string, shared: Shared): Loop {
+/** `children`: the shards that have taken over from this one; undefined: it is open. */
+export function stageLoop(
+  subtask: Subtask,
+  stream: string,
+  shared: Shared,
+  children: () => readonly number[] | undefined = () => undefined,
+): Loop {
   const signal = new Signal()
   const helping = helper(shared)
   let deliveries = 0
@@ -148,10 +156,13 @@ export function stageLoop(subtask: Subtask, stream: string, shared: Shared): Loo
     passed(after)
     const records = await shared.streams.poll(stream, subtask.shard, after === '' ? undefined : after, frames, POLL_BYTES)
     if (records.length === 0) {
+      const others = children()
+      const atEnd = (position: string) => shared.streams.ended(stream, subtask.shard, position)
+      if (others !== undefined && (await subtask.seal(others, atEnd))) return true
       const due = subtask.nextProcessingTimer - shared.ports.clock.now()
       if (due <= 0) await subtask.tick(false)
       else await signal.wait(Math.min(due, IDLE_WAIT_MS))
-      return
+      return false
     }
     open = records.filter(r => r.seq > counted).map(r => ({ seq: r.seq, bytes: r.data.length }))
     const startedAt = shared.ports.clock.now()
@@ -165,6 +176,7 @@ export function stageLoop(subtask: Subtask, stream: string, shared: Shared): Loo
     }
     if (undecided === undefined) helping.reset()
     else await helping.wait(undecided, signal)
+    return false
   }
   return {
     signal,
@@ -173,11 +185,13 @@ export function stageLoop(subtask: Subtask, stream: string, shared: Shared): Loo
     async run() {
       try {
         while (!shared.ended()) {
-          await retrying(step)
+          if (await retrying(step)) return true
           await breathe()
         }
+        return false
       } finally {
-        await subtask.close()
+        // One that has ended is asked for its counts, and then closed.
+        if (subtask.current?.head.sealed !== true) await subtask.close()
       }
     },
   }
@@ -206,7 +220,11 @@ async function retrying<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof LostRaceError || error instanceof StaleViewError) || tries === 100) throw error
+      if (
+        !(error instanceof LostRaceError || error instanceof StaleViewError || error instanceof ShardClosedError) ||
+        tries === 100
+      )
+        throw error
     }
   }
 }

@@ -1,7 +1,8 @@
-import type { Clock, Streams } from '../ports.ts'
+import type { Clock } from '../ports.ts'
+import type { ClosableStreams } from './open-shards.ts'
 
 /** Streams that know how much of them has not been consumed yet, for backpressure and for the progress line. */
-export interface MeteredStreams extends Streams {
+export interface MeteredStreams extends ClosableStreams {
   /** The consumer of a shard is through with these bytes. */
   consumed(stream: string, bytes: number): void
   readonly backlogBytes: number
@@ -24,7 +25,7 @@ interface Meter {
   since: number
 }
 
-export function meter(streams: Streams, clock: Clock): MeteredStreams {
+export function meter(streams: ClosableStreams, clock: Clock): MeteredStreams {
   const meters = new Map<string, Meter>()
   const of = (stream: string): Meter => {
     let m = meters.get(stream)
@@ -42,6 +43,8 @@ export function meter(streams: Streams, clock: Clock): MeteredStreams {
     },
     poll: (stream, shard, after, limit, maxBytes) => streams.poll(stream, shard, after, limit, maxBytes),
     trim: (stream, shard, upTo) => streams.trim(stream, shard, upTo),
+    close: (stream, shard) => streams.close(stream, shard),
+    ended: (stream, shard, position) => streams.ended(stream, shard, position),
     consumed(stream, bytes) {
       const m = of(stream)
       // Frames that an earlier process left were never counted in.

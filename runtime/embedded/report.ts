@@ -1,5 +1,5 @@
 import type { Clock } from '../ports.ts'
-import { type Counts, emptyHead } from '../protocol/item.ts'
+import { type Counts, countsOf, emptyHead } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { Checkpointer } from './checkpointer.ts'
 import type { MeteredStreams } from './meter.ts'
@@ -18,9 +18,11 @@ export class Report {
   private readonly resumed: boolean
   private readonly startedAt: number
   /** Counts as this process found them: its own are beyond. */
-  private readonly before = new Map<Worker, Counts>()
+  private readonly before = new Map<string, Counts>()
   private readonly endedBefore: EndedSplit[] = []
-  private readonly lastSeen = new Map<Worker, Counts>()
+  private readonly lastSeen = new Map<string, Counts>()
+  /** Of subtasks that have ended. */
+  private readonly sinksBefore: (readonly [name: string, records: number])[] = []
 
   constructor(
     topology: Topology,
@@ -42,7 +44,7 @@ export class Report {
   start(): void {
     for (const w of this.workers) {
       const fields = w.view?.fields
-      this.before.set(w, fields?.counts ?? emptyHead.counts)
+      this.before.set(w.log, fields?.counts ?? emptyHead.counts)
       const source = w.at.stage.source?.source?.name
       if (source === undefined || !fields?.sourceDone) continue
       this.endedBefore.push({ source, split: this.topology.splitOf(source, w.shard), position: fields.source })
@@ -68,16 +70,15 @@ export class Report {
       const total = (field: keyof Counts) => mine.reduce((n, c) => n + c[field], 0)
       return {
         id: at.stage.id,
-        subtasks: at.parallelism,
+        subtasks: this.topology.parallelism(at.stage.index),
         commits: total('commits'),
         recordsIn: total('recordsIn'),
         recordsOut: total('recordsOut'),
       }
     })
     const sinks: Record<string, number> = {}
-    for (const w of this.workers) {
-      for (const [name, records] of w.view?.sinks ?? []) sinks[name] = (sinks[name] ?? 0) + records
-    }
+    for (const [name, records] of [...this.sinksBefore, ...this.workers.flatMap(w => w.view?.sinks ?? [])])
+      sinks[name] = (sinks[name] ?? 0) + records
     const { pipeline, run } = this.topology
     const { endedBefore } = this
     const nothingToRead = this.workers.filter(w => w.at.stage.source !== undefined).length === endedBefore.length
@@ -97,10 +98,25 @@ export class Report {
     }
   }
 
-  private totals(countsOf: (worker: Worker) => Counts): RunTotals {
+  /** A subtask has ended: its counts go on in the log of `heir`, the first of those that took over. */
+  ended(worker: Worker, heir: string): void {
+    const add = (to: Map<string, Counts>, counts: Counts | undefined) => {
+      const known = to.get(heir) ?? emptyHead.counts
+      if (counts !== undefined)
+        to.set(
+          heir,
+          countsOf(field => known[field] + counts[field]),
+        )
+    }
+    add(this.lastSeen, this.now(worker))
+    add(this.before, this.before.get(worker.log))
+    this.sinksBefore.push(...(worker.view?.sinks ?? []).map(([name, records]) => [name, records] as const))
+  }
+
+  private totals(of: (worker: Worker) => Counts): RunTotals {
     const sum = { events: 0, deadLetters: 0, late: 0, results: 0 }
     for (const w of this.workers) {
-      const counts = countsOf(w)
+      const counts = of(w)
       if (w.at.stage.source !== undefined) sum.events += counts.recordsIn
       sum.deadLetters += counts.deadLetters
       sum.late += counts.late
@@ -110,22 +126,14 @@ export class Report {
   }
 
   private now(worker: Worker): Counts {
-    const now = worker.view?.fields.counts ?? this.lastSeen.get(worker) ?? emptyHead.counts
-    this.lastSeen.set(worker, now)
+    const now = worker.view?.fields.counts ?? this.lastSeen.get(worker.log) ?? emptyHead.counts
+    this.lastSeen.set(worker.log, now)
     return now
   }
 
   private since(worker: Worker): Counts {
     const now = this.now(worker)
-    const before = this.before.get(worker) ?? emptyHead.counts
-    const diff = (field: keyof Counts) => now[field] - before[field]
-    return {
-      recordsIn: diff('recordsIn'),
-      recordsOut: diff('recordsOut'),
-      deadLetters: diff('deadLetters'),
-      late: diff('late'),
-      results: diff('results'),
-      commits: diff('commits'),
-    }
+    const before = this.before.get(worker.log) ?? emptyHead.counts
+    return countsOf(field => now[field] - before[field])
   }
 }

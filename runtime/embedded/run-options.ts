@@ -4,6 +4,7 @@ import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
 import type { Upgrade } from '../graph/upgrade.ts'
 import type { Blobs, Ports } from '../ports.ts'
 import type { StateBackendName } from '../state/backend.ts'
+import type { Rescaled } from './succession.ts'
 
 /** How the embedded engine runs a pipeline. */
 export interface RunOptions {
@@ -46,8 +47,24 @@ export interface RunOptions {
   readonly stateBackend?: StateBackendName
   /** Called about four times a second while it runs. */
   readonly onProgress?: (progress: Progress) => void
+  /** Called once its subtasks are at work: what can be done with it while it runs. */
+  readonly onRunning?: (run: RunningJob) => void
   /** Aborted: takes a last checkpoint and stops (`outcome: 'stopped'`). */
   readonly signal?: AbortSignal
+}
+
+/** A job at work. */
+export interface RunningJob {
+  /**
+   * Splits or merges the shards of its stages while records flow (protocol.md, F): each stage then has as many subtasks as if the pipeline had been started with `parallelism`; operators that
+   * set their own keep it. Resolves when those that took over are at work. A later process goes on with them, whatever parallelism it is given the pipeline with.
+   *
+   * @throws MillraceError for what can't be rescaled while it runs: the state backend `segments`, stages with broadcast state, runs in threads; and when the run ends meanwhile
+   *
+   * @example
+   * const options = { onRunning: job => void job.rescale(8).then(({ pauseMsMax }) => console.log(`paused for ${pauseMsMax} ms`)) }
+   */
+  rescale(parallelism: number): Promise<Rescaled>
 }
 
 export interface ThreadOptions {

@@ -29,8 +29,8 @@ export interface Worker {
   readonly readToEnd: boolean
   /** Brings it to where its log is. */
   open(): Promise<void>
-  /** Until the run has ended. Rejects with what stopped the subtask. */
-  run(): Promise<void>
+  /** Until the run has ended, or the shard has (true). Rejects with what stopped the subtask. */
+  run(): Promise<boolean>
   close(): Promise<void>
   /** There may be something to do. */
   announce(): void
@@ -50,7 +50,7 @@ export interface WorkerSetting {
   readonly limits: AttemptLimits
   readonly shared: Shared
   /** Bytes of keyed state that one subtask may have in memory. */
-  readonly stateBytesMax: number
+  readonly stateBytesMax: () => number
 }
 
 /** Where what functions make comes from: they can't be sent to another thread. */
@@ -74,7 +74,7 @@ export function localWorker(
   const source = at.stage.source?.source
   const loop =
     source === undefined
-      ? stageLoop(subtask, topology.stream(at.stage.index), shared)
+      ? stageLoop(subtask, topology.stream(at.stage.index), shared, () => topology.shard(at.stage.index, shard).children)
       : sourceLoop(
           subtask,
           lazyReader(connectors.get(source.name)!, splits.get(source.name)![shard]!),
@@ -84,7 +84,7 @@ export function localWorker(
         )
   function relieve(): void {
     const live = subtask.current
-    if (live !== undefined) evict(live.chain.keyed, live.marker, stateBytesMax)
+    if (live !== undefined) evict(live.chain.keyed, live.marker, stateBytesMax())
   }
   return {
     at,

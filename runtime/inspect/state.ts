@@ -1,14 +1,17 @@
 import { readChanges } from '../checkpoint/changes.ts'
+import { readLayouts } from '../checkpoint/layouts.ts'
 import { openLogBase } from '../checkpoint/log-base.ts'
 import { readManifest, type SubtaskSnapshot } from '../checkpoint/manifest.ts'
 import { completeCheckpoints } from '../checkpoint/restore.ts'
 import type { RunMeta } from '../checkpoint/run-meta.ts'
 import { MillraceError } from '../errors.ts'
-import { canonicalKey, type Key, type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
+import { canonicalKey, type Key, type KeyPart, keyGroup } from '../graph/key.ts'
+import type { KeyRange } from '../graph/key-ranges.ts'
 import type { Shape } from '../graph/shape.ts'
 import { stateOfText } from '../graph/state-text.ts'
 import type { BaseItem } from '../ports.ts'
 import { SegmentCache } from '../snapshot/segment-cache.ts'
+import { firstLayout, type Layout, openShards } from '../stage/layout.ts'
 import { type StateBackend, TABLE } from '../state/backend.ts'
 import { BaseLoader, type BaseReads } from '../state/base.ts'
 import { BROADCAST_KEY } from '../state/broadcast.ts'
@@ -61,7 +64,7 @@ const CACHE_BYTES = 16 * 2 ** 20
  * @throws MillraceError for an operator or state that the run does not have
  */
 export async function stateOf(ports: Readable, meta: RunMeta, query: StateQuery, now = Date.now()): Promise<FoundState[]> {
-  const owner = ownerOf(meta, query)
+  const owner = await ownerOf(ports, meta, query)
   const states = statesOf(owner, query)
   const keyed = new KeyedState(owner.declarations)
   const space = { run: meta.run, operatorId: query.operator, subtask: owner.subtask }
@@ -130,7 +133,7 @@ async function replay(
   }
 }
 
-function ownerOf(meta: RunMeta, query: StateQuery): Owner {
+async function ownerOf(ports: Readable, meta: RunMeta, query: StateQuery): Promise<Owner> {
   const shape: Shape = JSON.parse(meta.shape)
   const owners = shape.stages.flatMap(stage => stage.operators.map(operator => ({ stage, operator })))
   const withState = owners.filter(({ operator }) => operator.states.length > 0)
@@ -148,8 +151,20 @@ function ownerOf(meta: RunMeta, query: StateQuery): Owner {
   const stage = owner.stage.id
   if (query.key === undefined) return { stage, subtask: 0, key: BROADCAST_KEY, declarations }
   const key = canonicalKey(query.key, 'state get')
-  const subtask = subtaskOf(keyGroup(key, shape.keyGroups), shape.keyGroups, owner.stage.parallelism ?? 1)
+  const group = keyGroup(key, shape.keyGroups)
+  const layouts = new Map(await readLayouts(ports.log, meta.run))
+  const layout = layouts.get(shape.stages.indexOf(owner.stage)) ?? firstLayout(owner.stage.parallelism ?? 1, shape.keyGroups)
+  const subtask = await lastBegun(ports, `${meta.run}/${stage}`, layout, group)
   return { stage, subtask, key, declarations }
+}
+
+/** The shard that has a key group, or had it, as long as the one that is to take over has not begun. */
+async function lastBegun({ log }: Readable, stream: string, layout: Layout, group: number): Promise<number> {
+  const owns = ({ from, to }: KeyRange) => from <= group && group < to
+  let shard = openShards(layout).find(owns)!
+  while (shard.parents.length > 0 && (await log.floor(`${stream}/${shard.shard}`)) === 0)
+    shard = layout[shard.parents.find(p => owns(layout[p]!))!]!
+  return shard.shard
 }
 
 /**

@@ -7,7 +7,7 @@ export type Decision = 'won' | 'lost' | 'undecided'
 /** Slots that were looked up; a slot never changes once written, so it need not be asked again. */
 export class Decisions {
   private readonly log: CommitLog
-  /** By log name: version → attempt of the commit there, or '' for an abort or a seal. */
+  /** By log name: version → attempt of the commit there, or '' for an abort. */
   private readonly known = new Map<string, Map<number, string>>()
 
   constructor(log: CommitLog) {
@@ -40,7 +40,7 @@ export class Decisions {
   private remember(log: string, version: number, bytes: Uint8Array): void {
     const item = decodeItem(bytes)
     const slots = this.slotsOf(log)
-    slots.set(version, item.kind === 'commit' ? item.attempt : '')
+    slots.set(version, item.kind === 'abort' ? '' : item.attempt)
     if (slots.size > 1000) slots.delete(slots.keys().next().value!)
   }
 

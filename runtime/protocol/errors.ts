@@ -16,6 +16,12 @@ export class LostRaceError extends MillraceError {
   override readonly retryable = true
 }
 
+/** A frame was packed for a shard that has been split or merged since (protocol.md, F1): the attempt is void, and is planned anew for those that are open. */
+export class ShardClosedError extends MillraceError {
+  override readonly name = 'ShardClosedError'
+  override readonly retryable = true
+}
+
 /** The invocation's deadline is too near for another call (protocol.md, A8). */
 export class DeadlineError extends MillraceError {
   override readonly name = 'DeadlineError'

@@ -5,6 +5,10 @@ import { pack, unpack } from '../state/codec.ts'
 /** (version, index) of a frame on one channel; [0, 0]: none yet. */
 export type FrameId = readonly [version: number, index: number]
 
+export function later(a: FrameId, b: FrameId): FrameId {
+  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b
+}
+
 /** Where a subtask stands in its input. */
 export interface Position {
   /** Last record of the stream that is wholly consumed; '' before the first. */
@@ -54,6 +58,8 @@ export interface HeadFields {
   /** By producer; -Infinity: idle or unheard of. */
   readonly watermarks: readonly (readonly [producer: number, watermark: number])[]
   readonly idle: readonly number[]
+  /** Those that count here; absent: all that there were in the beginning (protocol.md, F2). */
+  readonly producers?: readonly number[]
   /** The subtask's own watermark. */
   readonly watermark: number
   /** Last sent frame by channel (stage index, shard). */
@@ -86,6 +92,17 @@ export interface Counts {
   readonly commits: number
 }
 
+export function countsOf(field: (name: keyof Counts) => number): Counts {
+  return {
+    recordsIn: field('recordsIn'),
+    recordsOut: field('recordsOut'),
+    deadLetters: field('deadLetters'),
+    late: field('late'),
+    results: field('results'),
+    commits: field('commits'),
+  }
+}
+
 /** State changes of a commit: small ones lie in the item, others in a blob that carries the attempt in its name. */
 export type ChunkRef = { readonly inline: Uint8Array } | { readonly blob: string } | undefined
 
@@ -107,11 +124,11 @@ export interface AbortItem {
   readonly prev: string
 }
 
-/** The end of a log (a shard that was split or merged). */
-export interface SealItem {
+/** The end of a log: its shard was split or merged, and all of it is consumed (protocol.md, F2). A commit, and the last one. */
+export interface SealItem extends Omit<CommitItem, 'kind'> {
   readonly kind: 'seal'
-  readonly attempt: string
-  readonly prev: string
+  /** The shards that took over. */
+  readonly children: readonly number[]
 }
 
 export type SlotItem = CommitItem | AbortItem | SealItem

@@ -1,6 +1,6 @@
 import type { CommitLog } from '../ports.ts'
 import { BrokenLogError } from './errors.ts'
-import { type CommitItem, decodeItem, emptyHead, encodeItem, type HeadFields, type SlotItem } from './item.ts'
+import { type CommitItem, decodeItem, emptyHead, encodeItem, type HeadFields, type SealItem, type SlotItem } from './item.ts'
 
 /** What a subtask knows of its log: the end of the contiguous prefix (protocol.md, A5). */
 export interface Head {
@@ -20,7 +20,7 @@ const PAGE = 200
 /** One real commit read from the log, with what is needed to replay it. */
 export interface ReadCommit {
   readonly version: number
-  readonly item: CommitItem
+  readonly item: CommitItem | SealItem
 }
 
 /**
@@ -47,7 +47,7 @@ export async function follow(
         )
       }
       head = step(head, version, item)
-      if (item.kind === 'commit') commits.push({ version, item })
+      if (item.kind !== 'abort') commits.push({ version, item })
     }
     if (slots.length < PAGE) return end(log, name, base, head, commits)
   }
@@ -61,10 +61,9 @@ async function end(log: CommitLog, name: string, base: Head, head: Head, commits
 
 /** The head after one more slot. */
 export function step(head: Head, version: number, item: SlotItem): Head {
-  if (item.kind === 'commit') {
-    return { version, slotAttempt: item.attempt, lastCommit: [version, item.attempt], fields: item.head, sealed: false }
-  }
-  return { ...head, version, slotAttempt: item.attempt, sealed: item.kind === 'seal' }
+  const { attempt } = item
+  if (item.kind === 'abort') return { ...head, version, slotAttempt: attempt }
+  return { version, slotAttempt: attempt, lastCommit: [version, attempt], fields: item.head, sealed: item.kind === 'seal' }
 }
 
 /**

@@ -76,7 +76,8 @@ export async function inspectSavepoint(blobs: Pick<Blobs, 'get'>, manifest: Save
   const size = new Map(files.map(({ name, bytes }) => [name, bytes]))
   const positions = positionsOf(manifest)
   const stages = shape.stages.map((stage, index): InspectedStage => {
-    const subtasks = manifest.subtasks.filter(s => s.stage === index)
+    const mine = manifest.subtasks.filter(s => s.stage === index)
+    const subtasks = mine.filter(s => !s.ended)
     return {
       stage: stage.id,
       subtasks: subtasks.length,

@@ -62,12 +62,14 @@ async function writeSubtask(checkpoint: Manifest, s: SubtaskSnapshot, ports: Run
 /** With what the checkpoint keeps as it was logged. */
 async function oneRun(checkpoint: Manifest, s: SubtaskSnapshot, runs: Runs, ports: RunPorts): Promise<SortedRun> {
   const prefix = `segments/${s.stage}-${s.shard}`
+  // Over those of the subtasks that have ended, whose entries it may have deleted.
+  const hides = s.ended !== undefined || checkpoint.subtasks.some(other => other.stage === s.stage && other.ended)
   const scratch = scratchBlobs(ports.blobs)
   const unfolded = await unfoldedRuns(checkpoint.run, spaceIn(checkpoint, s), s, 'unfolded', ports.blobs, {
     ...ports,
     blobs: scratch,
   })
-  return merge({ ...ports, blobs: { ...ports.blobs, get: scratch.get } }, prefix, [...runs, ...unfolded], true)
+  return merge({ ...ports, blobs: { ...ports.blobs, get: scratch.get } }, prefix, [...runs, ...unfolded], !hides)
 }
 
 /** Takes what need not last in memory: it is no more than is logged between two folds. */

@@ -122,16 +122,16 @@ class RunCursor {
 
 /**
  * The runs with one more, newest; as many as are of about one size are merged, so that a snapshot has few runs and each item is rewritten about
- * log(state) times. Deleted items go when nothing older is left that they could hide.
+ * log(state) times. Deleted items go when nothing older is left that they could hide; `hides`: there is something older elsewhere.
  */
-export async function addRun(ports: RunPorts, prefix: string, runs: Runs, run: SortedRun): Promise<Runs> {
+export async function addRun(ports: RunPorts, prefix: string, runs: Runs, run: SortedRun, hides = false): Promise<Runs> {
   if (run.length === 0) return runs
   let all = [...runs, run]
   for (;;) {
     const tier = tierOf(all.at(-1)!)
     const from = all.findLastIndex(r => tierOf(r) > tier) + 1
     if (all.length - from < MERGE_RUNS) return all
-    const merged = await merge(ports, prefix, all.slice(from), from === 0)
+    const merged = await merge(ports, prefix, all.slice(from), from === 0 && !hides)
     all = [...all.slice(0, from), ...(merged.length > 0 ? [merged] : [])]
     if (all.length === 0) return all
   }

@@ -2,10 +2,10 @@ import { channelsOf, chunksOf } from '../checkpoint/blob-names.ts'
 import { encodeChannelState, type KeptFrame } from '../checkpoint/channel-state.ts'
 import type { Ports } from '../ports.ts'
 import { DeadlineError, LostRaceError } from '../protocol/errors.ts'
-import type { ChunkRef, CommitItem, HeadFields } from '../protocol/item.ts'
+import type { ChunkRef, HeadFields, SlotItem } from '../protocol/item.ts'
 import { putSlot, step } from '../protocol/log.ts'
 import { encodeChanges, markCommitted } from '../state/changelog.ts'
-import { type Live, nextProcessingTimer } from './live.ts'
+import { followShards, type Live, nextProcessingTimer } from './live.ts'
 import type { OutgoingFrame } from './output.ts'
 import type { StageTopology, Topology } from './topology.ts'
 
@@ -33,8 +33,13 @@ export const defaultLimits: AttemptLimits = {
 /** State changes up to this size lie in the commit item, which consumers read too; larger ones in a blob. */
 const INLINE_BYTES = 2048
 
-/** A commit that is a cut, one that ends an alignment, or an ordinary one. */
-export type CommitOccasion = { readonly checkpoint: number } | 'aligned' | undefined
+/** A commit that is a cut, one that ends an alignment, the log's last one, or an ordinary one. */
+export type CommitOccasion = { readonly checkpoint: number } | 'aligned' | SealOccasion | undefined
+
+/** The shards that take over. */
+export interface SealOccasion {
+  readonly children: readonly number[]
+}
 
 /** One execution of user code, from the last commit to the next (protocol.md, A3): its id is in every frame that it sends. */
 export class Attempt {
@@ -76,6 +81,7 @@ export class Attempt {
     this.id = ports.random.id()
     this.startedAt = ports.clock.now()
     this.version = live.head.version + 1
+    followShards(live, topology, at, shard)
     for (const output of live.outputs) output.begin(this.tag)
   }
 
@@ -157,8 +163,9 @@ export class Attempt {
     await allSettled([this.send(frames), this.stashChannelState()])
     const chunk = await this.stashChunk()
     this.checkDeadline()
-    const item: CommitItem = {
-      kind: 'commit',
+    const seal = sealOf(occasion)
+    const item: SlotItem = {
+      ...(seal === undefined ? { kind: 'commit' } : { kind: 'seal', children: seal.children }),
       attempt: this.id,
       prev: live.head.slotAttempt,
       lastCommit: live.head.lastCommit,
@@ -186,21 +193,33 @@ export class Attempt {
 
   /** What goes behind the last record: watermarks, then the barrier. */
   private endInput(occasion: CommitOccasion): void {
+    const seal = sealOf(occasion)
+    const checkpoint = cutOf(occasion)
     for (const output of this.live.outputs) {
       output.sendWatermarks(this.idle || occasion !== undefined)
       if (this.idle) output.sendIdle()
-      if (typeof occasion === 'object') output.sendBarrier(occasion.checkpoint)
+      if (checkpoint !== undefined) output.sendBarrier(checkpoint)
+      if (seal !== undefined) output.sendSeal(to => this.childrenFor(seal, output.stage, to))
     }
     this.idleSent = this.idle
   }
 
+  /** Those that a shard of the consumer counts on. */
+  private childrenFor({ children }: SealOccasion, consumer: number, shard: number): number[] {
+    const { index } = this.at.stage
+    const heard = children.filter(child => this.topology.listens(index, child, consumer, shard))
+    return heard.map(child => this.topology.producer(index, child))
+  }
+
   private async flushSinks(occasion: CommitOccasion): Promise<void> {
-    const cut = typeof occasion === 'object' ? occasion : undefined
+    // What a sink has begun ends with the log, as it does at a cut.
+    const checkpoint = sealOf(occasion) === undefined ? cutOf(occasion) : this.live.working.lastCut
+    const cut = checkpoint === undefined ? undefined : { checkpoint }
     const commit = {
       run: this.topology.run,
       pipeline: this.topology.pipeline,
       subtask: this.shard,
-      parallelism: this.at.parallelism,
+      parallelism: this.topology.parallelism(this.at.stage.index),
       version: this.version,
       attempt: this.id,
     }
@@ -268,6 +287,7 @@ export class Attempt {
       accepted: [...working.accepted].map(([p, id]) => [p, ...id] as const),
       watermarks: [...working.watermarks],
       idle: [...working.idle],
+      ...(working.laterProducers !== undefined && { producers: working.laterProducers }),
       watermark: working.watermark,
       sent: outputs.flatMap(o => [...o.sent()]),
       ...chain.firing(),
@@ -314,6 +334,14 @@ export class Attempt {
   private set idleSent(sent: boolean) {
     this.live.idleSent = sent
   }
+}
+
+function sealOf(occasion: CommitOccasion): SealOccasion | undefined {
+  return typeof occasion === 'object' && 'children' in occasion ? occasion : undefined
+}
+
+function cutOf(occasion: CommitOccasion): number | undefined {
+  return typeof occasion === 'object' && 'checkpoint' in occasion ? occasion.checkpoint : undefined
 }
 
 /** Like Promise.all, but nothing is under way any more when it fails: an attempt that is given up may not go on writing beside the next one. */

@@ -47,13 +47,13 @@ export class Chain {
   private readonly stage: PhysicalStage
   private readonly outputs: readonly StageOutput[]
 
-  constructor(stage: PhysicalStage, outputs: readonly StageOutput[], shard: number) {
+  constructor(stage: PhysicalStage, outputs: readonly StageOutput[]) {
     this.stage = stage
     this.outputs = outputs
     this.members = stage.nodes.map(node => this.member(node))
     this.operators = this.members.flatMap(m => m.operator ?? [])
     this.transparent = this.operators.every(o => o.watermark === Operator.prototype.watermark)
-    this.connect(shard)
+    this.connect()
   }
 
   async open(context: ChainContext): Promise<void> {
@@ -196,7 +196,7 @@ export class Chain {
 
   private readonly receiversOf = new Map<OperatorNode, Map<string, Receiver>>()
 
-  private connect(shard: number): void {
+  private connect(): void {
     const lists = new Map<OperatorNode, Map<string, Receiver[]>>(this.members.map(m => [m.node, new Map()]))
     const add = (from: OperatorNode, output: string, receiver: Receiver) => {
       const outputs = lists.get(from)!
@@ -216,7 +216,7 @@ export class Chain {
       if (partials !== undefined) this.entrances.set(partialsOf(edge.id), { receiver: partials, key: undefined })
     }
     for (const output of this.outputs) {
-      for (const edge of output.edges) add(edge.fromNode, edge.output, output.receiver(edge, shard))
+      for (const edge of output.edges) add(edge.fromNode, edge.output, output.receiver(edge))
     }
     for (const { node, operator } of this.members) {
       const outputs = [...lists.get(node)!]

@@ -4,11 +4,10 @@ import { type LogBase, openLogBase } from '../checkpoint/log-base.ts'
 import { inWindows } from '../connectors/at-once.ts'
 import type { SinkState } from '../connectors/sink.ts'
 import { within } from '../connectors/within.ts'
-import { subtaskOf } from '../graph/key.ts'
 import type { Ports } from '../ports.ts'
 import { FrameWriter } from '../protocol/frame.ts'
-import type { CommitItem, Counts } from '../protocol/item.ts'
-import { type Head, loadHead } from '../protocol/log.ts'
+import type { CommitItem, Counts, FrameId, SealItem } from '../protocol/item.ts'
+import { type Head, loadHead, type ReadCommit } from '../protocol/log.ts'
 import type { StateSpace } from '../state/address.ts'
 import { BaseLoader, loadTimers, StaleViewError } from '../state/base.ts'
 import { applyChanges } from '../state/changelog.ts'
@@ -36,6 +35,8 @@ export interface Live {
   lastCommit: CommitFigures | undefined
   /** Consumers have been told that this subtask is idle. */
   idleSent: boolean
+  /** Of the topology that the outputs are made for. */
+  epoch: number
 }
 
 /** What a commit took, for those who watch. */
@@ -89,17 +90,13 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     throw new StaleViewError(`${name} has expired up to ${floor}, but was materialised up to ${marker} when that was read`)
   const outputs = topology.consumersOf(stage.index).map(consumer => {
     const edges = stage.outputs.filter(e => e.toStage === consumer)
-    const only = topology.keepsSubtask(stage.index, consumer) ? shard : undefined
-    const subtasks = { from: at.parallelism, to: topology.stages[consumer]!.parallelism, only }
-    return topology.outputTo(consumer, edges, subtasks)
+    const sent = head.fields.sent.filter(([to]) => to === consumer).map(([, to, ...id]): [number, FrameId] => [to, id])
+    return topology.outputTo(consumer, edges, topology.outputShards(stage.index, shard, consumer), new Map(sent))
   })
-  for (const [consumer, channel, version, index] of head.fields.sent) {
-    outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])
-  }
-  const chain = new Chain(stage, outputs, shard)
+  const chain = new Chain(stage, outputs)
   live = {
     head,
-    working: new Working(head.fields, topology.producersOf(stage.index, shard)),
+    working: new Working(head.fields, head.fields.producers ?? topology.producersOf(stage.index, shard)),
     chain,
     outputs,
     base,
@@ -109,6 +106,7 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     sinkStates: new Map(head.fields.sinks),
     lastCommit: undefined,
     idleSent: false,
+    epoch: topology.epoch,
   }
   await restoreState(live, topology, at, shard, ports, commits)
   try {
@@ -118,7 +116,7 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
         pipeline: topology.pipeline,
         operatorId: sink.operatorId,
         subtask: shard,
-        parallelism: at.parallelism,
+        parallelism: topology.parallelism(stage.index),
         staging: within(ports.blobs, sinkStagingOf(topology.run, sink.operatorId)),
       }
       sink.operator.writer = await topology.sinkOf(sink.node).open(identity, live.sinkStates.get(sink.index))
@@ -138,17 +136,16 @@ async function restoreState(
   at: StageTopology,
   shard: number,
   ports: Ports,
-  commits: readonly { version: number; item: CommitItem }[],
+  commits: readonly ReadCommit[],
 ): Promise<void> {
-  const { keyGroups } = topology.plan.options
   if (live.marker > 0) {
     useBase(live, topology, shard)
     for (const { state } of live.chain.keyed) state.loader = state.base
     for (let i = 0; i < live.chain.keyed.length; i++) {
       const operator = live.chain.keyed[i]!
       const space = spaceOf(live, topology, shard, i)
-      for (let group = 0; group < keyGroups; group++) {
-        if (subtaskOf(group, keyGroups, at.parallelism) !== shard) continue
+      const { from, to } = topology.shard(at.stage.index, shard)
+      for (let group = from; group < to; group++) {
         const timers = { event: operator.eventTimers, processing: operator.processingTimers }
         await loadTimers(live.base, space, group, live.head.version, timers)
       }
@@ -179,7 +176,7 @@ const READS_AT_ONCE = 16
 /** The state changes of commits, in their order; of those that have some. `onFailure` throws what it makes of an error. */
 export async function* readChunks(
   ports: Ports,
-  commits: readonly { readonly version: number; readonly item: CommitItem }[],
+  commits: readonly ReadCommit[],
   onFailure: (error: unknown, version: number) => Promise<never> = async error => {
     throw error
   },
@@ -191,12 +188,19 @@ export async function* readChunks(
   })
 }
 
-async function readChunk(ports: Ports, item: CommitItem): Promise<Uint8Array | undefined> {
+async function readChunk(ports: Ports, item: CommitItem | SealItem): Promise<Uint8Array | undefined> {
   if (item.chunk === undefined) return undefined
   if ('inline' in item.chunk) return item.chunk.inline
   const bytes = await ports.blobs.get(item.chunk.blob)
   if (bytes === undefined) throw new Error(`chunk ${item.chunk.blob} is gone, though its commit is there`)
   return bytes
+}
+
+/** Shards of consumers were split or merged since the outputs were made. */
+export function followShards(live: Live, topology: Topology, at: StageTopology, shard: number): void {
+  if (live.epoch === topology.epoch) return
+  live.epoch = topology.epoch
+  for (const output of live.outputs) output.reshape(topology.outputShards(at.stage.index, shard, output.stage))
 }
 
 /** There is a base now; where memory is complete, it is not asked until something has left memory. */

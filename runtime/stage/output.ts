@@ -1,15 +1,18 @@
 import type { Exchange, OperatorNode } from '../graph/graph.ts'
-import { type KeyPart, keyGroup, subtaskOf } from '../graph/key.ts'
+import { type KeyPart, keyGroup } from '../graph/key.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
 import { pickFields } from '../operators/pick.ts'
 import { UserCodeError } from '../operators/user-code.ts'
 import { FrameError, FrameWriter } from '../protocol/frame.ts'
-import type { FrameId } from '../protocol/item.ts'
+import { type FrameId, later } from '../protocol/item.ts'
+import { SEAL_EDGE, type Seal } from '../protocol/seal.ts'
 import { keyOf } from './key-of.ts'
+import { openShards, type Shard } from './layout.ts'
 
 /** Raw bytes at which a frame is closed and another one begun: well below Kinesis' 1 MB for a record. */
 const FRAME_BYTES = 256 * 1024
+const NONE_SENT: FrameId = [0, 0]
 
 export interface OutgoingFrame {
   readonly stage: number
@@ -28,19 +31,17 @@ export interface AttemptTag {
 export interface Channel {
   readonly shard: number
   readonly writer: FrameWriter
-  /** Last frame sent, and as of the last commit. */
-  sent: FrameId
   watermark: number
   closed: Uint8Array[]
   index: number
 }
 
-/** How many subtasks there are on both sides of an output. */
-export interface OutputSubtasks {
-  readonly from: number
-  readonly to: number
-  /** The one shard that listens, undefined: all (see Topology.keepsSubtask). */
-  readonly only: number | undefined
+/** A shard of the consumer, as one subtask sends to it. */
+export interface OutputShard extends Shard {
+  /** It counts on this producer: see Topology.listens. */
+  readonly listens: boolean
+  /** It gets records that have no key. */
+  readonly own: boolean
 }
 
 /** All channels from one subtask to one consumer stage. */
@@ -49,12 +50,19 @@ export class StageOutput {
   readonly edges: readonly StageEdge[]
   records = 0
   bytes = 0
-  private readonly channels: Channel[]
+  private shards: readonly OutputShard[] = []
+  /** Of open shards, in order of key groups. */
+  private channels: Channel[] = []
   /** Channels whose consumers count on this producer: they get its watermarks and barriers. */
-  private readonly listeners: Channel[]
-  /** As many subtasks on both sides: what has no key stays with its own. */
-  private readonly keeps: boolean
-  /** The channel that gets the next record without a key, where it does not stay. */
+  private listeners: Channel[] = []
+  /** Those that get records without a key, in turn. */
+  private own: Channel[] = []
+  /** The channel of each key group. */
+  private byGroup: Channel[] = []
+  /** Last frame sent, by shard. */
+  private readonly lastSent: Map<number, FrameId>
+  private readonly compression: boolean
+  /** The channel that gets the next record without a key. */
   private turn = 0
   /** Operators of the consumer. */
   private readonly ids: ReadonlyMap<OperatorNode, string>
@@ -66,9 +74,10 @@ export class StageOutput {
   constructor(
     consumer: PhysicalStage,
     edges: readonly StageEdge[],
-    subtasks: OutputSubtasks,
+    shards: readonly OutputShard[],
     plan: PhysicalPlan['options'],
     compression: boolean,
+    sent: ReadonlyMap<number, FrameId> = new Map(),
   ) {
     this.stage = consumer.index
     this.ids = consumer.ids
@@ -76,16 +85,42 @@ export class StageOutput {
     this.groups = plan.keyGroups
     this.step = plan.watermarkStep
     this.merge = new WatermarkMerge(edges.length)
-    this.keeps = subtasks.from === subtasks.to
-    this.channels = Array.from({ length: subtasks.to }, (_, shard) => ({
-      shard,
-      writer: new FrameWriter({ compression }),
-      sent: [0, 0] as const,
-      watermark: Number.NEGATIVE_INFINITY,
-      closed: [],
-      index: 0,
-    }))
-    this.listeners = subtasks.only === undefined ? this.channels : [this.channels[subtasks.only]!]
+    this.compression = compression
+    this.lastSent = new Map(sent)
+    this.reshape(shards)
+  }
+
+  /** The consumer's shards were split or merged: records go to those that are open now. Between two attempts only. */
+  reshape(shards: readonly OutputShard[]): void {
+    this.shards = shards
+    const open = openShards(shards) as OutputShard[]
+    for (const { shard } of open) this.lastSent.set(shard, this.sentTo(shard))
+    const known = new Map(this.channels.map(c => [c.shard, c]))
+    this.channels = open.map(
+      ({ shard }) =>
+        known.get(shard) ?? {
+          shard,
+          writer: new FrameWriter({ compression: this.compression }),
+          watermark: Number.NEGATIVE_INFINITY,
+          closed: [],
+          index: 0,
+        },
+    )
+    this.listeners = this.channels.filter((_, i) => open[i]!.listens)
+    this.own = this.channels.filter((_, i) => open[i]!.own)
+    this.byGroup = []
+    open.forEach(({ from, to }, i) => {
+      for (let group = from; group < to; group++) this.byGroup[group] = this.channels[i]!
+    })
+  }
+
+  /**
+   * A child's channel goes on where its parents' ended (protocol.md, F3): the last of them all, for a producer that took over from several has what each of them knew, and
+   * one may have ended before the consumer's shards changed, the other after.
+   */
+  private sentTo(shard: number): FrameId {
+    const known = this.lastSent.get(shard) ?? NONE_SENT
+    return this.shards[shard]!.parents.map(p => this.sentTo(p)).reduce(later, known)
   }
 
   /** See Receiver. */
@@ -93,17 +128,17 @@ export class StageOutput {
     return true
   }
 
-  /** The receiver for one edge; `shard` is the subtask's own. */
-  receiver(edge: StageEdge, shard: number): Receiver {
+  /** The receiver for one edge. */
+  receiver(edge: StageEdge): Receiver {
     const slot = this.edges.indexOf(edge)
-    const route = this.route(edge, edge.exchange, shard)
+    const route = this.route(edge, edge.exchange)
     return { captures: this.captures, record: route, watermark: timestamp => void this.merge.update(slot, timestamp) }
   }
 
   begin(tag: AttemptTag): void {
     this.tag = tag
     // By the version, so that an attempt deals its records as the one before it did, whether it is warm or cold.
-    this.turn = keyGroup(tag.version, this.channels.length)
+    this.turn = keyGroup(tag.version, this.own.length)
     this.records = 0
     this.bytes = 0
     for (const c of this.channels) c.index = 0
@@ -117,10 +152,6 @@ export class StageOutput {
   /** The watermark of all edges. */
   advance(timestamp: number): void {
     this.merge.updateAll(timestamp)
-  }
-
-  restoreSent(shard: number, id: FrameId): void {
-    this.channels[shard]!.sent = id
   }
 
   /** What each edge had forwarded. Channels hear of it again: that does no harm. */
@@ -148,25 +179,30 @@ export class StageOutput {
     for (const c of this.listeners) c.writer.barrier(checkpoint, this.merge.current)
   }
 
+  /** The last there will ever be of this producer, for all who count on it (protocol.md, F2). */
+  sendSeal(children: (shard: number) => readonly number[]): void {
+    for (const c of this.listeners) c.writer.record(SEAL_EDGE, { children: children(c.shard) } satisfies Seal, 0, undefined)
+  }
+
   /** Closes all frames of this attempt. */
   take(): OutgoingFrame[] {
     const frames: OutgoingFrame[] = []
-    this.channels.forEach((c, shard) => {
+    for (const c of this.channels) {
       if (c.writer.count > 0) this.close(c)
-      for (const data of c.closed) frames.push({ stage: this.stage, shard, data })
+      for (const data of c.closed) frames.push({ stage: this.stage, shard: c.shard, data })
       c.closed = []
-    })
+    }
     return frames
   }
 
   *sent(): Generator<readonly [stage: number, shard: number, ...FrameId]> {
-    for (let shard = 0; shard < this.channels.length; shard++) {
-      const [version, index] = this.channels[shard]!.sent
+    for (const { shard } of this.channels) {
+      const [version, index] = this.lastSent.get(shard)!
       if (version > 0) yield [this.stage, shard, version, index]
     }
   }
 
-  private route(edge: StageEdge, exchange: Exchange, shard: number): Receiver['record'] {
+  private route(edge: StageEdge, exchange: Exchange): Receiver['record'] {
     // Only the fields that the consumers use (the planner knows them) travel.
     const shape = edge.fields === undefined ? (value: any) => value : pickFields(edge.fields)
     if (exchange.kind === 'broadcast') {
@@ -175,12 +211,8 @@ export class StageOutput {
         for (const c of this.channels) this.write(c, edge.id, v, timestamp, edge.carryKey ? key : undefined)
       }
     }
-    if (exchange.kind === 'forward' && !this.keeps) {
-      return (value, timestamp, key) => this.write(this.next(), edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
-    }
     if (exchange.kind === 'forward') {
-      const channel = this.channels[shard]!
-      return (value, timestamp, key) => this.write(channel, edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
+      return (value, timestamp, key) => this.write(this.next(), edge.id, shape(value), timestamp, edge.carryKey ? key : undefined)
     }
     const keyUnder = this.keyUnder(edge, exchange)
     return (value, timestamp, key: KeyPart) => {
@@ -196,7 +228,7 @@ export class StageOutput {
   }
 
   protected channelOf(key: KeyPart): Channel {
-    return this.channels[subtaskOf(keyGroup(key, this.groups), this.groups, this.channels.length)]!
+    return this.byGroup[keyGroup(key, this.groups)]!
   }
 
   /** The id of the operator that an edge leads to. */
@@ -204,10 +236,10 @@ export class StageOutput {
     return this.ids.get(edge.targets[0]!.node)!
   }
 
-  /** Each channel in turn. */
+  /** Each of those that get records without a key, in turn. */
   private next(): Channel {
-    const channel = this.channels[this.turn]!
-    this.turn = this.turn + 1 === this.channels.length ? 0 : this.turn + 1
+    const channel = this.own[this.turn]!
+    this.turn = this.turn + 1 === this.own.length ? 0 : this.turn + 1
     return channel
   }
 
@@ -253,8 +285,8 @@ export class StageOutput {
   private close(channel: Channel): void {
     const tag = this.tag!
     channel.index++
-    const [predVersion, predIndex] = channel.sent
+    const [predVersion, predIndex] = this.lastSent.get(channel.shard)!
     channel.closed.push(channel.writer.finish({ ...tag, index: channel.index, predVersion, predIndex }))
-    channel.sent = [tag.version, channel.index]
+    this.lastSent.set(channel.shard, [tag.version, channel.index])
   }
 }

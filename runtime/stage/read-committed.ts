@@ -28,6 +28,7 @@ export async function lookUp(frames: readonly Arrived[], topology: Topology, dec
 
 export async function classify(frame: FrameHeader, working: Working, topology: Topology, decisions: Decisions): Promise<Verdict> {
   if (frame.run !== topology.run) return 'other-run'
+  if (!working.hears(frame.producer)) return 'duplicate'
   const [version, index] = working.lastAccepted(frame.producer)
   if (frame.version < version || (frame.version === version && frame.index <= index)) return 'duplicate'
   const log = topology.logOfProducer(frame.producer)

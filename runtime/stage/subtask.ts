@@ -8,6 +8,7 @@ import { GapError, LostRaceError } from '../protocol/errors.ts'
 import { ENTRY_BARRIER, ENTRY_RECORD, ENTRY_WATERMARK, type FrameCursor, readFrame } from '../protocol/frame.ts'
 import type { Injection, Position } from '../protocol/item.ts'
 import { follow } from '../protocol/log.ts'
+import { SEAL_EDGE, type Seal } from '../protocol/seal.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
 import type { Chain } from './chain.ts'
@@ -115,7 +116,7 @@ export class Subtask {
     if (this.live === undefined) {
       const live = await loadLive(this.topology, this.at, this.shard, this.ports, {
         subtask: this.shard,
-        parallelism: this.at.parallelism,
+        parallelism: this.topology.parallelism(this.at.stage.index),
         now: () => this.ports.clock.now(),
         sleep: (ms, signal) => this.ports.clock.sleep(ms, signal),
         random: () => this.ports.random.fraction(),
@@ -132,6 +133,7 @@ export class Subtask {
   deliver(records: readonly StreamRecord[]): Promise<DeliveryOutcome> {
     return this.guarded(async () => {
       const live = await this.ready()
+      if (live.head.sealed) return { covered: records.at(-1)?.seq ?? '', undecided: undefined }
       const frames = arrived(records, live.working.position.seq)
       await lookUp(frames, this.topology, this.decisions)
       this.begin(live)
@@ -279,10 +281,27 @@ export class Subtask {
   tick(idle: boolean): Promise<void> {
     return this.guarded(async () => {
       const live = await this.ready()
+      if (live.head.sealed) return
       this.begin(live)
       await this.fireProcessingTimers(live)
       if (idle) this.attempt!.markIdle()
       await this.finish(live)
+    })
+  }
+
+  /**
+   * The end of the log of a shard that was split or merged (protocol.md, F2): `children` take over. `atEnd`: whether a position is the shard's end. False: there is more to be consumed.
+   */
+  seal(children: readonly number[], atEnd: (position: string) => Promise<boolean>): Promise<boolean> {
+    return this.guarded(async () => {
+      const live = await this.ready()
+      if (live.head.sealed) return true
+      const { position, allIdle } = live.working
+      if (position.offset > 0 || !(await atEnd(position.seq))) return false
+      this.begin(live)
+      if (allIdle) this.attempt!.markIdle()
+      await this.attempt!.commit({ children })
+      return true
     })
   }
 
@@ -369,6 +388,12 @@ export class Subtask {
     working.idle.delete(header.producer)
     for (let type = cursor.next(); type >= 0; type = cursor.next()) {
       if (type === ENTRY_RECORD) {
+        if (cursor.edge === SEAL_EDGE) {
+          const { children } = cursor.value as Seal
+          working.replace(header.producer, children, [header.version, header.index])
+          working.position = { seq: record.seq, offset: 0 }
+          return
+        }
         this.takingFrom = record.seq
         this.taking = cursor
         if (this.skipped.size > 0 && this.skipped.has(entryId(record.seq, cursor))) working.counts.deadLetters++
@@ -498,7 +523,7 @@ export class Subtask {
       if (from > 0) cursor.skip(from)
       working.idle.delete(frame.header.producer)
       for (let i = from, type = cursor.next(); i < to && type >= 0; i++, type = cursor.next()) {
-        if (++passed <= taken) continue
+        if (++passed <= taken || cursor.edge === SEAL_EDGE) continue
         if (type === ENTRY_RECORD) {
           this.takingFrom = `${INJECTED}${passed}`
           this.taking = cursor
@@ -541,7 +566,7 @@ export class Subtask {
     working.position = { seq: frame.record.seq, offset: 0 }
     if (meaning === 'cut') {
       await live.chain.drain()
-      const pending = this.topology.producersOf(this.at.stage.index, this.shard).filter(p => p !== producer)
+      const pending = working.producers.filter(p => p !== producer)
       this.attempt!.dropKept()
       working.cut(checkpoint, live.head.version + 1, pending)
       await this.attempt!.commit({ checkpoint })

@@ -3,10 +3,12 @@ import type { SourceConnector } from '../connectors/source.ts'
 import type { OperatorNode } from '../graph/graph.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
 import { shapeOf } from '../graph/shape.ts'
+import type { FrameId } from '../protocol/item.ts'
 import { type StateBackend, TABLE } from '../state/backend.ts'
-import { type OutputSubtasks, StageOutput } from './output.ts'
+import { firstLayout, type Layout, openShards, overlap, type Shard } from './layout.ts'
+import { type OutputShard, StageOutput } from './output.ts'
 
-/** A stage with its number of subtasks. Producers are numbered over all stages, so that a frame names one with one number. */
+/** A stage with the number of subtasks that it began with. Producers are numbered over all stages, so that a frame names one with one number. */
 export interface StageTopology {
   readonly stage: PhysicalStage
   readonly parallelism: number
@@ -29,6 +31,10 @@ export interface Bindings {
   readonly stateBackend?: StateBackend
 }
 
+/** Producers that took over from others have numbers from here on: so many for each stage. */
+const LATER_PRODUCERS = 2 ** 24
+const LATER_OF_STAGE = 2 ** 16
+
 /** Who there is in one run of a plan, and what their streams and logs are called. */
 export class Topology {
   readonly run: string
@@ -39,6 +45,9 @@ export class Topology {
   readonly shape: string
 
   private readonly bindings: Bindings
+  private readonly layouts: Layout[]
+  /** Rises when shards are split or merged. */
+  epoch = 0
 
   /** `sourceSplits`: subtasks of each source stage, by its index. */
   constructor(
@@ -60,6 +69,7 @@ export class Topology {
       next += parallelism
       return { stage, parallelism, firstProducer }
     })
+    this.layouts = this.stages.map(({ parallelism }) => firstLayout(parallelism, plan.options.keyGroups))
   }
 
   /** Whether checkpoints hold the state itself. */
@@ -79,10 +89,57 @@ export class Topology {
     return Object.fromEntries(this.bindings.splits ?? [])
   }
 
-  /** What one subtask sends to the consumer stage. */
-  outputTo(consumer: number, edges: readonly StageEdge[], subtasks: OutputSubtasks): StageOutput {
+  /** What one subtask sends to the consumer stage. `sent`: its last frame on each channel. */
+  outputTo(
+    consumer: number,
+    edges: readonly StageEdge[],
+    shards: readonly OutputShard[],
+    sent: ReadonlyMap<number, FrameId>,
+  ): StageOutput {
     const { output = (...args) => new StageOutput(...args) } = this.bindings
-    return output(this.plan.stages[consumer]!, edges, subtasks, this.plan.options, this.compression)
+    return output(this.plan.stages[consumer]!, edges, shards, this.plan.options, this.compression, sent)
+  }
+
+  /** The shards of a stage, as far as it is known here. */
+  layout(stage: number): Layout {
+    return this.layouts[stage]!
+  }
+
+  /** The shards of a stage were split or merged. What is older than what is known here is left alone. */
+  adopt(stage: number, layout: Layout): void {
+    if (layout.length <= this.layouts[stage]!.length) return
+    this.layouts[stage] = layout
+    this.epoch++
+  }
+
+  shard(stage: number, shard: number): Shard {
+    return this.layouts[stage]![shard]!
+  }
+
+  /** How many subtasks work for a stage now. */
+  parallelism(stage: number): number {
+    return openShards(this.layouts[stage]!).length
+  }
+
+  /** All shards of a consumer stage, as one subtask sends to them. */
+  outputShards(stage: number, shard: number, consumer: number): OutputShard[] {
+    const keeps = this.stages[stage]!.parallelism === this.stages[consumer]!.parallelism
+    return this.layouts[consumer]!.map(to => ({
+      ...to,
+      listens: this.listens(stage, shard, consumer, to.shard),
+      own: !keeps || this.faces(stage, shard, consumer, to.shard),
+    }))
+  }
+
+  /** Whether a subtask counts another one among its producers: it is sent its watermarks and barriers. */
+  listens(from: number, producer: number, to: number, shard: number): boolean {
+    return !this.keepsSubtask(from, to) || this.faces(from, producer, to, shard)
+  }
+
+  /** Two stages with as many subtasks: each has its counterpart, and what becomes of it when shards are split or merged. */
+  private faces(from: number, producer: number, to: number, shard: number): boolean {
+    const first = producer < this.stages[from]!.parallelism && shard < this.stages[to]!.parallelism
+    return first ? producer === shard : overlap(this.shard(from, producer), this.shard(to, shard))
   }
 
   sinkOf(node: OperatorNode): Sink<any> {
@@ -102,15 +159,25 @@ export class Topology {
   }
 
   producer(stage: number, shard: number): number {
-    return this.stages[stage]!.firstProducer + shard
+    const { firstProducer, parallelism } = this.stages[stage]!
+    return shard < parallelism ? firstProducer + shard : LATER_PRODUCERS + stage * LATER_OF_STAGE + shard
   }
 
   logOfProducer(producer: number): string {
-    const at = this.stages.findLast(s => s.firstProducer <= producer)!
-    return this.log(at.stage.index, producer - at.firstProducer)
+    const { stage, shard } = this.subtaskOfProducer(producer)
+    return this.log(stage, shard)
   }
 
-  /** All subtasks that may send to one: its watermark is the minimum over them, and each sends every barrier. */
+  subtaskOfProducer(producer: number): { stage: number; shard: number } {
+    if (producer >= LATER_PRODUCERS) {
+      const later = producer - LATER_PRODUCERS
+      return { stage: Math.floor(later / LATER_OF_STAGE), shard: later % LATER_OF_STAGE }
+    }
+    const at = this.stages.findLast(s => s.firstProducer <= producer)!
+    return { stage: at.stage.index, shard: producer - at.firstProducer }
+  }
+
+  /** In the beginning: all subtasks that may send to one. Its watermark is the minimum over them, and each sends every barrier. */
   producersOf(stage: number, shard: number): number[] {
     const upstream = [...new Set(this.stages[stage]!.stage.inputs.map(e => e.fromStage))]
     return upstream.flatMap(from => {

@@ -1,5 +1,13 @@
 import type { SourcePosition } from '../connectors/source.ts'
-import type { Alignment, Counts, FrameId, HeadFields, Injection, Position } from '../protocol/item.ts'
+import {
+  type Alignment,
+  type Counts,
+  type FrameId,
+  type HeadFields,
+  type Injection,
+  later,
+  type Position,
+} from '../protocol/item.ts'
 
 /** The part of the head that changes while an attempt runs; a lost attempt throws it away. */
 export class Working {
@@ -16,11 +24,14 @@ export class Working {
   heardAt: number | undefined
   readonly takesFrom: number | undefined
   readonly counts: { -readonly [K in keyof Counts]: Counts[K] }
-  private readonly producers: readonly number[]
+  private heard: ReadonlySet<number>
+  /** In the place of others, since the beginning. */
+  private replaced: boolean
   private readonly lateBefore: number
 
   constructor(fields: HeadFields, producers: readonly number[]) {
-    this.producers = producers
+    this.heard = new Set(producers)
+    this.replaced = fields.producers !== undefined
     this.position = fields.position
     this.source = fields.source
     this.sourceDone = fields.sourceDone
@@ -35,6 +46,42 @@ export class Working {
     this.takesFrom = fields.takesFrom
     this.counts = { ...fields.counts }
     this.lateBefore = fields.counts.late
+  }
+
+  /** All that count here. */
+  get producers(): readonly number[] {
+    return [...this.heard]
+  }
+
+  /** For the head: undefined as long as they are those of the beginning. */
+  get laterProducers(): readonly number[] | undefined {
+    return this.replaced ? this.producers : undefined
+  }
+
+  /** A producer that has ended is heard no more: what comes of it is a duplicate, for its last frame was its seal. */
+  hears(producer: number): boolean {
+    return this.heard.has(producer)
+  }
+
+  /**
+   * `parent` has ended with the frame `sealedAt`, and `children` go on for it (protocol.md, F2). A child that has several parents takes over from each at its own seal: it can send nothing
+   * before the last of them.
+   */
+  replace(parent: number, children: readonly number[], sealedAt: FrameId): void {
+    const swap = (all: Iterable<number>) => new Set([...all].flatMap(p => (p === parent ? children : [p])))
+    const watermark = this.watermarks.get(parent) ?? Number.NEGATIVE_INFINITY
+    const idle = this.idle.has(parent)
+    for (const child of children) {
+      const known = this.heard.has(child)
+      if (!idle) this.idle.delete(child)
+      else if (!known) this.idle.add(child)
+      this.accepted.set(child, later(this.lastAccepted(child), sealedAt))
+      this.watermarks.set(child, known ? Math.min(this.watermarks.get(child)!, watermark) : watermark)
+    }
+    this.heard = swap(this.heard)
+    this.replaced = true
+    for (const known of [this.accepted, this.watermarks, this.idle]) known.delete(parent)
+    if (this.alignment !== undefined) this.alignment = { ...this.alignment, pending: [...swap(this.alignment.pending)] }
   }
 
   lastAccepted(producer: number): FrameId {
@@ -58,7 +105,7 @@ export class Working {
     }
     let min = Number.POSITIVE_INFINITY
     let max = Number.NEGATIVE_INFINITY
-    for (const p of this.producers) {
+    for (const p of this.heard) {
       const w = this.watermarks.get(p) ?? Number.NEGATIVE_INFINITY
       if (w > max) max = w
       if (!this.idle.has(p) && w < min) min = w
@@ -72,7 +119,7 @@ export class Working {
   }
 
   get allIdle(): boolean {
-    return this.producers.length > 0 && this.idle.size === this.producers.length
+    return this.heard.size > 0 && this.idle.size === this.heard.size
   }
 
   /** Barrier `n` from `producer` (protocol.md, D3): what it means here. */

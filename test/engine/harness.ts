@@ -29,7 +29,13 @@ export interface Harness {
   readonly ports: Ports
   readonly clock: HandClock
   /** A new environment of a subtask, cold; on other ports where given (see `faulty`). */
-  environment(stage: number, shard?: number, options?: { ports?: Ports; limits?: Partial<AttemptLimits> }): Subtask
+  environment(
+    stage: number,
+    shard?: number,
+    options?: { ports?: Ports; limits?: Partial<AttemptLimits>; topology?: Topology },
+  ): Subtask
+  /** What another machine knows: shards as they were in the beginning. */
+  newTopology(): Topology
   /** Delivers all that lies behind the environment's committed position, or the first `limit` frames of it, as one batch. */
   deliver(subtask: Subtask, limit?: number): Promise<DeliveryOutcome>
   /** Rows of winning attempts, in order of flushing; `upTo`: by log, the last version that counts. */
@@ -58,13 +64,18 @@ export async function harness(
   )
   const backend: StateBackend =
     stateBackend === 'table' ? TABLE : { kind: stateBackend, cache: new SegmentCache({ bytesMax: segmentCacheBytes }) }
-  const topology = new Topology(plan, app.name, run, splits, { sinks, snapshots: true, stateBackend: backend })
+  const newTopology = () => new Topology(plan, app.name, run, splits, { sinks, snapshots: true, stateBackend: backend })
+  const topology = newTopology()
   return {
     topology,
     ports,
     clock,
+    newTopology,
     environment(stage, shard = 0, o = {}) {
-      return new Subtask(topology, topology.stages[stage]!, shard, o.ports ?? ports, { ...defaultLimits, ...o.limits })
+      return new Subtask(o.topology ?? topology, topology.stages[stage]!, shard, o.ports ?? ports, {
+        ...defaultLimits,
+        ...o.limits,
+      })
     },
     async deliver(subtask, limit = 1000) {
       const { working } = await subtask.ready()

@@ -6,6 +6,7 @@ import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
 import { collectParts, completeCheckpoint } from '../../runtime/checkpoint/steps.ts'
 import { type Shared, stageLoop } from '../../runtime/embedded/loops.ts'
 import { meter } from '../../runtime/embedded/meter.ts'
+import { closable } from '../../runtime/embedded/open-shards.ts'
 import { boundedOutOfOrderness, ndjson, pipeline, print } from '../../runtime/index.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { decodeItem, encodeItem } from '../../runtime/protocol/item.ts'
@@ -93,7 +94,7 @@ test('a delivery that is lost when part of it is committed leaves no backlog beh
   await h.environment(0).deliverSource(() => batch(INPUT, 0, 10))
   await h.environment(0).deliverSource(() => batch(INPUT, 10, 40))
   // Counts the frames that are there already as if this process had put them.
-  const streams = meter({ ...h.ports.streams, put: async () => '' }, h.clock)
+  const streams = meter(closable({ ...h.ports.streams, put: async () => '' }), h.clock)
   const stream = h.topology.stream(1)
   for (const r of await h.ports.streams.poll(stream, 0, undefined, 100)) await streams.put(stream, 0, r.data)
   let puts = 0

@@ -38,6 +38,9 @@ export function remotePorts(peer: () => Peer): Ports {
 export function remoteStreams(ports: Ports, peer: () => Peer, congested: () => boolean): MeteredStreams {
   return {
     ...ports.streams,
+    // Shards of a run in threads stay as they are (threads/refuse.ts).
+    close() {},
+    ended: async () => false,
     consumed: (stream, bytes) => peer().tell('consumed', stream, bytes),
     backlogBytes: 0,
     get congested() {

@@ -1,5 +1,14 @@
 import type { SourceConnector } from '../../connectors/source.ts'
 import { MillraceError } from '../../errors.ts'
+import type { Topology } from '../../stage/topology.ts'
+
+/** @throws MillraceError for a run whose shards were split or merged: a thread knows those only that it began with */
+export function refuseRescaled(topology: Topology): void {
+  if (topology.epoch > 0)
+    throw new MillraceError(
+      `'${topology.pipeline}' was rescaled while it ran, and such a run can't be done in threads: leave threads out, or start a new run`,
+    )
+}
 
 /** @throws MillraceError for a run that can't be done in threads */
 export function refuseThreads(count: number, connectors: ReadonlyMap<string, SourceConnector>): void {

@@ -81,7 +81,7 @@ async function settle(given: Assignment): Promise<WorkerSetting> {
     keepOpen: given.keepOpen,
   }
   const limits = commitLimits(given.batchSize, given.stateBytes, shared.ended)
-  return { topology, connectors: bindSources(plan, sources), splits, limits, shared, stateBytesMax: given.stateBytesMax }
+  return { topology, connectors: bindSources(plan, sources), splits, limits, shared, stateBytesMax: () => given.stateBytesMax }
 }
 
 function newWorker(common: WorkerSetting, id: SubtaskId): Worker {

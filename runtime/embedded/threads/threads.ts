@@ -58,7 +58,7 @@ export function startThreads(
     batchSize: shared.batchSize,
     keepOpen: shared.keepOpen,
     startedAt: shared.startedAt,
-    stateBytesMax,
+    stateBytesMax: stateBytesMax(),
     stateBytes,
     threads: count,
     flags,

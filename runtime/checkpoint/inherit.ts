@@ -1,0 +1,123 @@
+import type { SinkState } from '../connectors/sink.ts'
+import type { Ports } from '../ports.ts'
+import { BrokenLogError } from '../protocol/errors.ts'
+import { type Counts, countsOf, type HeadFields, later } from '../protocol/item.ts'
+import { type Head, loadHead, putSlot } from '../protocol/log.ts'
+import type { StageTopology, Topology } from '../stage/topology.ts'
+import { writeMarker } from './marker.ts'
+
+/** What the log of a shard begins with that took over from others, in the place of an attempt's id. */
+const INHERITED = 'inherited'
+
+/** Brings the state of a log that has ended to the base, up to its seal. Idempotent. */
+export type FoldSealed = (shard: number, seal: number) => Promise<unknown>
+
+interface Parent {
+  readonly shard: number
+  readonly head: Head
+}
+
+/**
+ * Starts the log of a shard that others were split or merged into (protocol.md, F3), once all of them are sealed: with one commit behind their seals, whose head is what theirs come to, and
+ * the base for its state. No state moves: it lies under its keys, and the child loads what it needs. Idempotent, and the same whoever does it. False: a parent is not sealed yet.
+ */
+export async function inherit(
+  topology: Topology,
+  at: StageTopology,
+  shard: number,
+  ports: Ports,
+  fold: FoldSealed,
+): Promise<boolean> {
+  const log = topology.log(at.stage.index, shard)
+  const { parents: from } = topology.shard(at.stage.index, shard)
+  if (from.length === 0 || (await ports.log.floor(log)) > 0) return true
+  const parents = await sealedParents(topology, at, from, ports)
+  if (parents === undefined) return false
+  for (const { shard: parent, head } of parents) await fold(parent, head.version)
+  // Behind all of them: a fold of a parent that hangs can't win over what the child writes, nor an older attempt at a sink.
+  const version = Math.max(...parents.map(p => p.head.version)) + 1
+  await writeMarker(ports.store, log, version)
+  const head = inheritedHead(topology, at, shard, parents)
+  const item = { kind: 'commit', attempt: INHERITED, prev: '', lastCommit: [0, ''], head, chunk: undefined } as const
+  if (!(await putSlot(ports.log, log, version, item))) throw new BrokenLogError(`slot ${version} of ${log}, a new log, is taken`)
+  // From here on the log is read from its first slot.
+  await ports.log.raiseFloor(log, version)
+  return true
+}
+
+async function sealedParents(topology: Topology, at: StageTopology, shards: readonly number[], { log }: Ports) {
+  const parents: Parent[] = []
+  for (const shard of shards) {
+    const name = topology.log(at.stage.index, shard)
+    const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY)
+    if (!head.sealed) return undefined
+    parents.push({ shard, head })
+  }
+  return parents
+}
+
+function inheritedHead(topology: Topology, at: StageTopology, shard: number, parents: readonly Parent[]): HeadFields {
+  const { index } = at.stage
+  const fields = parents.map(p => p.head.fields)
+  const heardBy = parents.map(p => new Set(p.head.fields.producers ?? topology.producersOf(index, p.shard)))
+  const producers = [...new Set(heardBy.flatMap(heard => [...heard]))].filter(producer => {
+    const from = topology.subtaskOfProducer(producer)
+    return topology.listens(from.stage, from.shard, index, shard)
+  })
+  /** Of the parents that count on it. */
+  const from = (producer: number) => fields.filter((_, i) => heardBy[i]!.has(producer))
+  return {
+    position: { seq: '', offset: 0 },
+    source: undefined,
+    sourceDone: false,
+    accepted: producers.flatMap(p => {
+      const ids = from(p).flatMap(f => f.accepted.filter(([producer]) => producer === p))
+      return ids.length === 0 ? [] : [[p, ...ids.map(([, v, i]) => [v, i] as const).reduce(later)] as const]
+    }),
+    watermarks: producers.map(p => [p, Math.min(...from(p).map(f => watermarkOf(f, p)))] as const),
+    idle: producers.filter(p => from(p).every(f => f.idle.includes(p))),
+    producers,
+    watermark: Math.min(...fields.map(f => f.watermark)),
+    sent: sentBy(fields),
+    operatorWatermarks: undefined,
+    firing: [],
+    lastCut: Math.max(...fields.map(f => f.lastCut)),
+    // One that is not through is given up: its barriers went to several shards, and its checkpoint fails by name (cut.ts).
+    alignment: undefined,
+    injection: undefined,
+    sinks: inheritedSinks(topology, at, fields),
+    counts: inheritedCounts(topology, index, shard, parents),
+    ...(fields.some(f => f.timerAt !== undefined) && { timerAt: Math.min(...fields.flatMap(f => f.timerAt ?? [])) }),
+  }
+}
+
+function watermarkOf({ watermarks }: HeadFields, producer: number): number {
+  return watermarks.find(([p]) => p === producer)?.[1] ?? Number.NEGATIVE_INFINITY
+}
+
+/** By channel, the last frame that any of them sent. */
+function sentBy(fields: readonly HeadFields[]): HeadFields['sent'] {
+  const all = new Map<string, HeadFields['sent'][number]>()
+  for (const sent of fields.flatMap(f => f.sent)) {
+    const [stage, shard, ...id] = sent
+    const known = all.get(`${stage}/${shard}`)
+    if (known === undefined || later([known[2], known[3]], id) === id) all.set(`${stage}/${shard}`, sent)
+  }
+  return [...all.values()]
+}
+
+/** What the parents staged stays theirs, and is committed as theirs: a child's writer only goes on behind it. */
+function inheritedSinks(topology: Topology, at: StageTopology, fields: readonly HeadFields[]): HeadFields['sinks'] {
+  const nodes = at.stage.nodes.filter(node => node.sink !== undefined)
+  return nodes.flatMap((node, index) => {
+    const states = fields.flatMap(f => f.sinks.filter(([i]) => i === index).map(([, state]): SinkState => state))
+    const state = states.length === 0 ? undefined : topology.sinkOf(node).succeed?.(states)
+    return state === undefined ? [] : [[index, state] as const]
+  })
+}
+
+/** What was counted goes to the first of the children, so that the sum over subtasks stays. */
+function inheritedCounts(topology: Topology, stage: number, shard: number, parents: readonly Parent[]): Counts {
+  const mine = parents.filter(p => topology.shard(stage, p.shard).children?.[0] === shard).map(p => p.head.fields.counts)
+  return countsOf(field => mine.reduce((n, counts) => n + counts[field], 0))
+}

@@ -1,0 +1,91 @@
+import { readLayouts } from '../checkpoint/layouts.ts'
+import { MillraceError } from '../errors.ts'
+import { planPhysical } from '../graph/planner.ts'
+import type { CommitLog } from '../ports.ts'
+import { loadHead } from '../protocol/log.ts'
+import { evenStarts, type Layout, relaid } from '../stage/layout.ts'
+import type { StageTopology, Topology } from '../stage/topology.ts'
+import type { ClosableStreams } from './open-shards.ts'
+
+export interface StageShard {
+  readonly at: StageTopology
+  readonly shard: number
+}
+
+/** What a running job's stages were changed to. */
+export interface Rescaled {
+  /** Stages whose shards were split or merged, and how many subtasks they had and have; none: they had as many already. */
+  readonly stages: readonly { readonly id: string; readonly from: number; readonly to: number }[]
+  /** The longest that keys stood still, ms: from the end of a subtask's log until the one that took over from it was ready for input. */
+  readonly pauseMsMax: number
+  /** The mean of it, over the subtasks that took over, ms. */
+  readonly pauseMsMean: number
+  /** The longest that a subtask still had to work on what lay in its shard, ms. Its keys were not paused meanwhile. */
+  readonly drainMsMax: number
+}
+
+/** What an earlier process has split and merged. */
+export async function adoptLayouts(topology: Topology, log: CommitLog, streams: ClosableStreams): Promise<void> {
+  for (const [stage, layout] of await readLayouts(log, topology.run)) {
+    topology.adopt(stage, layout)
+    closeShards(topology, stage, layout, streams)
+  }
+}
+
+export function closeShards(topology: Topology, stage: number, layout: Layout, streams: ClosableStreams): void {
+  for (const { shard, children } of layout) if (children !== undefined) streams.close(topology.stream(stage), shard)
+}
+
+/** All shards with work to do, now or when others have come to their end. */
+export async function unfinishedShards(topology: Topology, log: CommitLog): Promise<StageShard[]> {
+  const found = topology.stages.flatMap(at =>
+    topology.layout(at.stage.index).map(async ({ shard, children }) => {
+      // Asked for those only that may have ended: it costs a read.
+      const name = topology.log(at.stage.index, shard)
+      const sealed = children !== undefined && (await loadHead(log, name, Number.POSITIVE_INFINITY)).head.sealed
+      return sealed ? [] : [{ at, shard }]
+    }),
+  )
+  return (await Promise.all(found)).flat()
+}
+
+/**
+ * The shards that stages would have if the pipeline had been started with this parallelism: operators that set their own keep it.
+ * @throws MillraceError when that changes the stages themselves, and for what can't be rescaled while it runs
+ */
+export function layoutsFor(
+  topology: Topology,
+  parallelism: number,
+  chaining: boolean,
+): (readonly [stage: number, layout: Layout])[] {
+  const { graph, stages, options } = topology.plan
+  const wanted = planPhysical(graph, { parallelism, chaining }).stages
+  if (
+    wanted.length !== stages.length ||
+    wanted.some((s, i) => s.nodes.join() !== stages[i]!.nodes.join() || s.id !== stages[i]!.id)
+  )
+    throw new MillraceError(
+      `with a parallelism of ${parallelism} '${graph.name}' would be cut into other stages: that takes a new run, from a checkpoint`,
+    )
+  return stages.flatMap(stage => {
+    if (stage.source !== undefined) return []
+    const layout = relaid(
+      topology.layout(stage.index),
+      evenStarts(wanted[stage.index]!.parallelism, options.keyGroups),
+      options.keyGroups,
+    )
+    if (layout === undefined) return []
+    refuse(topology, stage.index)
+    return [[stage.index, layout] as const]
+  })
+}
+
+function refuse(topology: Topology, stage: number): void {
+  const { id, inputs } = topology.plan.stages[stage]!
+  if (inputs.some(e => e.exchange.kind === 'broadcast'))
+    throw new MillraceError(
+      `stage '${id}' can't be rescaled while it runs: each of its subtasks has a copy of broadcast state. Set the parallelism of its operators, so that it stays as it is`,
+    )
+  if (topology.stateBackend.kind === 'segments')
+    throw new MillraceError(`a run with the state backend 'segments' can't be rescaled while it runs: use 'table'`)
+}

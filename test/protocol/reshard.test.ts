@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { decisionOf } from '../../runtime/checkpoint/decision.ts'
+import { inherit } from '../../runtime/checkpoint/inherit.ts'
+import { readManifest } from '../../runtime/checkpoint/manifest.ts'
+import { materialise } from '../../runtime/checkpoint/materialise.ts'
+import { type MaterialisedPart, materialisePart } from '../../runtime/checkpoint/snapshot.ts'
+import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
+import { collectParts, completeCheckpoint, failCheckpoint } from '../../runtime/checkpoint/steps.ts'
+import { type ClosableStreams, closable } from '../../runtime/embedded/open-shards.ts'
+import type { Ports } from '../../runtime/ports.ts'
+import { LostRaceError, ShardClosedError } from '../../runtime/protocol/errors.ts'
+import { help } from '../../runtime/protocol/help.ts'
+import { mergeRuns } from '../../runtime/snapshot/runs.ts'
+import { openShards, relaid } from '../../runtime/stage/layout.ts'
+import type { Subtask } from '../../runtime/stage/subtask.ts'
+import type { Topology } from '../../runtime/stage/topology.ts'
+import { StaleViewError } from '../../runtime/state/base.ts'
+import { seeded } from '../engine/events.ts'
+import { batch, faulty, type Harness, harness, Lost } from '../engine/harness.ts'
+import { entries, statements } from '../engine/ledger.ts'
+
+const INPUT = entries(60)
+/** Of the input: state is compared there, before the end fires everything. */
+const COMPARED = 50
+const LIMITS = { recordsMax: 3, timersMax: 2 }
+const SEEDS = Number(process.env.RESHARD_SEEDS ?? 8)
+const FIRST = Number(process.env.RESHARD_FIRST ?? 1)
+
+/** Environments come and go, some know less than others, calls fail, shards are split and merged at any moment. */
+class World {
+  readonly h: Harness
+  readonly random: () => number
+  readonly streams: ClosableStreams
+  readonly ports: Ports
+  /** What the newest environments know. */
+  topology: Topology
+  /** Warm ones, by log; of some there are two. */
+  private readonly environments = new Map<string, Subtask[]>()
+  private readonly faults: number
+  private checkpoint: Awaited<ReturnType<typeof startCheckpoint>> | undefined
+  splits = 0
+  completed = 0
+  never = 0
+
+  constructor(h: Harness, seed: number, faults: number) {
+    this.h = h
+    this.random = seeded(seed)
+    this.faults = faults
+    this.streams = closable(h.ports.streams)
+    this.ports = { ...h.ports, streams: this.streams }
+    this.topology = h.topology
+  }
+
+  pick(n: number): number {
+    return Math.floor(this.random() * n)
+  }
+
+  /** Some calls fail, with or without effect. */
+  private get failing(): Ports {
+    if (this.faults === 0) return this.ports
+    return faulty(this.ports, () => {
+      if (this.random() < this.faults) throw new Lost()
+    })
+  }
+
+  environment(stage: number, shard: number): Subtask {
+    const log = this.topology.log(stage, shard)
+    const all = this.environments.get(log) ?? []
+    this.environments.set(log, all)
+    const chance = this.faults === 0 ? 1 : this.random()
+    const known = all[this.pick(all.length)]
+    if (known !== undefined && chance > 0.15) return known
+    // What it knows of shards is that of now, or of some time before: its own object, which nobody tells of changes.
+    const topology = this.faults > 0 && this.random() < 0.5 ? this.copyOfTopology() : this.topology
+    const made = this.h.environment(stage, shard, { ports: this.failing, limits: LIMITS, topology })
+    if (all.length > 1) all.splice(this.pick(all.length), 1)
+    all.push(made)
+    return made
+  }
+
+  private copyOfTopology(): Topology {
+    const copy = this.h.newTopology()
+    for (const { stage } of this.topology.stages) copy.adopt(stage.index, this.topology.layout(stage.index))
+    return copy
+  }
+
+  /** What an attempt may meet; the environment then starts from the log, with what is known by then. */
+  async tried(stage: number, shard: number, work: (subtask: Subtask) => Promise<unknown>): Promise<boolean> {
+    const subtask = this.environment(stage, shard)
+    try {
+      await work(subtask)
+      return true
+    } catch (error) {
+      if (
+        !(
+          error instanceof Lost ||
+          error instanceof LostRaceError ||
+          error instanceof StaleViewError ||
+          error instanceof ShardClosedError
+        )
+      )
+        throw error
+      const all = this.environments.get(this.topology.log(stage, shard))!
+      if (error instanceof ShardClosedError || this.random() < 0.3) all.splice(all.indexOf(subtask), 1)
+      return false
+    }
+  }
+
+  async source(upTo: number): Promise<void> {
+    await this.tried(0, 0, async source => {
+      const { working } = await source.ready()
+      const from = Number(working.source?.index ?? 0)
+      if (from < upTo) await source.deliverSource(() => batch(INPUT, from, Math.min(upTo, from + 1 + this.pick(6))))
+    })
+  }
+
+  /** A delivery to any shard there ever was: from where the environment thinks it stands, or from further back. */
+  async deliver(stage: number, shard: number): Promise<boolean> {
+    if (!(await this.begun(stage, shard))) return false
+    let progressed = false
+    await this.tried(stage, shard, async subtask => {
+      const { working } = await subtask.ready()
+      const again = this.faults > 0 && this.random() < 0.2
+      const after = again || working.position.seq === '' ? undefined : working.position.seq
+      const name = this.topology.stream(stage)
+      const records = await this.ports.streams.poll(name, shard, after, this.faults === 0 ? 100 : 1 + this.pick(5))
+      const { undecided } = await subtask.deliver(records)
+      progressed = records.length > 0
+      if (undecided !== undefined && (this.faults === 0 || this.random() < 0.5))
+        await help(this.ports.log, this.ports.random, undecided.log, undecided.version)
+      const { children } = this.topology.shard(stage, shard)
+      if (children !== undefined && records.length === 0 && !subtask.current!.head.sealed)
+        progressed = await subtask.seal(children, position => this.streams.ended(name, shard, position))
+    })
+    return progressed
+  }
+
+  /** Whether its log is there; if those before it have ended, it is from now on. */
+  private async begun(stage: number, shard: number): Promise<boolean> {
+    const at = this.topology.stages[stage]!
+    const ports = this.failing
+    try {
+      return await inherit(this.topology, at, shard, ports, (parent, seal) => materialise(this.topology, at, parent, seal, ports))
+    } catch (error) {
+      if (error instanceof Lost) return false
+      throw error
+    }
+  }
+
+  reshard(): void {
+    const stage = 1 + this.pick(2)
+    const { keyGroups } = this.topology.plan.options
+    const open = openShards(this.topology.layout(stage)).map(s => s.from)
+    const starts = this.random() < 0.5 ? split(open, keyGroups, this) : merged(open, this)
+    const layout = relaid(this.topology.layout(stage), starts, keyGroups)
+    if (layout === undefined) return
+    this.splits++
+    for (const { shard, children } of layout) if (children !== undefined) this.streams.close(this.topology.stream(stage), shard)
+    this.topology.adopt(stage, layout)
+  }
+
+  /** Any step of the controller's, each of which may come to nothing. */
+  async control(): Promise<void> {
+    try {
+      if (this.checkpoint === undefined) this.checkpoint = await startCheckpoint(this.topology, this.failing)
+      const start = this.checkpoint
+      if ((await decisionOf(this.ports.log, this.topology.run, start.checkpoint)) !== undefined) {
+        this.checkpoint = undefined
+        return
+      }
+      if (!(await this.tried(0, 0, source => source.cutSource(start.checkpoint)))) return
+      const { parts, missing, never } = await collectParts(this.topology, start.checkpoint, this.failing)
+      if (never.length > 0 || this.random() < 0.05 * this.faults) {
+        this.never += never.length > 0 ? 1 : 0
+        await failCheckpoint(this.topology, start, missing, this.failing)
+        this.checkpoint = undefined
+      } else if (missing.length === 0) {
+        await this.complete(start, parts)
+        this.checkpoint = undefined
+      }
+    } catch (error) {
+      if (!(error instanceof Lost)) throw error
+    }
+  }
+
+  private async complete(start: NonNullable<World['checkpoint']>, parts: Awaited<ReturnType<typeof collectParts>>['parts']) {
+    const ports = this.failing
+    const materialised: MaterialisedPart[] = []
+    for (const part of parts) {
+      const defer = this.faults > 0 && start.checkpoint % 2 === 1 ? { bytesMax: 100_000, checkpointsMax: 1 } : undefined
+      const done = await materialisePart(this.topology, start, part, ports, { defer })
+      materialised.push(done)
+      if (done.to === part.version) for (const e of this.environments.get(part.log) ?? []) e.materialised(part.version)
+    }
+    const { outcome } = await completeCheckpoint(this.topology, start, parts, materialised, ports)
+    assert.equal(outcome, 'complete')
+    this.completed++
+  }
+
+  shards(): { stage: number; shard: number }[] {
+    return [1, 2].flatMap(stage => this.topology.layout(stage).map(({ shard }) => ({ stage, shard })))
+  }
+}
+
+function split(open: readonly number[], groups: number, world: World): number[] {
+  const at = 1 + world.pick(groups - 1)
+  return [...new Set([...open, at])].sort((a, b) => a - b)
+}
+
+/** Up to two borders go, or one moves. */
+function merged(open: readonly number[], world: World): number[] {
+  const [first, ...rest] = open
+  return [first!, ...rest.filter(() => world.random() < 0.6)]
+}
+
+/** All that is on its way gets through: no calls fail any more, and one environment knows all. */
+async function settle(world: World, upTo: number): Promise<void> {
+  for (let round = 0; ; round++) {
+    assert.ok(round < 400, 'it gets through')
+    await world.source(upTo)
+    let progressed = false
+    for (const { stage, shard } of world.shards()) if (await world.deliver(stage, shard)) progressed = true
+    const { working } = await world.environment(0, 0).ready()
+    if (!progressed && Number(working.source?.index ?? 0) >= upTo) return
+  }
+}
+
+async function finalCheckpoint(world: World): Promise<Map<string, string>> {
+  const before = world.completed
+  for (let round = 0; world.completed === before; round++) {
+    assert.ok(round < 100, 'a checkpoint completes')
+    await world.control()
+    for (const { stage, shard } of world.shards()) await world.deliver(stage, shard)
+  }
+  const { checkpoint } = await startCheckpoint(world.topology, world.ports)
+  const manifest = await readManifest(world.ports.blobs, world.topology.run, checkpoint - 1)
+  const state = new Map<string, string>()
+  const subtasks = [...manifest.subtasks].sort((a, b) => a.stage - b.stage || a.shard - b.shard)
+  for await (const { address, value } of mergeRuns(
+    world.ports.blobs,
+    subtasks.flatMap(s => s.runs ?? []),
+  ))
+    if (value !== undefined) state.set(address, Buffer.from(value).toString('hex'))
+  return state
+}
+
+const sorted = (h: Harness) =>
+  h
+    .results()
+    .map(r => JSON.stringify(r))
+    .sort()
+
+async function life(seed: number, faults: number, steps: number) {
+  const h = await harness(statements(), { parallelism: 2 })
+  const wild = new World(h, seed, faults)
+  let upTo = 0
+  for (let step = 0; step < steps; step++) {
+    const dice = wild.random()
+    upTo = Math.max(upTo, Math.min(COMPARED, Math.floor((step * COMPARED) / steps)))
+    if (dice < 0.1) await wild.source(upTo)
+    else if (dice < 0.13) wild.reshard()
+    else if (dice < 0.2) await wild.control()
+    else {
+      const shards = wild.shards()
+      const { stage, shard } = shards[wild.pick(shards.length)]!
+      await wild.deliver(stage, shard)
+    }
+  }
+  const calm = new World(h, seed, 0)
+  Object.assign(calm, { streams: wild.streams, ports: { ...h.ports, streams: wild.streams }, checkpoint: undefined })
+  await settle(calm, COMPARED)
+  const begun = await startCheckpoint(calm.topology, calm.ports)
+  // Of one that is under way some have the barrier.
+  await failCheckpoint(calm.topology, begun, ['those of before'], calm.ports)
+  const state = await finalCheckpoint(calm)
+  await settle(calm, INPUT.length)
+  return { results: sorted(h), state, wild }
+}
+
+test('shards of stages split and merge while environments die, come late and call in vain: nothing is lost, doubled or kept wrong (F1–F3, D5)', {
+  timeout: 600_000,
+}, async t => {
+  const expected = await life(0, 0, 0)
+  assert.ok(expected.results.length > 5 && expected.state.size > 10)
+  const sums = { splits: 0, completed: 0, never: 0 }
+  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+    const { results, state, wild } = await life(seed, seed % 4 === 0 ? 0 : 0.01, 400)
+    assert.deepEqual(results, expected.results, `seed ${seed}`)
+    assert.deepEqual(state, expected.state, `seed ${seed}`)
+    sums.splits += wild.splits
+    sums.completed += wild.completed
+    sums.never += wild.never
+  }
+  t.diagnostic(`${sums.splits} changes of shards, ${sums.completed} checkpoints, ${sums.never} that never could be complete`)
+  assert.ok(sums.splits > SEEDS && sums.completed > SEEDS / 2)
+})
