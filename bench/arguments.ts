@@ -11,6 +11,7 @@ export const USAGE = `Measures the reference queries: events a second and a CPU-
   npm run bench -- QUERY... --events FILE [--parallelism 1|2] [--exactly-once on|off] [--runs N] [--json FILE]
   npm run bench -- [QUERY...] --vs-flink DIR [--parallelism 1|2] [--exactly-once on|off] [--runs N] [--json FILE]
   npm run bench -- --scale …     by keys and subtasks: see --scale --help
+  npm run bench -- --failover …  what the death of one subtask costs: see --failover --help
 
   --events FILE         NDJSON; a directory: each of its files is a split
   --bound MS            how far out of order the events may be (default: 0 for q queries with one file and 4000 with several; 10000 for e queries)

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { type Arguments, parseArguments, USAGE, UsageError } from './arguments.ts'
 import { BILL_USAGE, bill } from './bill/main.ts'
+import { failover } from './failover/main.ts'
 import { type FlinkApi, flinkHas, runFlink } from './flink.ts'
 import { best, type Measured, type OwnMeasured, perCpuSecond } from './measured.ts'
 import { runOurs } from './ours.ts'
@@ -55,8 +56,10 @@ function asJson(args: Arguments, rows: readonly Row[]): string {
 
 try {
   const words = process.argv.slice(2)
-  const args = words.includes('--scale') || words.includes('--bill') ? undefined : parseArguments(words)
+  const others = ['--scale', '--bill', '--failover'].some(word => words.includes(word))
+  const args = others ? undefined : parseArguments(words)
   if (words.includes('--scale')) await scale(words)
+  else if (words.includes('--failover')) await failover(words)
   else if (words.includes('--help') || words.includes('-h')) console.log(`${USAGE}\n\nThe bill:\n\n${BILL_USAGE}`)
   else if (words.includes('--bill')) await bill(words)
   else if (args !== undefined) {

@@ -29,8 +29,11 @@ export interface Deployed {
   /** By stage id. */
   readonly functions: Readonly<Record<string, { readonly function: string; readonly stream: string }>>
   topology(): Promise<Topology>
-  /** Puts records into a shard of the source's stream, in their order. Shards are numbered as Kinesis does, also those that others were split or merged into. */
-  feed(shard: number, records: readonly string[]): Promise<void>
+  /**
+   * Puts records into a shard of the source's stream, in their order. Shards are numbered as Kinesis does, also those that others were split or merged into.
+   * Calls that are throttled are made again; gives their number.
+   */
+  feed(shard: number, records: readonly string[]): Promise<number>
   /** Until all that was fed is committed by the source's stage. */
   consumed(): Promise<void>
   /** Until all stages have committed all that lies in their streams. */
@@ -74,6 +77,8 @@ export interface DeployedOptions {
   readonly id: string
   readonly sourceStream: string
   readonly results: { readonly bucket: string; readonly prefix: string }
+  /** For anything that is waited for. Default: 4 minutes. */
+  readonly waitMsMax?: number
 }
 
 const PUT_RECORDS_MAX = 500
@@ -81,7 +86,9 @@ const FRAMES_MAX = 100
 const POLL_MS = 200
 const WAIT_MS_MAX = 240_000
 
-export async function openDeployed({ app, outputs, id, sourceStream, results }: DeployedOptions): Promise<Deployed> {
+export async function openDeployed(options: DeployedOptions): Promise<Deployed> {
+  const { app, outputs, id, sourceStream, results, waitMsMax = WAIT_MS_MAX } = options
+  const seen = <T>(what: string, look: () => Promise<T | undefined>) => until(what, look, waitMsMax)
   const lambda = new LambdaClient(clientOptions)
   const sfn = new SFNClient(clientOptions)
   const clients = openClients(clientOptions)
@@ -105,7 +112,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
   const fed: (string | undefined)[] = []
 
   async function existing() {
-    return (await until('the run', () => environment.existingRun())).topology
+    return (await seen('the run', () => environment.existingRun())).topology
   }
 
   async function decided() {
@@ -115,7 +122,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
 
   async function execute(input: object = {}): Promise<Execution> {
     const { executionArn } = await sfn.send(new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }))
-    return until('the end of the checkpoint', async () => {
+    return seen('the end of the checkpoint', async () => {
       const { status, cause } = await sfn.send(new DescribeExecutionCommand({ executionArn }))
       return status === 'RUNNING' ? undefined : { arn: executionArn!, status: status!, cause }
     })
@@ -158,7 +165,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
   async function consumed() {
     for (const [shard, last] of fed.entries())
       if (last !== undefined)
-        await until(`the source's shard ${shard}`, async () => isTaken(last, await taken(shard)) || undefined)
+        await seen(`the source's shard ${shard}`, async () => isTaken(last, await taken(shard)) || undefined)
   }
 
   return {
@@ -170,14 +177,21 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
     async feed(shard, records) {
       const { Shards } = await clients.kinesis.send(new ListShardsCommand({ StreamName: sourceStream }))
       const ExplicitHashKey = Shards!.find(({ ShardId }) => ShardId === shardId(shard))!.HashKeyRange!.StartingHashKey!
-      for (let i = 0; i < records.length; i += PUT_RECORDS_MAX) {
+      let throttled = 0
+      for (let i = 0; i < records.length; ) {
         const Records = records
           .slice(i, i + PUT_RECORDS_MAX)
           .map(record => ({ Data: Buffer.from(record), PartitionKey: 'any', ExplicitHashKey }))
         const put = await clients.kinesis.send(new PutRecordsCommand({ StreamName: sourceStream, Records }))
-        if (put.FailedRecordCount !== 0) throw new Error(`${put.FailedRecordCount} records were not taken`)
-        fed[shard] = formatPosition(put.Records!.at(-1)!.SequenceNumber!)
+        const taken = put.Records!.filter(record => record.ErrorCode === undefined).length
+        if (taken === 0) throttled++
+        else if (taken < Records.length) throw new Error(`${Records.length - taken} records were not taken, others were`)
+        else {
+          fed[shard] = formatPosition(put.Records!.at(-1)!.SequenceNumber!)
+          i += PUT_RECORDS_MAX
+        }
       }
+      return throttled
     },
     consumed,
     position,
@@ -187,7 +201,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
       // A stage that has drained is fed by those before it only, and they have.
       for (const { stage, parallelism } of (await existing()).stages.filter(s => s.stage.source === undefined))
         for (let shard = 0; shard < parallelism; shard++)
-          await until(`shard ${shard} of ${stage.id}`, async () => {
+          await seen(`shard ${shard} of ${stage.id}`, async () => {
             const { stream } = functions[stage.id]!
             const behind = await outside.streams.poll(stream, shard, await position(stage.id, shard), FRAMES_MAX)
             if (behind.length === 0) return true
@@ -217,7 +231,7 @@ export async function openDeployed({ app, outputs, id, sourceStream, results }: 
     async settle() {
       await consumed()
       const topology = await existing()
-      await until('a checkpoint with nothing behind it', async () => {
+      await seen('a checkpoint with nothing behind it', async () => {
         if (!(await somethingNew(await loadHeads(topology, log, new Map()), (await decided()).at(-1), log))) return true
         await execute()
         return undefined

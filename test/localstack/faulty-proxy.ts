@@ -1,5 +1,6 @@
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { seeded } from '../engine/events.ts'
 
 /** Shares of requests, from 0 to 1. */
 export interface Faults {
@@ -15,6 +16,8 @@ export interface FaultyProxy {
   readonly endpoint: string
   /** What was done so far. */
   readonly counts: { passed: number; throttled: number; lost: number }
+  /** Answers by which the service itself throttled, by operation (`DynamoDB.PutItem`). */
+  readonly refusals: ReadonlyMap<string, number>
   close(): Promise<void>
 }
 
@@ -22,7 +25,8 @@ export interface FaultyProxy {
 export async function openFaultyProxy(target: string, faults: Faults, seed: number): Promise<FaultyProxy> {
   const agent = new Agent({ keepAlive: true })
   const counts = { passed: 0, throttled: 0, lost: 0 }
-  const random = mulberry(seed)
+  const refusals = new Map<string, number>()
+  const random = seeded(seed)
 
   function refuse(incoming: IncomingMessage, answer: ServerResponse, operation: string | undefined): void {
     counts.throttled++
@@ -44,6 +48,10 @@ export async function openFaultyProxy(target: string, faults: Faults, seed: numb
     const { hostname, port } = new URL(target)
     const options = { hostname, port, agent, method: incoming.method, path: incoming.url, headers: incoming.headers }
     const outgoing = request(options, response => {
+      if (operation !== undefined && /Throughput/.test(String(response.headers['x-amzn-errortype']))) {
+        const name = operation.replace(/_\d+/, '')
+        refusals.set(name, (refusals.get(name) ?? 0) + 1)
+      }
       if (lost && !spared) {
         counts.lost++
         response.resume().on('end', () => answer.destroy())
@@ -63,15 +71,5 @@ export async function openFaultyProxy(target: string, faults: Faults, seed: numb
     await new Promise(resolve => server.close(resolve))
     agent.destroy()
   }
-  return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, counts, close }
-}
-
-function mulberry(seed: number): () => number {
-  let a = seed
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let t = Math.imul(a ^ (a >>> 15), 1 | a)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
+  return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, counts, refusals, close }
 }

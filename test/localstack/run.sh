@@ -1,21 +1,6 @@
 #!/usr/bin/env bash
-# The tests that need AWS, on LocalStack.  usage: npm run test:localstack [-- TEST_FILE ...]
-# LOCALSTACK_ENDPOINT: a LocalStack that runs already (in Docker: compose.yaml beside this). Without it, one is set up in
-# LOCALSTACK_HOME (default .localstack; 600 MB and 2 minutes the first time), started, and stopped at the end.
+# The tests that need AWS, on LocalStack (with.sh says on which).  usage: npm run test:localstack [-- TEST_FILE ...]
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-# Functions run on the first Node of the path that LocalStack is started with; it may be too old.
-export PATH=$PWD/node_modules/.bin:$PATH
-if [ -z "${LOCALSTACK_ENDPOINT:-}" ]; then
-  home=${LOCALSTACK_HOME:-.localstack}
-  bash test/localstack/setup.sh "$home"
-  # One that somebody else started stays.
-  { [ -f "$home/pid" ] && kill -0 "$(cat "$home/pid")" 2>/dev/null; } || trap 'bash test/localstack/stop.sh "$home"' EXIT
-  # Each mapping asks so often; more, and asking is all that a small machine does.
-  export LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC=${LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC:-0.5}
-  bash test/localstack/start.sh "$home"
-  export LOCALSTACK_ENDPOINT=http://127.0.0.1:${PORT:-4566}
-fi
 [ $# -gt 0 ] || set -- 'test/localstack/**/*.test.ts'
 # One file at a time: LocalStack takes up all there is of a small machine.
-node --test --test-concurrency=1 "$@"
+exec bash "$(dirname "$0")/with.sh" node --test --test-concurrency=1 "$@"
