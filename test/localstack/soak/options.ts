@@ -11,7 +11,8 @@ undisturbed run in this process, record for record.
   --rate R           its events a second of event time, without the bots' (3: an hour is 11,000 events)
   --parallelism N    subtasks of each stage but the source (2)
   --seed S           of the traffic, and of the plan of kills (1)
-  --kill-every S     seconds from one kill to the next, on average (5); 0: none
+  --kill-every S     seconds from one kill to the next, on average (5)
+  --kills N          at most so many (default: as many as there are until the end; 0: none)
   --errors P         share of calls that LocalStack throttles, of DynamoDB's and of Kinesis's puts (0.05)
   --lost P           share of answers that are lost on their way to the functions (0.01)
   --json FILE        the report as JSON as well
@@ -25,8 +26,10 @@ export interface SoakOptions {
   readonly rate: number
   readonly parallelism: number
   readonly seed: number
-  /** Mean; 0: none. */
+  /** Mean. */
   readonly killEverySeconds: number
+  /** At most: however slow the machine is, it comes to its end. */
+  readonly kills: number
   /** Share of calls, 0 to 1. */
   readonly errors: number
   /** Share of answers, 0 to 1. */
@@ -46,7 +49,8 @@ export function parseSoakArguments(words: readonly string[]): SoakArguments | un
     rate: number('rate', values.rate, Number.MIN_VALUE, 1_000),
     parallelism: wholeNumber('parallelism', values.parallelism),
     seed: wholeNumber('seed', values.seed, 0),
-    killEverySeconds: number('kill-every', values['kill-every'], 0, 3_600),
+    killEverySeconds: number('kill-every', values['kill-every'], Number.MIN_VALUE, 3_600),
+    kills: values.kills === undefined ? Number.MAX_SAFE_INTEGER : wholeNumber('kills', values.kills, 0),
     errors: number('errors', values.errors, 0, 0.5),
     lost: number('lost', values.lost, 0, 0.5),
     json: values.json,
@@ -63,6 +67,7 @@ function parsed(words: readonly string[]) {
         parallelism: { type: 'string', default: '2' },
         seed: { type: 'string', default: '1' },
         'kill-every': { type: 'string', default: '5' },
+        kills: { type: 'string' },
         errors: { type: 'string', default: '0.05' },
         lost: { type: 'string', default: '0.01' },
         json: { type: 'string' },

@@ -74,7 +74,16 @@ describe('the recommendation pipeline under kills, injected errors and lost answ
   })
 })
 
-const SHORT: SoakOptions = { minutes: 4, rate: 3, parallelism: 2, seed: 1, killEverySeconds: 2, errors: 0.05, lost: 0.02 }
+const SHORT: SoakOptions = {
+  minutes: 3,
+  rate: 3,
+  parallelism: 2,
+  seed: 1,
+  killEverySeconds: 2,
+  kills: 8,
+  errors: 0.05,
+  lost: 0.02,
+}
 
 const EMPTY: SoakReport = {
   options: SHORT,

@@ -94,7 +94,7 @@ interface Run {
 async function underFaults(
   { deployed }: RecommendationsStack,
   lines: readonly string[],
-  { seed, killEverySeconds }: SoakOptions,
+  { seed, killEverySeconds, kills: killsMax }: SoakOptions,
   variable: string,
   tell: (progress: Progress) => void,
 ): Promise<Run> {
@@ -129,8 +129,7 @@ async function underFaults(
     }
   }
 
-  const plan = killEverySeconds === 0 ? [] : killPlan(seed, killEverySeconds * 1000)
-  const killing = killByPlan(plan, variable, kills => {
+  const killing = killByPlan(killPlan(seed, killEverySeconds * 1000).take(killsMax), variable, kills => {
     progress.kills = kills
     return ended
   })
