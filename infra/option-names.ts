@@ -15,6 +15,7 @@ const PIPELINE: Names<MillracePipelineProps> = {
   stages: true,
   environment: true,
   checkpointInterval: true,
+  stopped: true,
   checkpointTimeout: true,
   encryptionKey: true,
   bucket: true,

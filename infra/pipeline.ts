@@ -122,6 +122,10 @@ export class MillracePipeline extends Construct {
     this.checkpoints = machine
     const handlers = mapValues(stages, ({ handler }) => handler)
     const mappings = Object.values(stages).map(({ mapping }) => mapping)
+    if (props.stopped === true) {
+      for (const mapping of mappings) mapping.enabled = false
+      schedule.state = 'DISABLED'
+    }
     for (const made of [
       ...Object.values({ ...controller, ...cuts, ...prefixed('stage', handlers) }),
       ...mappings,
@@ -247,6 +251,8 @@ export class MillracePipeline extends Construct {
     grantMaterialise(materialise, this.storage)
     const checkpoint = make('Checkpoint', 'checkpoint', "the checkpoints' steps")
     grantCheckpoint(checkpoint, this.storage)
+    // Whether they still have what follows the checkpoint that a run is to start from.
+    for (const stream of streamsOf(sources)) grantReading(checkpoint, stream)
     for (const [name, bound] of Object.entries(files)) grantFiles(checkpoint, bound, name)
     return { materialise, checkpoint }
   }

@@ -41,6 +41,11 @@ export interface MillracePipelineProps extends StageProps {
   readonly checkpointInterval?: Duration
   /** A checkpoint that is not through after this has failed. Default 2 minutes. */
   readonly checkpointTimeout?: Duration
+  /**
+   * Deploys it without starting it: `millrace start` does, or `millrace fork`, which has it begin with a checkpoint of another stack. Once it runs, take this away again: a deployment that changes
+   * a mapping would stop it. Default false.
+   */
+  readonly stopped?: boolean
   /** Encrypts streams, tables, bucket, queue, logs, the functions' variables and the state machine. Default: the services' own keys. */
   readonly encryptionKey?: IKey
   /** For state, checkpoints and large changes: for this pipeline alone. Default: one is made. */

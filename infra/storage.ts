@@ -5,6 +5,7 @@ import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket, ObjectOwners
 import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { Construct } from 'constructs'
+import { SNAPSHOT_COPIES } from '../runtime/aws/names.ts'
 import { PARTITION_KEY, SORT_KEY } from '../runtime/aws/row.ts'
 import { acknowledge } from './acknowledge.ts'
 import { makeQueue } from './failures.ts'
@@ -21,6 +22,8 @@ export interface Storage {
 }
 
 const UPLOADS_ABANDONED_AFTER = Duration.days(1)
+/** Of a command that died while a run was started from a snapshot. */
+const COPIES_ABANDONED_AFTER = Duration.days(1)
 
 export function makeStorage(scope: Construct, props: MillracePipelineProps): Storage {
   const { encryptionKey: key, removalPolicy = RemovalPolicy.RETAIN } = props
@@ -55,7 +58,10 @@ function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, encryptionKe
     enforceSSL: true,
     blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
     objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
-    lifecycleRules: [{ abortIncompleteMultipartUploadAfter: UPLOADS_ABANDONED_AFTER }],
+    lifecycleRules: [
+      { abortIncompleteMultipartUploadAfter: UPLOADS_ABANDONED_AFTER },
+      { prefix: SNAPSHOT_COPIES, expiration: COPIES_ABANDONED_AFTER },
+    ],
     removalPolicy,
     autoDeleteObjects: removalPolicy === RemovalPolicy.DESTROY,
   })

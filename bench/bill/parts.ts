@@ -41,6 +41,7 @@ export function openPart(world: World, stage: string | undefined): Part {
       listShards: async () =>
         Array.from({ length: world.sourceShards }, (_, i) => ({ id: shardId(i), parents: [], closed: false })),
       isReadToEnd: async () => false,
+      read: () => Promise.reject(new Error('no run begins with a checkpoint here')),
     },
     objects: { read: () => Promise.reject(new Error('there are no objects here')) },
     sinks: Object.fromEntries(names.map(name => [name, discarding()])),

@@ -30,6 +30,7 @@ export function backingOn(ports: Ports): Backing {
     sourceStreams: {
       listShards: async () => [{ id: shardId(0), parents: [], closed: false }],
       isReadToEnd: async () => false,
+      read: () => Promise.reject(new Error('no run begins with a checkpoint here')),
     },
     objects: NO_OBJECTS,
     sinks: { counts: blobSink(ports.blobs, RESULTS.slice(0, -1), 'counts') },

@@ -29,3 +29,6 @@ export function stageStreams(prefix: string): (stream: string) => string {
 function legal(part: string): string {
   return part.replace(/[^A-Za-z0-9_-]/g, '-')
 }
+
+/** In a pipeline's bucket: copies of what a run is to start from, as long as that takes. */
+export const SNAPSHOT_COPIES = 'restores/'

@@ -29,10 +29,14 @@ interface Cursor {
   proven: boolean
   /** Epoch ms: what follows `after` was there then, whole. */
   wholeAt: number
+  /** The last answer said that nothing came behind it. */
+  atTip: boolean
 }
 
 export interface ShardReader {
   poll(after: string | undefined, limit: number, bytesMax: number): Promise<StreamRecord[]>
+  /** Whether the last poll gave all that there was then. */
+  readonly isThrough: boolean
 }
 
 export function shardReader(client: KinesisClient, stream: string, shard: string, call: Call, clock: Clock): ShardReader {
@@ -100,8 +104,9 @@ export function shardReader(client: KinesisClient, stream: string, shard: string
     take(cursor, Records, MillisBehindLatest)
     cursor.iterator = NextShardIterator
     cursor.ended = NextShardIterator === undefined
+    cursor.atTip = cursor.ended || MillisBehindLatest === 0
     if (MillisBehindLatest === 0 && cursor.proven) cursor.wholeAt = clock.now()
-    return !cursor.ended && MillisBehindLatest > 0
+    return !cursor.atTip
   }
 
   function take(cursor: Cursor, records: readonly _Record[], behindMs: number): void {
@@ -135,11 +140,14 @@ export function shardReader(client: KinesisClient, stream: string, shard: string
       resting = cursor
       return records
     },
+    get isThrough() {
+      return resting?.atTip === true && resting.fetched.length === 0
+    },
   }
 }
 
 function fresh(after: string | undefined, wholeAt: number): Cursor {
-  return { after, iterator: undefined, ended: false, fetched: [], proven: false, wholeAt }
+  return { after, iterator: undefined, ended: false, fetched: [], proven: false, wholeAt, atTip: false }
 }
 
 /** At least one record, if there is any, and then as many as fit. */

@@ -53,15 +53,10 @@ interface Attempt {
 
 /** The run of this directory: made now, or the one to go on with, if it fits. */
 export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean): Promise<{ meta: RunMeta; resumed: boolean }> {
-  const slots = await readAll<RunMeta>(ports, META)
-  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
-  if (attempt !== undefined && attempt.slot > slots.length)
-    throw new StateMismatchError(
-      `starting from ${attempt.checkpoint === undefined ? 'the newest checkpoint' : `checkpoint ${attempt.checkpoint}`} was interrupted in this state directory: give the same command again`,
-    )
+  await refuseInterrupted(ports, 'this state directory')
   const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots }
   if (await ports.log.putIfAbsent(META, 1, pack(fresh))) return { meta: fresh, resumed: false }
-  const meta = slots.at(-1) ?? (await readRun(ports))!
+  const meta = (await readRun(ports))!
   checkBackend(meta, wanted, 'the state directory')
   checkKind(meta, wanted, 'the state directory', 'start with an empty state directory, or run what it was made by')
   return { meta, resumed: true }
@@ -76,6 +71,7 @@ export async function joinRun(
   wanted: Omit<RunKind, 'splits'>,
   listSplits: () => Promise<RunKind['splits']>,
 ): Promise<RunMeta> {
+  await refuseInterrupted(ports, 'this stack')
   let meta = await readRun(ports)
   if (meta === undefined) {
     const splits = await listSplits()
@@ -108,6 +104,14 @@ export async function openRestored(
   const meta: RunMeta = { ...wanted, run, createdAt: ports.clock.now(), snapshots: true, origin }
   if (!(await ports.log.putIfAbsent(META, slot, pack(meta)))) throw new LostRaceError('another run has begun here')
   return meta
+}
+
+/** A restore has begun in `where`, and there is no run of it: the one before has ended, and to go on with it would be to lose what the restore is for. @throws StateMismatchError */
+export async function refuseInterrupted(ports: Pick<Ports, 'log'>, where: string): Promise<void> {
+  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
+  if (attempt === undefined || attempt.slot <= (await readAll<RunMeta>(ports, META)).length) return
+  const from = attempt.checkpoint === undefined ? 'the newest checkpoint' : `checkpoint ${attempt.checkpoint}`
+  throw new StateMismatchError(`starting from ${from} was interrupted in ${where}: give the same command again`)
 }
 
 /** Runs that the directory's run has taken the place of, and those that a restore began and did not finish. */

@@ -5,6 +5,7 @@ import { checkpoint } from './checkpoint.ts'
 import { checkpoints } from './checkpoints.ts'
 import type { Command } from './command.ts'
 import { errorText, UsageError } from './error.ts'
+import { fork } from './fork.ts'
 import { commandHelp, groupHelp, overview } from './help.ts'
 import { parseArguments } from './parse.ts'
 import { plan } from './plan.ts'
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   checkpoint,
   stop,
   start,
+  fork,
 ]
 
 /** The command `millrace`: resolves with its exit code (0 done, 1 failed while running, 2 wrong arguments, file, pipeline or state directory). */

@@ -15,19 +15,25 @@ export interface StageState {
   readonly counts: Pick<Counts, 'recordsIn' | 'recordsOut' | 'results' | 'deadLetters' | 'late'>
 }
 
+/** The logs of a run's subtasks, by stage. */
+export function logsOf({ run, shape, splits }: Pick<RunMeta, 'run' | 'shape' | 'splits'>): { id: string; names: string[] }[] {
+  const { stages } = JSON.parse(shape) as Shape
+  // In the same order; a source stage has a subtask for each split.
+  const all = Object.values(splits)
+  const sources = stages.filter(({ parallelism }) => parallelism === undefined)
+  return stages.map(stage => {
+    const subtasks = stage.parallelism ?? all[sources.indexOf(stage)]?.length ?? 0
+    return { id: stage.id, names: Array.from({ length: subtasks }, (_, i) => `${run}/${stage.id}/${i}`) }
+  })
+}
+
 /**
  * The stages of a run, from their logs: as of the last commit of each subtask. `seen`: by log, a commit that is there for certain, at which reading begins; gets what was read. A log
  * is long while its changes wait to be folded.
  */
 export async function stagesOf(log: CommitLog, meta: RunMeta, seen: Map<string, number> = new Map()): Promise<StageState[]> {
-  const { stages } = JSON.parse(meta.shape) as Shape
-  // In the same order; a source stage has a subtask for each split.
-  const splits = Object.values(meta.splits)
-  const sources = stages.filter(({ parallelism }) => parallelism === undefined)
   const loaded = await Promise.all(
-    stages.map(async stage => {
-      const subtasks = stage.parallelism ?? splits[sources.indexOf(stage)]?.length ?? 0
-      const names = Array.from({ length: subtasks }, (_, i) => `${meta.run}/${stage.id}/${i}`)
+    logsOf(meta).map(async ({ id, names }) => {
       const heads = await Promise.all(
         names.map(async name => {
           const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY, seen.get(name))
@@ -35,7 +41,7 @@ export async function stagesOf(log: CommitLog, meta: RunMeta, seen: Map<string, 
           return head
         }),
       )
-      return { id: stage.id, heads }
+      return { id, heads }
     }),
   )
   // Producers are numbered over all stages.

@@ -13,9 +13,11 @@ export interface SavepointFile {
 
 /** Of what a savepoint was taken. */
 export interface SavepointOrigin {
-  /** In a stack's sources positions are those of its streams, and in a backfill's those of its archive, which nothing else can go on from. */
+  /** In a stack's sources positions are those of its streams, and in a backfill's those of its archive, which nothing can go on from that does not read the same. */
   readonly kind: 'stack' | 'directory' | 'backfill'
   readonly name: string
+  /** Of a stack: the Kinesis streams that its sources read, by the ids of their stages. Only a stack that reads the same can go on from the positions. */
+  readonly streams?: Readonly<Record<string, string>>
 }
 
 /** A checkpoint's manifest whose blobs are files of the savepoint itself, by their names in it, and what these are to be like. */

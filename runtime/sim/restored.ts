@@ -1,3 +1,4 @@
+import { tellJoined } from '../aws/functions/joined.ts'
 import { readManifest } from '../checkpoint/manifest.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
 import { openRestored, readRun } from '../checkpoint/run-meta.ts'
@@ -26,6 +27,8 @@ export async function goBack({ ports, plan, app }: Pick<World, 'ports' | 'plan' 
   const sinks = Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)]))
   await openRestored(ports, old, checkpoint, async run => {
     const topology = new Topology(plan, app.name, run, counts, { sinks, splits, snapshots: true, stateBackend: backend })
+    // The mappings of another world begin at the beginning of their streams.
+    for (const [source, shards] of splits) for (const subtask of shards.keys()) await tellJoined(ports.log, run, source, subtask)
     await restore(topology, await readManifest(ports.blobs, old.run, checkpoint), ports.blobs, ports)
     return { run: old.run, checkpoint }
   })

@@ -6,7 +6,7 @@ import { materialiseHandler } from '../aws/functions/materialise.ts'
 import type { Settings } from '../aws/functions/settings.ts'
 import { stageHandler } from '../aws/functions/stage.ts'
 import type { Objects } from '../aws/objects.ts'
-import { formatShard } from '../aws/position.ts'
+import { formatShard, parseShard } from '../aws/position.ts'
 import { blobSink } from '../connectors/blob-sink.ts'
 import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
@@ -104,6 +104,10 @@ export function openWorld(
       sourceStreams: {
         listShards: async () => Array.from({ length: shards }, (_, i) => ({ id: formatShard(i), parents: [], closed: false })),
         isReadToEnd: async () => false,
+        async read(stream, shard, after, limit) {
+          const records = await ports.streams.poll(stream, parseShard(shard), after || undefined, limit)
+          return { records, isAll: records.length < limit }
+        },
       },
       objects: NO_OBJECTS,
       sinks: Object.fromEntries(sinks.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),

@@ -12,7 +12,7 @@ import { directoryWith, MILLRACE, millrace } from './cli.ts'
 /** What is typed, and the sentence that answers it. */
 const REFUSED: readonly (readonly [words: string, sentence: RegExp])[] = [
   ['rnu', /there is no command 'rnu': did you mean run\?/],
-  ['xyzzy', /there is no command 'xyzzy': there is run, plan, .*savepoint create, .* stop and start/],
+  ['xyzzy', /there is no command 'xyzzy': there is run, plan, .*savepoint create, .* stop, start and fork/],
   ['state', /millrace state needs to be told what to do: there is state get/],
   ['state gte', /there is no command 'state gte': did you mean state get\?/],
   ['--verbos', /millrace has no flag --verbos before a command/],

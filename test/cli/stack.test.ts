@@ -37,6 +37,7 @@ function outputsOf(path: string, pipeline: string): Record<string, string> {
     Bucket: 'b',
     Checkpoints: 'arn:machine',
     Schedule: 'every',
+    Functions: '{"checkpoint":"f-checkpoint"}',
   }
   const all = { ...parts, Stages: JSON.stringify(stages), DeadLetters: 'q', Dashboard: 'p' }
   return Object.fromEntries(Object.entries(all).map(([name, value]) => [path + name, value]))
@@ -188,7 +189,7 @@ test('a mapping that does not change is named', async () => {
 const quiet = { checkpoint: true, onWait: () => {}, tell: async () => {} }
 type World = ReturnType<typeof executions> &
   ReturnType<typeof mappings> &
-  Omit<Control, 'outputs' | 'lags' | 'mappingProblem'> & { running: string[][] }
+  Omit<Control, 'outputs' | 'lags' | 'mappingProblem' | 'invoke'> & { running: string[][] }
 /** `running`: what runs at each look, by ARN, when the schedule has been switched off; the last one stays. */
 function world(...seen: Execution[][]) {
   const made = executions(...seen)
@@ -220,8 +221,9 @@ test('stop: sources, then the checkpoint of all that they sent, then the others,
   assert.deepEqual(await stopStack(control, SHOP, clock, { ...quiet, tell }), { outcome: 'complete', checkpoint: 7 })
   // What the schedule has called by then begins nothing behind it.
   assert.deepEqual(control.changes.splice(0), ['m1 off', 'checkpoint', 'm2 off', 'told to stop', 'every off'])
-  await startStack(control, SHOP, clock, tell)
-  assert.deepEqual(control.changes, ['every on', 'm2 on', 'm1 on', 'told to go on'])
+  const join = async () => void control.changes.push('sources read on')
+  await startStack(control, SHOP, clock, tell, join)
+  assert.deepEqual(control.changes, ['every on', 'm2 on', 'sources read on', 'm1 on', 'told to go on'])
 })
 
 test('a chain of checkpoints is stopped, with the link that was begun meanwhile; one that somebody asked for comes to its end', async () => {

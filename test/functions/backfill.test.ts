@@ -57,6 +57,7 @@ async function deployed(lines: readonly string[], options: { parallelism: number
     sourceStreams: async () => ({
       listShards: async () => [0, 1].map(i => ({ id: shardId(i), parents: [], closed: false })),
       isReadToEnd: async () => false,
+      read: () => Promise.reject(new Error('a backfill reads no stream')),
     }),
     objects: { read },
     sinks: Object.fromEntries(SINKS.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import type { Backing } from '../../runtime/aws/functions/environment.ts'
 import type { SourceSetting } from '../../runtime/aws/functions/settings.ts'
 import type { Objects } from '../../runtime/aws/objects.ts'
+import { formatPosition, parsePosition, parseShard } from '../../runtime/aws/position.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
+import { formatPosition as embeddedPosition } from '../../runtime/embedded/position.ts'
 import type { Pipeline } from '../../runtime/index.ts'
 import type { Blobs, Ports } from '../../runtime/ports.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
@@ -35,6 +37,11 @@ export async function embeddedWorld(
     sourceStreams: {
       listShards: async () => input.map((_, i) => ({ id: shardId(i), parents: [], closed: false })),
       isReadToEnd: async () => false,
+      async read(stream, shard, after, limit) {
+        const from = after === '' ? undefined : embeddedPosition(Number(parsePosition(after)))
+        const records = await ports.streams.poll(stream, parseShard(shard), from, limit)
+        return { records: records.map(r => ({ ...r, seq: formatPosition(r.seq) })), isAll: records.length < limit }
+      },
     },
     objects,
     sinks: Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),

@@ -44,6 +44,10 @@ export function openResharding(shardCount: number) {
       const shard = find(id)
       return shard === undefined || (shard.closed && shard.records.every(({ seq }) => seq <= after))
     },
+    async read(_, id, after, limit) {
+      const behind = find(id)!.records.filter(({ seq }) => seq > after)
+      return { records: behind.slice(0, limit), isAll: behind.length <= limit }
+    },
   }
   return {
     source,

@@ -258,6 +258,25 @@ test("a checkpoint each few minutes is the schedule's; one each few seconds is a
   assert.match(JSON.stringify(starts(seconds)[0]!.Resource), /stateMachine:.*-checkpoints"/)
 })
 
+test('what is deployed stopped delivers nothing, and takes no checkpoints, until it is started', () => {
+  const stopped = shop({ stopped: true }).template()
+  const states = all(stopped, 'AWS::Lambda::EventSourceMapping').map(({ Properties }) => Properties.Enabled)
+  assert.ok(states.length > 2)
+  assert.deepEqual([...new Set(states)], [false])
+  stopped.hasResourceProperties('AWS::Scheduler::Schedule', { State: 'DISABLED' })
+  const running = shop().template()
+  assert.ok(all(running, 'AWS::Lambda::EventSourceMapping').every(({ Properties }) => Properties.Enabled === undefined))
+})
+
+test('copies that a command has left in the bucket go after a day', () => {
+  const [bucket] = all(shop().template(), 'AWS::S3::Bucket').filter(b => JSON.stringify(b).includes('restores/'))
+  const rules: { Prefix?: string; ExpirationInDays?: number; Status: string }[] = bucket!.Properties.LifecycleConfiguration.Rules
+  assert.deepEqual(
+    rules.filter(({ Prefix }) => Prefix !== undefined),
+    [{ Prefix: 'restores/', ExpirationInDays: 1, Status: 'Enabled' }],
+  )
+})
+
 test('what is to go goes, and empties its bucket; logs stay as long as they are wanted', () => {
   const template = shop({
     removalPolicy: RemovalPolicy.DESTROY,

@@ -60,10 +60,10 @@ test('a stage sends to those behind it, and reads its own stream', () => {
   for (const name of Object.keys(made)) assert.ok(!may(name, 'Orders').includes('kinesis:PutRecord'), name)
 })
 
-test('a source stage and its cut find out whether a closed shard is read to its end; nobody else reads a source', () => {
+test('a source stage and its cut find out whether a closed shard is read to its end, and the checkpoint function whether a position is still there; nobody else reads a source', () => {
   for (const name of Object.keys(made)) {
     const reads = ['kinesis:GetRecords', 'kinesis:GetShardIterator'].every(action => may(name, 'Orders').includes(action))
-    assert.equal(reads, /^(stage|cut) source-orders$/.test(name), name)
+    assert.equal(reads, /^((stage|cut) source-orders|checkpoint)$/.test(name), name)
   }
 })
 

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { GetFunctionConfigurationCommand, InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
@@ -99,7 +100,11 @@ export async function openDeployed(options: DeployedOptions): Promise<Deployed> 
   const here = { ...settings, stage: undefined }
   const portsOn = (bucket: string, streams: (stream: string) => string) =>
     awsPorts({ ...clientOptions, streams, tables: here.tables, bucket, prefix: '' })
-  const sourceStreams = { listShards: async () => [], isReadToEnd: async () => false }
+  const sourceStreams = {
+    listShards: async () => [],
+    isReadToEnd: async () => false,
+    read: () => assert.fail('nothing is restored from outside'),
+  }
   const environment = openEnvironment(app, here, () => ({
     ports: portsOn(here.bucket, stageStreams(here.prefix)),
     objects: NO_OBJECTS,

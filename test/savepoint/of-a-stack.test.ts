@@ -59,7 +59,7 @@ async function open() {
   }
   const place = (at: string) => ({ name: at, open: async () => ({ blobs: directoryBlobs(at), close: async () => {} }) })
   const take = (name: string, before = async () => {}, by = complete) =>
-    takeSavepoint(world.ports, { run } as any, 'Test', by, async () => {
+    takeSavepoint(world.ports, { run } as any, { kind: 'stack', name: 'Test' }, by, async () => {
       await before()
       return place(join(directory, name))
     })
@@ -157,7 +157,7 @@ describe('a savepoint of a pipeline that goes on', () => {
     const taken = await takeSavepoint(
       world.ports,
       { run: world.topology.run } as any,
-      'Test',
+      { kind: 'stack', name: 'Test' },
       async () => ({ outcome: 'failed', reason: 'no ack' }),
       never,
     )

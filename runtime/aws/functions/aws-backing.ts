@@ -6,6 +6,7 @@ import { stageStreams } from '../names.ts'
 import { s3Objects } from '../objects.ts'
 import { awsPorts } from '../ports.ts'
 import { shardEnds } from '../shard-end.ts'
+import { type ShardReader, shardReader } from '../shard-reader.ts'
 import { listShards } from '../shards.ts'
 import { diskCache } from './disk-cache.ts'
 import type { Backing } from './environment.ts'
@@ -20,6 +21,7 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
   const calling = { clock: systemClock, random: systemRandom, meters: meters() }
   const call = caller({ ...calling, deadline })
   const callUntil = (until: number) => caller({ ...calling, deadline: () => Math.min(until, deadline() ?? until) })
+  const readers = new Map<string, ShardReader>()
   return {
     ports,
     objects: s3Objects(s3, call),
@@ -28,6 +30,13 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
     sourceStreams: {
       listShards: stream => listShards(kinesis, call, stream),
       isReadToEnd: shardEnds(kinesis, callUntil, systemClock),
+      async read(stream, shard, after, limit) {
+        const name = `${stream}/${shard}`
+        const reader = readers.get(name) ?? shardReader(kinesis, stream, shard, call, systemClock)
+        readers.set(name, reader)
+        const records = await reader.poll(after === '' ? undefined : after, limit, Number.POSITIVE_INFINITY)
+        return { records, isAll: reader.isThrough }
+      },
     },
   }
 }

@@ -8,6 +8,7 @@ import { lambdaCause } from '../lambda-cause.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import { type MaterialisedRef, type PartRef, readMaterialised } from './materialise.ts'
+import type { RestoredRun, RestoreEvent } from './restore-run.ts'
 import { isWanted } from './wanted.ts'
 
 /** What the other steps are given of the first one. */
@@ -32,12 +33,14 @@ export type CheckpointEvent =
       /** Why, if it is not for the missing ones. */
       readonly reason?: string
     }
+  | RestoreEvent
 
 export type CheckpointAnswer =
   | StartedCheckpoint
   | { readonly nothing: true }
   | { readonly parts?: readonly PartRef[]; readonly missing: readonly string[] }
   | { readonly outcome: string; readonly reason?: string }
+  | RestoredRun
 
 const REASON_CHARS = 2_000
 
@@ -47,6 +50,8 @@ export function checkpointHandler(
 ): (event: CheckpointEvent, context: InvocationContext) => Promise<CheckpointAnswer> {
   return async (event, context) => {
     environment.begin(context)
+    await environment.renew()
+    if (event.step === 'restore') return (await import('./restore-run.ts')).restoreRun(environment, event)
     const run = await environment.existingRun()
     if (event.step === 'start') return start(run, event.scheduled === true, environment)
     const { topology } = checkRun(run, event.start)

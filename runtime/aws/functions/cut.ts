@@ -18,6 +18,7 @@ export interface CutEvent {
 export function cutHandler(environment: Environment): (event: CutEvent, context: InvocationContext) => Promise<{ cut: boolean }> {
   return async ({ shard, checkpoint }, context) => {
     environment.begin(context)
+    await environment.renew()
     const run = await environment.run()
     const at = ownStage(environment, run.topology)
     // Cold each time: batches were committed elsewhere since the last one, and what is old loses its race.

@@ -1,10 +1,10 @@
 import type { Pipeline } from '../../api/pipeline.ts'
-import { joinRun, type RunMeta, readRun } from '../../checkpoint/run-meta.ts'
+import { joinRun, type RunKind, type RunMeta, readRun } from '../../checkpoint/run-meta.ts'
 import type { Sink } from '../../connectors/sink.ts'
 import { MillraceError } from '../../errors.ts'
 import { planPhysical } from '../../graph/planner.ts'
 import { shapeOf } from '../../graph/shape.ts'
-import type { Ports } from '../../ports.ts'
+import type { Ports, StreamRecord } from '../../ports.ts'
 import { type CacheDisk, SegmentCache } from '../../snapshot/segment-cache.ts'
 import { type StageTopology, Topology } from '../../stage/topology.ts'
 import { type StateBackend, type StateBackendName, TABLE } from '../../state/backend.ts'
@@ -37,6 +37,16 @@ export interface SourceStreams {
    * @throws DeadlineError when that is not known at `until`, epoch ms; asked again, it goes on from there, if it can
    */
   isReadToEnd(stream: string, shard: string, after: string, until: number): Promise<boolean>
+  /**
+   * Records of a shard behind a position ('': from the oldest one on), and whether these are all that there are now.
+   * @throws PositionExpiredError when the stream has the position no longer
+   */
+  read(stream: string, shard: string, after: string, limit: number): Promise<ShardRecords>
+}
+
+export interface ShardRecords {
+  readonly records: readonly StreamRecord[]
+  readonly isAll: boolean
 }
 
 /** The run that an environment works for. */
@@ -63,6 +73,13 @@ export interface Environment {
   run(): Promise<OpenRun>
   /** The run, if there is one. */
   existingRun(): Promise<OpenRun | undefined>
+  /** Whether another run has taken the place of the one that this environment works for. */
+  isReplaced(): Promise<boolean>
+  /** If so, `run` gives that one from now on. */
+  renew(): Promise<boolean>
+  /** What a run of this code is of, on the splits that its sources have now. */
+  kind(): Promise<RunKind>
+  topologyOf(run: string, kind: RunKind): Topology
   /** What this invocation tells CloudWatch. */
   readonly recorder: Recorder
   /** A line of JSON for people, on the function's log. */
@@ -99,14 +116,20 @@ export function openEnvironment(
     return Object.fromEntries(lists)
   }
 
-  async function open(): Promise<OpenRun> {
-    const meta = await joinRun(ports, { pipeline: graph.name, shape: shapeOf(plan), stateBackend }, listSplits)
-    const splits = new Map(Object.entries(meta.splits))
+  const own = { pipeline: graph.name, shape: shapeOf(plan), stateBackend }
+
+  function topologyOf(run: string, kind: RunKind): Topology {
+    const splits = new Map(Object.entries(kind.splits))
     const counts = new Map(
       plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, splits.get(s.source.source!.name)!.length]])),
     )
-    const bindings = { sinks, splits, snapshots: meta.snapshots, stateBackend: openBackend(meta.stateBackend ?? 'table', disk) }
-    return { meta, topology: new Topology(plan, graph.name, meta.run, counts, bindings) }
+    const bindings = { sinks, splits, snapshots: true, stateBackend: openBackend(kind.stateBackend ?? 'table', disk) }
+    return new Topology(plan, graph.name, run, counts, bindings)
+  }
+
+  async function open(): Promise<OpenRun> {
+    const meta = await joinRun(ports, own, listSplits)
+    return { meta, topology: topologyOf(meta.run, meta) }
   }
 
   const environment = {
@@ -137,6 +160,18 @@ export function openEnvironment(
     async existingRun() {
       return opened === undefined && (await readRun(ports)) === undefined ? undefined : environment.run()
     },
+    async isReplaced() {
+      const known = await opened?.catch(() => undefined)
+      return known !== undefined && (await readRun(ports))?.run !== known.meta.run
+    },
+    async renew() {
+      if (!(await environment.isReplaced())) return false
+      opened = undefined
+      environment.seen.clear()
+      return true
+    },
+    kind: async () => ({ ...own, splits: await listSplits() }),
+    topologyOf,
     log(level: 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>> = {}) {
       console[level](JSON.stringify({ level, message, pipeline: graph.name, stage: settings.stage, ...fields }))
     },

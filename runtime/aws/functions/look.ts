@@ -31,6 +31,7 @@ export function lookHandler(
 ): (event: LookEvent, context: InvocationContext) => Promise<Looked> {
   return async ({ machine, chain = false, at }, context) => {
     environment.begin(context)
+    await environment.renew()
     const { log } = environment.ports
     const run = await environment.existingRun()
     if (run === undefined) return { looked: 'nothing' }

@@ -52,6 +52,7 @@ export function materialiseHandler(
   const options = { defer, itemsMax: FOLDED_AT_ONCE }
   return async ({ start, part: { stage, shard, version } }, context) => {
     environment.begin(context)
+    await environment.renew()
     const { ports } = environment
     const { topology } = await environment.run()
     const index = topology.stages.findIndex(s => s.stage.id === stage)

@@ -17,9 +17,16 @@ export interface Owners {
 }
 
 /** One slot. A commit takes some 30 bytes for each. */
-type Decided = readonly (readonly [shard: string, subtask: number])[]
+export type Decided = readonly (readonly [shard: string, subtask: number])[]
 const SHARDS_MAX = 5_000
 const PAGE = 500
+
+const ownersLog = (run: string, source: string) => `${run}/sources/${source}/shards`
+
+/** A run that begins with positions in these shards: their owners are decided before anybody asks, and be it that they are not listed any more. */
+export async function inheritOwners(log: CommitLog, run: string, source: string, decided: Decided): Promise<void> {
+  if (decided.length > 0) await log.putIfAbsent(ownersLog(run, source), 1, pack(decided))
+}
 
 /**
  * The owners of a source's shards. A split of the run is its own subtask's; a shard that came of others is of the lowest of their owners, so that what
@@ -27,7 +34,7 @@ const PAGE = 500
  * answer is put, if absent, into a log of the run, and that is asked first.
  */
 export function openOwners(log: CommitLog, run: string, source: string, splits: readonly string[]): Owners {
-  const name = `${run}/sources/${source}/shards`
+  const name = ownersLog(run, source)
   const owners = new Map(splits.map((split, i) => [split, i]))
   let slots = 0
 

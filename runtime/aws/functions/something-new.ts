@@ -42,7 +42,9 @@ async function isNew(
   log: CommitLog,
 ): Promise<boolean> {
   if (head.version === 0) return false
-  const { alignment, counts, firing } = head.fields
+  const { alignment, counts, firing, injection } = head.fields
+  // A restored subtask takes what was on its way to it when something wakes it, and a barrier does (D8).
+  if (injection !== undefined) return true
   if (last?.decision.outcome !== 'complete' || alignment?.checkpoint !== last.checkpoint || firing.length > 0) return true
   const bytes = await log.get(name, alignment.version)
   const item = bytes === undefined ? undefined : decodeItem(bytes)

@@ -1,10 +1,11 @@
+import { MillraceError } from '../../errors.ts'
+import { readHeader } from '../../protocol/frame.ts'
 import type { StageTopology } from '../../stage/topology.ts'
 import { StageStreamSplitError } from '../errors.ts'
 import { parseShard } from '../position.ts'
 import type { ChangeEvent } from './change-event.ts'
 import { deliverChanges } from './deliver-changes.ts'
 import { deliverFrames } from './deliver-frames.ts'
-import { openObjectDelivery } from './deliver-objects.ts'
 import { deliverPartitions } from './deliver-partitions.ts'
 import { deliverShardOfSource } from './deliver-shard.ts'
 import { type Environment, ownStage } from './environment.ts'
@@ -25,19 +26,39 @@ import { openTasks, type Tasks } from './tasks.ts'
 type StreamEvent = KinesisEvent | KafkaEvent | ChangeEvent
 type StageEvent = StreamEvent | QueueEvent
 
-/** The function of a stage: batches of its own stream, or, for a source stage, of what the user gives it to read. */
+/**
+ * The function of a stage: batches of its own stream, or, for a source stage, of what the user gives it to read.
+ *
+ * A warm environment hears that its run has been replaced by what fails then, as the run's logs take no more commits, or by frames of the new one.
+ */
 export function stageHandler(
   environment: Environment,
 ): (event: StageEvent, context: InvocationContext) => Promise<BatchResponse> {
-  const tasks = openTasks(environment)
-  const deliverObjects = openObjectDelivery(environment, tasks)
+  let handle = openHandler(environment)
   return async (event, context) => {
     environment.begin(context)
     try {
-      return await (isQueue(event) ? deliverObjects(event) : deliver(environment, tasks, event))
+      return await handle(event)
+    } catch (error) {
+      // Whatever keeps that from being known, the first error is the one to tell.
+      if (!(await environment.renew().catch(() => false))) throw error
+      handle = openHandler(environment)
+      return await handle(event)
     } finally {
       environment.recorder.publish()
     }
+  }
+}
+
+function openHandler(environment: Environment): (event: StageEvent) => Promise<BatchResponse> {
+  const tasks = openTasks(environment)
+  // Most pipelines read no objects.
+  const open = async () => (await import('./deliver-objects.ts')).openObjectDelivery(environment, tasks)
+  let objects: ReturnType<typeof open> | undefined
+  return async event => {
+    if (!isQueue(event)) return deliver(environment, tasks, event)
+    objects ??= open()
+    return (await objects)(event)
   }
 }
 
@@ -54,9 +75,12 @@ function deliver(environment: Environment, tasks: Tasks, event: StreamEvent): Pr
 async function deliverShard(environment: Environment, tasks: Tasks, event: KinesisEvent): Promise<BatchResponse> {
   const delivery = readDelivery(event)
   if (delivery === undefined) return { batchItemFailures: [] }
-  const { topology } = await environment.run()
+  const run = await environment.run()
+  const { topology } = run
   const at = ownStage(environment, topology)
-  if (at.stage.source !== undefined) return deliverShardOfSource(environment, tasks, topology, at, delivery)
+  if (at.stage.source !== undefined) return deliverShardOfSource(environment, tasks, run, at, delivery)
+  if (delivery.records.some(({ data }) => isForeign(data, topology.run)) && (await environment.isReplaced()))
+    throw new MillraceError(`another run has taken the place of run ${topology.run}`)
   const task = tasks.of(topology, at, shardOf(at, delivery))
   try {
     const covered = await deliverFrames(environment, task, delivery.records)
@@ -66,6 +90,16 @@ async function deliverShard(environment: Environment, tasks: Tasks, event: Kines
     if (!mayPass(error)) throw error
     environment.log('warn', (error as Error).message, { error: (error as Error).name, shard: delivery.shardId })
     return failuresOnError(task.covered, delivery)
+  }
+}
+
+/** A frame of another run: of one before, whose frames are dropped, or of one that this environment has not heard of. */
+function isForeign(frame: Uint8Array, run: string): boolean {
+  try {
+    return readHeader(frame).run !== run
+  } catch {
+    // What it is instead, the delivery tells.
+    return false
   }
 }
 

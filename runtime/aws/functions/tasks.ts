@@ -9,8 +9,11 @@ export interface Tasks {
   of(topology: Topology, at: StageTopology, shard: number): ShardTask
   /** Of a source stage that reads a stream of Kinesis. */
   shardsOf(topology: Topology, at: StageTopology): SourceShards
+  /** Subtasks of a source that take what their mapping brings (joined.ts). */
+  readonly joined: Set<number>
   /** After a batch of `used`. */
   settle(used: ShardTask): Promise<void>
+  close(): Promise<void>
 }
 
 export function openTasks(environment: Environment): Tasks {
@@ -19,6 +22,7 @@ export function openTasks(environment: Environment): Tasks {
   let shards: SourceShards | undefined
   const keeper = openKeeper(environment, stateBudget())
   return {
+    joined: new Set(),
     of(topology, at, shard) {
       const task = tasks.get(shard) ?? openShardTask(environment, topology, at, shard)
       tasks.delete(shard)
@@ -30,5 +34,8 @@ export function openTasks(environment: Environment): Tasks {
       return shards
     },
     settle: used => keeper.settle([...tasks.values()], used),
+    async close() {
+      for (const task of tasks.values()) await task.close()
+    },
   }
 }

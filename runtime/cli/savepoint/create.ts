@@ -7,7 +7,7 @@ import type { Arguments, Command } from '../command.ts'
 import { asUsage, UsageError } from '../error.ts'
 import { bytes, counted } from '../format.ts'
 import { withRun } from '../stack/look.ts'
-import { openStack, STACK_FLAGS, type Stack } from '../stack/stack.ts'
+import { openStack, STACK_FLAGS, type Stack, stackOrigin } from '../stack/stack.ts'
 import { takeCheckpoint } from '../stack/take-checkpoint.ts'
 import { waiting } from '../stack/waiting.ts'
 import { checkStateDirectory } from '../state-directory.ts'
@@ -58,9 +58,9 @@ async function ofStack(args: Arguments): Promise<TakenSavepoint> {
   const checkpoint = () => takeCheckpoint(control, stack.checkpoints, systemClock, progress.update)
   const { takeSavepoint } = await import('./take.ts')
   const placeOf = async (n: number) => chosen ?? savepointPlace(defaultPath(stack, n))
-  return withRun(stack, (ports, meta) => takeSavepoint(ports, meta, args.text('stack')!, checkpoint, placeOf)).finally(
-    progress.clear,
-  )
+  return withRun(stack, (ports, meta) =>
+    takeSavepoint(ports, meta, stackOrigin(args.text('stack')!, stack), checkpoint, placeOf),
+  ).finally(progress.clear)
 }
 
 /** By pipeline, checkpoint and time: `s3://BUCKET/savepoints/shop-12-20260102T030405Z`. */

@@ -5,7 +5,7 @@ import { completeCheckpoints } from '../../checkpoint/restore.ts'
 import type { RunMeta } from '../../checkpoint/run-meta.ts'
 import type { SavepointPlace } from '../../embedded/run-options.ts'
 import type { Ports } from '../../ports.ts'
-import type { SavepointManifest } from '../../savepoint/format.ts'
+import type { SavepointManifest, SavepointOrigin } from '../../savepoint/format.ts'
 import { writeSavepoint } from '../../savepoint/write.ts'
 import type { Taken } from '../stack/take-checkpoint.ts'
 
@@ -21,7 +21,7 @@ export type TakenSavepoint =
 export async function takeSavepoint(
   ports: Pick<Ports, 'log' | 'blobs' | 'clock' | 'random'>,
   { run }: RunMeta,
-  name: string,
+  origin: SavepointOrigin,
   checkpoint: () => Promise<Taken>,
   placeOf: (checkpoint: number) => Promise<SavepointPlace>,
 ): Promise<TakenSavepoint> {
@@ -35,7 +35,7 @@ export async function takeSavepoint(
     const place = await placeOf(n)
     const { blobs, close } = await place.open()
     try {
-      const manifest = await writeSavepoint(found, ports.blobs, blobs, { kind: 'stack', name }, ports)
+      const manifest = await writeSavepoint(found, ports.blobs, blobs, origin, ports)
       return { outcome: 'complete', place, manifest }
     } finally {
       await close()

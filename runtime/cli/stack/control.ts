@@ -48,6 +48,8 @@ export interface Control {
   mappingProblem(uuid: string): Promise<string | undefined>
   /** False: it is being changed, so that one has to come again. */
   setMapping(uuid: string, enabled: boolean): Promise<boolean>
+  /** What a function answers. @throws FunctionFailedError with what it threw */
+  invoke(name: string, event: object): Promise<unknown>
   /** How far each stage is behind what it reads: the most in the last minutes, where CloudWatch knows. */
   lags(stages: readonly StackStage[]): Promise<readonly (Lag | undefined)[]>
 }
@@ -58,10 +60,22 @@ export interface BackfillControl {
   startNamed(machine: string, name: string, input: object): Promise<boolean>
   /** Undefined: there is none of this name. */
   executionOf(machine: string, name: string): Promise<NamedExecution | undefined>
-  /** What a function answers. @throws MillraceError with what it throws */
-  invoke(functionName: string, payload: object): Promise<unknown>
   /** What a function is: which code, and how much memory, MB. */
   functionOf(functionName: string): Promise<{ readonly code: string; readonly memoryMb: number }>
+}
+
+/** A function that was invoked threw, or was ended. */
+export class FunctionFailedError extends MillraceError {
+  override readonly name = 'FunctionFailedError'
+  /** The name of what it threw. */
+  readonly type: string
+  /** As that was thrown. */
+  readonly reason: string
+  constructor(name: string, { errorType = 'Error', errorMessage = '' }: { errorType?: string; errorMessage?: string }) {
+    super(`the function ${name} failed: ${errorType}: ${errorMessage}`)
+    this.type = errorType
+    this.reason = errorMessage
+  }
 }
 
 const LAG_WINDOW_MS = 5 * 60_000
@@ -173,15 +187,6 @@ export function awsControl(): Control & BackfillControl {
         throw error
       }
     },
-    async invoke(functionName, payload) {
-      const { sdk, client } = await lambda()
-      const command = new sdk.InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify(payload) })
-      const { FunctionError, Payload } = await ask('lambda.Invoke', functionName, o => client.send(command, o))
-      const text = Buffer.from(Payload ?? []).toString()
-      if (FunctionError === undefined) return JSON.parse(text)
-      const { errorType, errorMessage } = JSON.parse(text) as { errorType?: string; errorMessage?: string }
-      throw new MillraceError(`the function ${functionName} failed: ${errorType}: ${errorMessage}`)
-    },
     async functionOf(functionName) {
       const { sdk, client } = await lambda()
       const command = new sdk.GetFunctionConfigurationCommand({ FunctionName: functionName })
@@ -226,6 +231,15 @@ export function awsControl(): Control & BackfillControl {
         if (inUse(error)) return false
         throw error
       }
+    },
+    async invoke(name, event) {
+      const { sdk, client } = await lambda()
+      const command = new sdk.InvokeCommand({ FunctionName: name, Payload: JSON.stringify(event) })
+      // Not by `ask`: a function takes up to fifteen minutes, and one that may have begun is not to be called once more.
+      const { FunctionError, Payload } = await withRegion(() => client.send(command))
+      const answer = JSON.parse(Buffer.from(Payload!).toString())
+      if (FunctionError !== undefined) throw new FunctionFailedError(name, answer)
+      return answer
     },
     async lags(stages) {
       const { sdk, client } = await cloudwatch()

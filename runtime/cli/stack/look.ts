@@ -11,18 +11,22 @@ export async function withRun<T>(stack: Stack, look: (ports: Ports, meta: RunMet
 }
 
 export async function withRunIfAny<T>(
-  { prefix, tables, bucket }: Stack,
+  stack: Stack,
   look: (ports: Ports, meta: RunMeta) => Promise<T>,
 ): Promise<{ readonly result: T } | undefined> {
-  const [{ awsPorts }, { stageStreams }, { readRun }] = await Promise.all([
-    import('../../aws/ports.ts'),
-    import('../../aws/names.ts'),
-    import('../../checkpoint/run-meta.ts'),
-  ])
-  const ports = awsPorts({ streams: stageStreams(prefix), tables, bucket, prefix: '' })
-  try {
+  const { readRun } = await import('../../checkpoint/run-meta.ts')
+  return withPorts(stack, async ports => {
     const meta = await readRun(ports)
     return meta && { result: await look(ports, meta) }
+  })
+}
+
+/** The tables and the bucket of a stack. */
+export async function withPorts<T>({ prefix, tables, bucket }: Stack, work: (ports: Ports) => Promise<T>): Promise<T> {
+  const [{ awsPorts }, { stageStreams }] = await Promise.all([import('../../aws/ports.ts'), import('../../aws/names.ts')])
+  const ports = awsPorts({ streams: stageStreams(prefix), tables, bucket, prefix: '' })
+  try {
+    return await work(ports)
   } finally {
     ports.close()
   }

@@ -1,4 +1,5 @@
 import type { SourceSetting } from '../../aws/functions/settings.ts'
+import type { SavepointOrigin } from '../../savepoint/format.ts'
 import { list, suggest } from '../../suggest.ts'
 import type { Arguments, Flag } from '../command.ts'
 import { UsageError } from '../error.ts'
@@ -14,6 +15,8 @@ export interface Stack {
   readonly checkpoints: string
   /** Name of the schedule that starts it. */
   readonly schedule: string
+  /** Name of the function that takes the steps of checkpoints, and has a run start from one. */
+  readonly checkpointFunction: string
   /** By stage id. */
   readonly stages: Readonly<Record<string, StackStage>>
   /** Where it was deployed with `backfill`: ARN of the state machine, and its functions by stage id. */
@@ -41,7 +44,17 @@ export const STACK_FLAGS: Readonly<Record<string, Flag>> = {
   pipeline: { value: 'NAME', help: 'Which one, of a stack with several pipelines' },
 }
 
-const PARTS = ['Pipeline', 'Prefix', 'LogTable', 'StateTable', 'Bucket', 'Checkpoints', 'Schedule', 'Stages'] as const
+const PARTS = [
+  'Pipeline',
+  'Prefix',
+  'LogTable',
+  'StateTable',
+  'Bucket',
+  'Checkpoints',
+  'Schedule',
+  'Functions',
+  'Stages',
+] as const
 
 /** The stack of --stack, and what the commands ask of AWS. Throws UsageError when there is none, or no pipeline in it. */
 export async function openStack(args: Arguments): Promise<{ control: Control & BackfillControl; stack: Stack }> {
@@ -77,7 +90,20 @@ function read(outputs: Readonly<Record<string, string>>, path: string): Stack {
     bucket: of('Bucket'),
     checkpoints: of('Checkpoints'),
     schedule: of('Schedule'),
+    checkpointFunction: JSON.parse(of('Functions')).checkpoint,
     stages: JSON.parse(of('Stages')),
     ...(outputs[`${path}Backfill`] !== undefined && { backfill: JSON.parse(outputs[`${path}Backfill`]!) }),
   }
+}
+
+/** What a savepoint of it is said to be of. */
+export function stackOrigin(name: string, stack: Pick<Stack, 'stages'>): SavepointOrigin {
+  return { kind: 'stack', name, streams: sourceStreams(stack) }
+}
+
+/** Kinesis streams that sources read, by the ids of their stages. */
+export function sourceStreams({ stages }: Pick<Stack, 'stages'>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(stages).flatMap(([id, { cut, stream }]) => (cut === undefined || stream === undefined ? [] : [[id, stream]])),
+  )
 }

@@ -13,7 +13,7 @@ export type Tell = (stopped: boolean) => Promise<void>
  * of its own; before it, the run is told, so that what the schedule has called by then begins nothing any more. What the checkpoint says, unless none was wanted; when it failed, all is as it was.
  */
 export async function stopStack(
-  control: Omit<Control, 'outputs' | 'lags' | 'mappingProblem'>,
+  control: Omit<Control, 'outputs' | 'lags' | 'mappingProblem' | 'invoke'>,
   stack: Stack,
   clock: Clock,
   { checkpoint, onWait, tell }: { checkpoint: boolean; onWait: (elapsedMs: number, what: string) => void; tell: Tell },
@@ -39,15 +39,20 @@ export async function stopStack(
   return taken
 }
 
-/** The schedule, then the stages behind the sources, so that they are there for what these send. The run is told last: from then on a source without records is silent. */
+/**
+ * The schedule, then the stages behind the sources, so that they are there for what these send. The run is told last: from then on a source without records is silent. `join`: what sources have to do
+ * before anything is delivered to them.
+ */
 export async function startStack(
   control: Pick<Control, 'mappingState' | 'setMapping' | 'setSchedule'>,
   stack: Stack,
   clock: Clock,
   tell: Tell,
+  join: () => Promise<void>,
 ): Promise<void> {
   await control.setSchedule(stack.schedule, true)
   await setMappings(control, mappingsOf(stack, false), true, clock)
+  await join()
   await setMappings(control, mappingsOf(stack, true), true, clock)
   await tell(false)
 }

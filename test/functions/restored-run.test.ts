@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { stageHandler } from '../../runtime/aws/functions/stage.ts'
+import { readManifest } from '../../runtime/checkpoint/manifest.ts'
+import { completeCheckpoints } from '../../runtime/checkpoint/restore.ts'
+import { readRun } from '../../runtime/checkpoint/run-meta.ts'
+import { loadHead } from '../../runtime/protocol/log.ts'
+import { blobsBelow } from '../../runtime/savepoint/below.ts'
+import { writeSavepoint } from '../../runtime/savepoint/write.ts'
+import type { Topology } from '../../runtime/stage/topology.ts'
+import { expected, sorted } from './embedded-run.ts'
+import type { EmbeddedWorld } from './embedded-world.ts'
+import { joinSources, restoreStack, stackWorld } from './restored.ts'
+import { generate, visits } from './visits.ts'
+import { checkpoint, context, deploy, drain, environment, eventOf, shardId } from './world.ts'
+
+const input = generate(400, 2)
+const embedded = await expected(visits(), input, 2)
+
+const runOf = async ({ ports }: EmbeddedWorld) => (await readRun(ports))!
+const kept = async (world: EmbeddedWorld) => completeCheckpoints(world.ports, (await runOf(world)).run)
+const topologyNow = async (world: EmbeddedWorld) => (await environment(world).run()).topology
+
+const FIRST = 150
+
+/** What comes to the stream after all of that. */
+async function feed(world: EmbeddedWorld): Promise<void> {
+  for (const [shard, records] of input.entries())
+    for (const record of records.slice(FIRST)) await world.ports.streams.put('users-own', shard, Buffer.from(record))
+}
+
+/** A stack with two checkpoints and more behind them, its environments warm. */
+async function open() {
+  const world = await stackWorld(input.map(records => records.slice(0, FIRST)))
+  const mappings = deploy(world, world.topology)
+  for (const m of mappings) await m.step(40)
+  assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+  for (const m of mappings) await m.step(60)
+  assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+  for (const m of mappings) await m.step(30)
+  return { world, mappings }
+}
+
+async function finish(world: EmbeddedWorld, mappings: ReturnType<typeof deploy>): Promise<void> {
+  await drain(mappings)
+  await checkpoint(world, mappings)
+  assert.deepEqual(sorted(await world.rows('pages')), embedded.pages)
+}
+
+/** Into the other stack's bucket, as the command does it. */
+async function copyTo(from: EmbeddedWorld, n: number, to: EmbeddedWorld): Promise<string> {
+  const { run } = await runOf(from)
+  const manifest = await readManifest(from.ports.blobs, run, n)
+  const blobs = blobsBelow(to.ports.blobs, 'restores/x/')
+  await writeSavepoint(manifest, from.ports.blobs, blobs, { kind: 'stack', name: 'the stack' }, to.ports)
+  return 'restores/x/'
+}
+
+describe('a stack that goes back', () => {
+  test('to an older checkpoint has, in the end, the results of a run that never did: mappings stand beyond it, and environments are warm', async () => {
+    const { world, mappings } = await open()
+    const [first] = await kept(world)
+    assert.equal(first, 1)
+    const old = await runOf(world)
+    const { run, checkpoint: n } = await restoreStack(world, { checkpoint: 1 })
+    assert.deepEqual([n, (await runOf(world)).run], [1, run])
+    assert.notEqual(run, old.run)
+    await feed(world)
+    // Nothing of what its mapping brings is taken before the source has read on.
+    assert.equal(await mappings[0]!.step(), false)
+    await joinSources(world, await topologyNow(world))
+    await finish(world, mappings)
+  })
+
+  test('again and again, also to the checkpoint that it began with', async () => {
+    const { world, mappings } = await open()
+    for (const n of [2, 2, 2]) {
+      await restoreStack(world, { checkpoint: n })
+      await joinSources(world, await topologyNow(world))
+      await drain(mappings, 17)
+    }
+    await feed(world)
+    await finish(world, mappings)
+  })
+
+  test('to a checkpoint that is not there, says which are', async () => {
+    const { world, mappings } = await open()
+    await assert.rejects(restoreStack(world, { checkpoint: 7 }), /has no checkpoint 7 to go back to: it has kept 1, 2/)
+    await feed(world)
+    await finish(world, mappings)
+  })
+})
+
+describe('an environment of a run that another has taken the place of', () => {
+  test('commits nothing: what it was given comes again, or is taken by the new run', async () => {
+    const { world, mappings } = await open()
+    const { stage } = world.topology.stages[0]!
+    const warm = stageHandler(environment(world, stage.id))
+    await warm(await batch(world, 'users-own', 0, 5), context())
+    await restoreStack(world, { checkpoint: 1 })
+    await feed(world)
+    const { batchItemFailures } = await warm(await batch(world, 'users-own', 0, 500), context())
+    assert.equal(batchItemFailures.length, 1)
+    await joinSources(world, await topologyNow(world))
+    await finish(world, mappings)
+  })
+
+  test('hears of the new run by its frames, which it would drop: not one is told to be through before it is', async () => {
+    const { world, mappings } = await open()
+    const stage = world.topology.stages[1]!.stage
+    const stream = world.topology.stream(1)
+    const warm = stageHandler(environment(world, stage.id))
+    await warm(await batch(world, stream, 0, 500), context())
+    await restoreStack(world, { checkpoint: 1 })
+    await feed(world)
+    const topology = await topologyNow(world)
+    await joinSources(world, topology)
+    const before = await position(world, topology)
+    assert.deepEqual(await warm(await batch(world, stream, 0, 500), context()), { batchItemFailures: [] })
+    assert.ok((await position(world, topology)) > before)
+    await finish(world, mappings)
+  })
+
+  async function batch(world: EmbeddedWorld, stream: string, shard: number, limit: number) {
+    return eventOf(await world.poll(stream, shard, undefined, limit), shardId(shard))
+  }
+
+  async function position({ ports }: EmbeddedWorld, topology: Topology): Promise<string> {
+    return (await loadHead(ports.log, topology.log(1, 0), Number.POSITIVE_INFINITY)).head.fields.position.seq
+  }
+})
+
+describe('a fork', () => {
+  test('reads the same stream on from the checkpoint, into sinks of its own; the original is untouched', async () => {
+    const { world, mappings } = await open()
+    await feed(world)
+    const fork = await stackWorld(
+      input.map(() => []),
+      world,
+    )
+    const savepoint = await copyTo(world, 1, fork)
+    const before = await runOf(world)
+    const from = { savepoint, name: 'checkpoint 1' }
+    await assert.rejects(restoreStack(fork, from), /has a run already, which did not begin with checkpoint 1/)
+    await restoreStack(fork, from, { replace: true })
+    const topology = await topologyNow(fork)
+    const forked = deploy(fork, topology)
+    // As far as its mapping had come, before it was stopped.
+    await joinSources(fork, topology)
+    await drain(forked)
+    assert.equal((await checkpoint(fork, forked)).outcome, 'complete')
+    const beforeFork = (await rowsAt(1)).map(row => JSON.stringify(row))
+    const rows = sorted(await fork.rows('pages'))
+    assert.deepEqual([...beforeFork, ...rows].sort(), embedded.pages)
+    assert.deepEqual(await runOf(world), before)
+    await finish(world, mappings)
+  })
+
+  async function rowsAt(checkpoints: number) {
+    const world = await stackWorld(input.map(records => records.slice(0, FIRST)))
+    const mappings = deploy(world, world.topology)
+    for (let n = 0; n < checkpoints; n++) {
+      for (const m of mappings) await m.step(40)
+      await checkpoint(world, mappings)
+    }
+    return world.rows('pages')
+  }
+})
