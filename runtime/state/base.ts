@@ -4,7 +4,7 @@ import type { Address, BaseItem, KeyedStore } from '../ports.ts'
 import { entryPk, fromSortable, mapAddress, mapPrefix, type StateSpace, timersPk, valueAddress } from './address.ts'
 import { unpack } from './codec.ts'
 import type { StateDeclaration } from './declaration.ts'
-import { DELETED, type KeyEntry, type MapSlot, newMapSlot } from './entry.ts'
+import { DELETED, type KeyEntry, MapSlot } from './entry.ts'
 import type { KeyedState, StateLoader } from './keyed-state.ts'
 import type { Timers } from './timers.ts'
 
@@ -41,7 +41,7 @@ export class BaseLoader implements StateLoader {
 
   async loadMap(state: KeyedState, entry: KeyEntry, index: number, subkeys: readonly KeyPart[] | 'all'): Promise<void> {
     const declaration = state.declarations[index]!
-    const slot: MapSlot = (entry.values[index] ??= newMapSlot(false))
+    const slot: MapSlot = (entry.values[index] ??= new MapSlot(false))
     if (subkeys === 'all') {
       await this.readMap(declaration, entry, slot, Number.POSITIVE_INFINITY)
       return
@@ -77,7 +77,7 @@ export class BaseLoader implements StateLoader {
       if (declaration.primitive !== 'map') return
       const limit = declaration.load === 'all' ? Number.POSITIVE_INFINITY : SMALL_MAP
       for (const entry of entries) {
-        const slot: MapSlot = (entry.values[index] ??= newMapSlot(false))
+        const slot: MapSlot = (entry.values[index] ??= new MapSlot(false))
         if (!slot.complete) reads.push(this.readMap(declaration, entry, slot, limit))
       }
     })

@@ -2,7 +2,7 @@ import { type KeyPart, userKey } from '../graph/key.ts'
 import type { KeyedOperator } from '../operators/keyed-operator.ts'
 import { UserCodeError } from '../operators/user-code.ts'
 import { ENTRY_RECORD, FrameError, type FrameHeader, type FrameWriter, readFrame } from '../protocol/frame.ts'
-import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
+import { DELETED, KeyEntry, MapSlot, type TtlCell } from './entry.ts'
 import type { KeyedState } from './keyed-state.ts'
 
 /**
@@ -243,6 +243,6 @@ export function applyState(state: KeyedState, index: number, change: Change, ver
     entry.known |= 1 << index
     return
   }
-  const slot: MapSlot = (entry.values[index] ??= newMapSlot(false))
+  const slot: MapSlot = (entry.values[index] ??= new MapSlot(false))
   slot.entries.set(change.value.k, change.written ? cell(change.value.v) : DELETED)
 }

@@ -11,16 +11,24 @@ export interface TtlCell {
   expiry: number
 }
 
-/** The map state of one key, as far as it is in memory. */
-export interface MapSlot {
+/** The map state of one key, as far as it is in memory. It is the map of its entries itself: one object less for each key. */
+export class MapSlot extends SmallMap<unknown> {
   /** For who reads ranges of subkeys (TimeBuffer): those that are there, sorted, and what is stored under each; undefined: to be made. */
   order: { readonly times: number[]; readonly values: unknown[] } | undefined
-  /** subkey → value, or DELETED where the base may still have one. Insertion order is the order of writing. */
-  readonly entries: SmallMap<unknown>
   /** Every entry that exists is in memory. */
   complete: boolean
   /** Written since the last commit. */
-  readonly dirty: DirtySubkeys
+  readonly dirty = new DirtySubkeys()
+
+  constructor(complete: boolean) {
+    super()
+    this.complete = complete
+  }
+
+  /** subkey → value, or DELETED where the base may still have one. Insertion order is the order of writing. */
+  get entries(): SmallMap<unknown> {
+    return this
+  }
 }
 
 /** All the state that one operator keeps for one key. */
@@ -54,8 +62,4 @@ export class KeyEntry {
     this.tuple = key
     return key.slice()
   }
-}
-
-export function newMapSlot(complete: boolean): MapSlot {
-  return { order: undefined, entries: new SmallMap(), complete, dirty: new DirtySubkeys() }
 }

@@ -1,6 +1,6 @@
 import type { KeyPart } from '../graph/key.ts'
 import type { StateDeclaration } from './declaration.ts'
-import { DELETED, KeyEntry, type MapSlot, newMapSlot, type TtlCell } from './entry.ts'
+import { DELETED, KeyEntry, MapSlot, type TtlCell } from './entry.ts'
 
 /** Which of them are known, and which were written, is kept in the bits of a number. */
 export const STATES_MAX = 30
@@ -141,7 +141,7 @@ export class KeyedState {
 
   /** The slot of a map state: for reading its entries where it is complete. */
   slot(entry: KeyEntry, index: number): MapSlot {
-    return (entry.values[index] ??= newMapSlot(this.loader === undefined || this.declarations[index]!.load === 'all'))
+    return (entry.values[index] ??= new MapSlot(this.loader === undefined || this.declarations[index]!.load === 'all'))
   }
 
   /** The slot, where there is one: else there are no entries, or none is known. */

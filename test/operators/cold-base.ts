@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { KeyPart } from '../../runtime/graph/key.ts'
-import { DELETED, type KeyEntry, type MapSlot, newMapSlot } from '../../runtime/state/entry.ts'
+import { DELETED, type KeyEntry, MapSlot } from '../../runtime/state/entry.ts'
 import type { KeyedState, StateLoader } from '../../runtime/state/keyed-state.ts'
 
 interface Stored {
@@ -31,7 +31,7 @@ export class ColdBase implements StateLoader {
       const stored = this.stored.get(entry.key)?.values
       state.declarations.forEach((declaration, i) => {
         if (declaration.primitive === 'value') entry.values[i] = structuredClone(stored?.[i])
-        else entry.values[i] = newMapSlot(false)
+        else entry.values[i] = new MapSlot(false)
         if (declaration.load === 'all') this.fill(entry, i, 'all')
       })
     }
