@@ -15,7 +15,7 @@ const RETRY = [
 ]
 
 /**
- * A backfill, in Amazon States Language: one execution runs the tasks of one, wave by wave. The command has written a list for each wave (runtime/cli/backfill/waves.ts): tasks that need nothing of each other, at most as many as
+ * A backfill, in Amazon States Language: one execution runs the tasks of one, wave by wave. The command has written a list for each wave (runtime/cli/stack/backfill/waves.ts): tasks that need nothing of each other, at most as many as
  * the answers of a Distributed Map may hold.
  *
  *     Is there another wave → Wave: each task, called until it is through → Is there another wave …

@@ -7,7 +7,6 @@ import { systemRandom } from '../embedded/clock.ts'
 import { openEmbedded } from '../embedded/ports.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { shapeOf } from '../graph/shape.ts'
-import type { Counts } from '../protocol/item.ts'
 import { directoryBlobs } from '../savepoint/directory.ts'
 import { BackfillError } from './error.ts'
 import { inline } from './executor.ts'
@@ -18,6 +17,7 @@ import { readJson, writeJson } from './json-file.ts'
 import type { BoundedOptions, BoundedSummary } from './options.ts'
 import { Schedule } from './schedule.ts'
 import { settleSinks } from './settle-sinks.ts'
+import { summaryOf } from './summary.ts'
 
 /** Of the heap that V8 may have: what the state of a task may take where nobody says. */
 const STATE_MEMORY_SHARE = 1 / 4
@@ -63,13 +63,13 @@ async function run(graph: LogicalGraph, options: BoundedOptions, directory: stri
     await settleSinks(prepared, schedule.results)
   } catch (error) {
     if (!signal?.aborted) throw error
-    return summaryOf('stopped', prepared, schedule, resumed, startedAt)
+    return summarised('stopped', prepared, schedule, resumed, startedAt)
   } finally {
     clearInterval(timer)
     await executor.close()
     tell()
   }
-  const summary = summaryOf('finished', prepared, schedule, resumed, startedAt)
+  const summary = summarised('finished', prepared, schedule, resumed, startedAt)
   if (options.state !== undefined) writeJson(files.summary, summary)
   for (const path of files.passing) rmSync(path, { recursive: true, force: true })
   return summary
@@ -134,40 +134,19 @@ function checkSame(kept: Kept, wanted: Kept, directory: string): void {
     )
 }
 
-function summaryOf(
+function summarised(
   outcome: BoundedSummary['outcome'],
-  prepared: Prepared,
+  { plan, job, graph }: Prepared,
   { results }: Schedule,
   resumed: boolean,
   startedAt: number,
 ): BoundedSummary {
-  const { plan, job, graph } = prepared
-  const all = results.map(stage => stage.flatMap(r => r ?? []))
-  const total = (field: keyof Counts, stages = all) => stages.flat().reduce((n, r) => n + r.counts[field], 0)
-  const sinks: Record<string, number> = {}
-  for (const { written } of all.flat())
-    for (const [name, records] of Object.entries(written)) sinks[name] = (sinks[name] ?? 0) + records
-  return {
-    outcome,
-    pipeline: graph.name,
-    run: job.run,
-    resumed,
-    skippedFiles: job.skippedFiles,
-    elapsedMs: Date.now() - startedAt,
-    events: total(
-      'recordsIn',
-      all.filter((_, i) => plan.stages[i]!.source !== undefined),
-    ),
-    deadLetters: total('deadLetters'),
-    late: total('late'),
-    results: total('results'),
-    stages: plan.stages.map((stage, i) => ({
-      id: stage.id,
-      subtasks: results[i]!.length,
-      recordsIn: total('recordsIn', [all[i]!]),
-      recordsOut: total('recordsOut', [all[i]!]),
-    })),
-    sinks,
-    firstDeadLetter: all.flat().find(r => r.firstDeadLetter !== undefined)?.firstDeadLetter,
-  }
+  const { run, skippedFiles } = job
+  const stages = plan.stages.map((stage, i) => {
+    const done = results[i]!.flatMap(r => r ?? [])
+    const written = done.map(r => r.written)
+    return { id: stage.id, isSource: stage.source !== undefined, subtasks: results[i]!.length, results: done, written }
+  })
+  const elapsedMs = Date.now() - startedAt
+  return summaryOf({ outcome, pipeline: graph.name, run, resumed, skippedFiles, elapsedMs }, stages)
 }

@@ -1,4 +1,4 @@
-/** List prices of AWS, dollars: what a backfill is estimated by (runtime/cli/backfill), and the bill of a pipeline (bench/bill). No function has it in its code. */
+/** List prices of AWS, dollars: what a backfill is estimated by (runtime/cli/stack/backfill), and the bill of a pipeline (bench/bill). No function has it in its code. */
 export const PRICES = {
   collected: '2026-11-21',
   region: 'us-east-1',

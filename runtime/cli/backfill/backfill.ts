@@ -16,7 +16,6 @@ import { stopSignal } from '../signals.ts'
 import { STACK_FLAGS } from '../stack/stack.ts'
 import { checkDirectory } from '../targets.ts'
 import { anyFiles } from './input.ts'
-import { backfillOnStack } from './on-stack.ts'
 import { placesOf } from './places.ts'
 import { rangeOf, slackOf } from './time-range.ts'
 import { backfillText, backfillView } from './view.ts'
@@ -81,7 +80,7 @@ Without --stack, Ctrl-C stops at once (exit code 1, as nothing was written yet);
 }
 
 async function runBackfill(args: Arguments): Promise<number> {
-  if (args.text('stack') !== undefined) return backfillOnStack(args)
+  if (args.text('stack') !== undefined) return (await import('../stack/backfill/on-stack.ts')).backfillOnStack(args)
   for (const flag of ['pipeline', 'concurrency', 'name', 'yes', 'cancel'])
     if (args.has(flag) || args.text(flag) !== undefined) throw new UsageError(`--${flag} is of a backfill with --stack`)
   const [file] = args.positionals as [string]

@@ -1,5 +1,5 @@
 import { type InputFiles, isS3, localFiles } from '../../batch/input-files.ts'
-import { openBuckets } from '../s3.ts'
+import { openBuckets } from '../stack/s3.ts'
 import { once } from '../stack/sdk.ts'
 
 /** Files of this machine and objects of S3, whose client is loaded when it is first needed. */

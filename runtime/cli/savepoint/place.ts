@@ -4,7 +4,7 @@ import type { SavepointPlace } from '../../embedded/run-options.ts'
 import type { Side } from '../../savepoint/diff.ts'
 import { METADATA } from '../../savepoint/names.ts'
 import { UsageError } from '../error.ts'
-import { openBuckets } from '../s3.ts'
+import { openBuckets } from '../stack/s3.ts'
 
 const S3 = /^s3:\/\/([^/]+)\/*(.*?)\/*$/
 

@@ -1,6 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3'
-import type { Call } from '../aws/call.ts'
-import type { Random } from '../ports.ts'
+import type { Call } from '../../aws/call.ts'
+import type { Random } from '../../ports.ts'
 
 export interface S3 {
   readonly client: S3Client
@@ -12,11 +12,11 @@ export interface S3 {
 export async function openBuckets(): Promise<S3> {
   const [{ openS3 }, { caller }, { meters }, { systemClock: clock, systemRandom: random }, { checkEndpoints, withRegion }] =
     await Promise.all([
-      import('../aws/clients.ts'),
-      import('../aws/call.ts'),
-      import('../aws/meter.ts'),
-      import('../embedded/clock.ts'),
-      import('./stack/sdk.ts'),
+      import('../../aws/clients.ts'),
+      import('../../aws/call.ts'),
+      import('../../aws/meter.ts'),
+      import('../../embedded/clock.ts'),
+      import('./sdk.ts'),
     ])
   checkEndpoints()
   const client = openS3({})

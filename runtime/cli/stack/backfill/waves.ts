@@ -1,4 +1,4 @@
-import type { BackfillPlan, BackfillTask } from '../../aws/functions/backfill.ts'
+import type { BackfillPlan, BackfillTask } from '../../../aws/functions/backfill.ts'
 
 /** Tasks of one list: what as many answer has to fit in one payload of Step Functions, 256 KiB. */
 const TASKS_MAX = 10_000

@@ -1,29 +1,29 @@
 import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline/promises'
-import type { BackfillPlan } from '../../aws/functions/backfill.ts'
-import { inputOf } from '../../batch/input.ts'
-import { isS3 } from '../../batch/input-files.ts'
-import type { Job } from '../../batch/job.ts'
-import type { BoundedSummary } from '../../batch/options.ts'
-import { jsonBytes, readJsonBlob } from '../../batch/stored/json-blob.ts'
-import { jobOf, waveOf } from '../../batch/stored/names.ts'
-import { atOnce } from '../../connectors/at-once.ts'
-import { systemClock } from '../../embedded/clock.ts'
-import type { Blobs } from '../../ports.ts'
-import type { Arguments } from '../command.ts'
-import { UsageError } from '../error.ts'
-import { duration } from '../format.ts'
-import { positiveInteger } from '../parse.ts'
+import type { BackfillPlan } from '../../../aws/functions/backfill.ts'
+import { inputOf } from '../../../batch/input.ts'
+import { isS3 } from '../../../batch/input-files.ts'
+import type { Job } from '../../../batch/job.ts'
+import type { BoundedSummary } from '../../../batch/options.ts'
+import { jsonBytes, readJsonBlob } from '../../../batch/stored/json-blob.ts'
+import { jobOf, waveOf } from '../../../batch/stored/names.ts'
+import { atOnce } from '../../../connectors/at-once.ts'
+import { systemClock } from '../../../embedded/clock.ts'
+import type { Blobs } from '../../../ports.ts'
+import { anyFiles } from '../../backfill/input.ts'
+import { placesOf } from '../../backfill/places.ts'
+import { rangeOf, slackOf } from '../../backfill/time-range.ts'
+import { backfillText, backfillView } from '../../backfill/view.ts'
+import type { Arguments } from '../../command.ts'
+import { UsageError } from '../../error.ts'
+import { duration } from '../../format.ts'
+import { positiveInteger } from '../../parse.ts'
+import { stopSignal } from '../../signals.ts'
+import type { BackfillControl, Control } from '../control.ts'
 import { openBuckets } from '../s3.ts'
-import { stopSignal } from '../signals.ts'
-import type { BackfillControl, Control } from '../stack/control.ts'
-import { openStack, type Stack } from '../stack/stack.ts'
+import { openStack, type Stack } from '../stack.ts'
 import { estimate, estimateText } from './estimate.ts'
 import { follow } from './followed.ts'
-import { anyFiles } from './input.ts'
-import { placesOf } from './places.ts'
-import { rangeOf, slackOf } from './time-range.ts'
-import { backfillText, backfillView } from './view.ts'
 import { wavesOf } from './waves.ts'
 
 const CONCURRENCY = 100
@@ -51,7 +51,7 @@ export async function backfillOnStack(args: Arguments): Promise<number> {
     )
   if (args.has('cancel')) return cancel(control, backfill)
   const { client, call, random } = await openBuckets()
-  const { s3Blobs } = await import('../../aws/blobs.ts')
+  const { s3Blobs } = await import('../../../aws/blobs.ts')
   try {
     return await begin(args, control, backfill, s3Blobs(client, stack.bucket, '', call, random))
   } finally {

@@ -1,11 +1,12 @@
-import type { BackfillPlan } from '../../aws/functions/backfill.ts'
-import type { Job } from '../../batch/job.ts'
-import type { BoundedSummary, StageProgress } from '../../batch/options.ts'
-import { readJsonBlob } from '../../batch/stored/json-blob.ts'
-import { doneOf, failuresOf } from '../../batch/stored/names.ts'
-import type { StoredPart } from '../../batch/stored/parts.ts'
-import { inWindows } from '../../connectors/at-once.ts'
-import type { Blobs } from '../../ports.ts'
+import type { BackfillPlan } from '../../../aws/functions/backfill.ts'
+import type { Job } from '../../../batch/job.ts'
+import type { BoundedSummary, StageProgress } from '../../../batch/options.ts'
+import { readJsonBlob } from '../../../batch/stored/json-blob.ts'
+import { doneOf, failuresOf } from '../../../batch/stored/names.ts'
+import type { StoredPart } from '../../../batch/stored/parts.ts'
+import { summaryOf } from '../../../batch/summary.ts'
+import { inWindows } from '../../../connectors/at-once.ts'
+import type { Blobs } from '../../../ports.ts'
 import { tasksOf } from './waves.ts'
 
 const READ_AT_ONCE = 16
@@ -48,36 +49,15 @@ export function follow(blobs: Pick<Blobs, 'get' | 'list'>, plan: BackfillPlan, j
       })
     },
     summary(outcome: BoundedSummary['outcome'], resumed: boolean, elapsedMs: number): BoundedSummary {
-      const all = plan.stages.map((_, i) => through(i))
-      const total = (field: 'recordsIn' | 'recordsOut' | 'deadLetters' | 'late' | 'results', stages = all) =>
-        stages.flat().reduce((n, { counts }) => n + counts[field], 0)
-      const sinks: Record<string, number> = {}
-      for (const { written } of parts.values())
-        for (const [name, records] of Object.entries(written)) sinks[name] = (sinks[name] ?? 0) + records
-      const { pipeline, stages } = plan
-      return {
-        outcome,
-        pipeline,
-        run: job.run,
-        resumed,
-        skippedFiles: job.skippedFiles,
-        elapsedMs,
-        events: total(
-          'recordsIn',
-          all.filter((_, i) => stages[i]!.source !== undefined),
-        ),
-        deadLetters: total('deadLetters'),
-        late: total('late'),
-        results: total('results'),
-        stages: stages.map((stage, i) => ({
-          id: stage.id,
-          subtasks: tasksOf(stage, pieces),
-          recordsIn: total('recordsIn', [all[i]!]),
-          recordsOut: total('recordsOut', [all[i]!]),
-        })),
-        sinks,
-        firstDeadLetter: all.flat().find(part => part.firstDeadLetter !== undefined)?.firstDeadLetter,
-      }
+      const { run, skippedFiles } = job
+      const stages = plan.stages.map((stage, i) => ({
+        id: stage.id,
+        isSource: stage.source !== undefined,
+        subtasks: tasksOf(stage, pieces),
+        results: through(i),
+        written: [...parts.values()].flatMap(part => (part.stage === i ? [part.written] : [])),
+      }))
+      return summaryOf({ outcome, pipeline: plan.pipeline, run, resumed, skippedFiles, elapsedMs }, stages)
     },
     /** Why it failed, as the task says that could not be done; undefined: none has said so. */
     async failure(): Promise<string | undefined> {

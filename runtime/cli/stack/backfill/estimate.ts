@@ -1,7 +1,7 @@
-import type { BackfillPlan } from '../../aws/functions/backfill.ts'
-import type { Job } from '../../batch/job.ts'
-import { bytes, count } from '../format.ts'
-import { PRICES } from '../prices.ts'
+import type { BackfillPlan } from '../../../aws/functions/backfill.ts'
+import type { Job } from '../../../batch/job.ts'
+import { bytes, counted } from '../../format.ts'
+import { PRICES } from '../../prices.ts'
 import { tasksOf } from './waves.ts'
 
 /**
@@ -72,7 +72,7 @@ export function estimateText(
   concurrency: number,
 ): string {
   return [
-    `reads ${bytes(read)} in ${count(files)} files, by ${count(tasks)} tasks, at most ${concurrency} at a time`,
+    `reads ${bytes(read)} in ${counted(files, 'file')}, by ${counted(tasks, 'task')}, at most ${concurrency} at a time`,
     `costs about ${dollars(total)}: Lambda ${dollars(lambda)}, Step Functions ${dollars(stepFunctions)}, S3 ${dollars(s3)}`,
     `(list prices of ${PRICES.region}, ${PRICES.collected}, and 8 MB of JSON a second and CPU: your code may take more, or less; without what sinks cost)`,
   ].join('\n')
