@@ -59,9 +59,9 @@ function names(directory: string): string[] {
 }
 
 /** Starts it, and kills it as soon as `when` holds. False: it was through before. */
-async function killed(cwd: string, when: () => boolean): Promise<boolean> {
+async function killed(cwd: string, when: () => boolean, more: readonly string[] = []): Promise<boolean> {
   const env = { ...process.env, SENT: join(cwd, 'sent') }
-  const child = spawn(process.execPath, [MILLRACE, ...command, '--state', 'state'], { cwd, env, stdio: 'ignore' })
+  const child = spawn(process.execPath, [MILLRACE, ...command, ...more, '--state', 'state'], { cwd, env, stdio: 'ignore' })
   const ended = new Promise<NodeJS.Signals | null>(resolve => child.on('close', (_, signal) => resolve(signal)))
   while (child.exitCode === null && !when()) await sleep(1)
   child.kill('SIGKILL')
@@ -118,4 +118,31 @@ test('a backfill that is killed, and started again, goes on with the tasks that 
   assert.deepEqual(rows(join(cwd, 'counts.ndjson')), expected)
   assert.deepEqual(sentRows(cwd), expected)
   assert.deepEqual(names(join(state, 'spill')), [])
+})
+
+// Killed while state is kept, while the savepoint is written, and behind it: a savepoint that holds less, or twice as much, would give other windows.
+test('a backfill that ends in a savepoint, killed and started again, leaves one from which the stream goes on', async () => {
+  const [whole, cwd] = [input(), input()]
+  const sent = (at: string) => ({ cwd: at, env: { SENT: join(at, 'sent') } })
+  assert.equal((await millrace(command, sent(whole))).code, 0)
+  const thenLive = ['--until', String(1_700_000_000_000 + 130_005), '--then-live', 'savepoint']
+  const state = join(cwd, 'state')
+  const kept = () => names(join(state, 'staged')).length > 0
+  const written = (least: number) => () => names(join(cwd, 'savepoint')).length >= least
+  let kills = 0
+  for (const moment of [kept, () => names(join(state, 'done')).length > FILES, written(1), written(3)])
+    if (await killed(cwd, moment, thenLive)) kills++
+  assert.ok(kills >= 2, `${kills} kills`)
+  const past = await millrace([...command, ...thenLive, '--state', 'state'], sent(cwd))
+  assert.equal(past.code, 0, past.err)
+  const before = rows(join(cwd, 'counts.ndjson'))
+
+  const stream = Array.from({ length: FILES }, (_, i) => readFileSync(join(cwd, `in/${i}.ndjson`), 'utf8'))
+  // In order of time, as a stream whose watermark may trail by ten seconds has to be.
+  const ordered = stream.flatMap(text => text.split('\n').filter(Boolean)).sort((a, b) => JSON.parse(a).at - JSON.parse(b).at)
+  writeFileSync(join(cwd, 'stream.ndjson'), ordered.map(line => `${line}\n`).join(''))
+  const run = ['run', 'views.ts', '--from-snapshot', 'savepoint', '--source', 'views=stream.ndjson', '--parallelism', '3']
+  const live = await millrace([...run, '--sink', 'counts=live.ndjson'], sent(cwd))
+  assert.equal(live.code, 0, live.err)
+  assert.deepEqual([...before, ...rows(join(cwd, 'live.ndjson'))].sort(), rows(join(whole, 'counts.ndjson')))
 })

@@ -87,6 +87,13 @@ test('each stage has a function that may do what its own may, for as long as Lam
     assert.equal(reads, stage.startsWith('source-'), stage)
   }
   const machines = Object.values(resources(template, 'AWS::StepFunctions::StateMachine'))
+  const [role] = Object.entries(resources(template, 'AWS::IAM::Role')).find(
+    ([, r]) => r.Properties.Description === 'Runs backfills',
+  )!
+  assert.deepEqual(
+    statementsOf(template, role).flatMap(({ Action }) => Action),
+    ['lambda:InvokeFunction', 's3:GetObject', 'states:StartExecution', 'states:DescribeExecution', 'states:StopExecution'],
+  )
   assert.ok(machines.some(({ Properties }) => /-backfill$/.test(Properties.StateMachineName)))
   const output = Object.entries(template.findOutputs('*')).find(([name]) => name.endsWith('Backfill'))
   assert.match(JSON.stringify(output), /machine.*functions.*source-clicks/s)
