@@ -21,7 +21,8 @@ function collecting(rows: unknown[]) {
   return customSink<unknown>({ name: 'collecting', open: () => ({ write: row => void rows.push(row) }) })
 }
 
-function memorySource(splits: readonly (readonly string[])[]): SourceConnector {
+/** Records of each split, from memory. */
+export function memorySource(splits: readonly (readonly string[])[]): SourceConnector {
   return {
     kind: 'memory',
     splits: async () => splits.map((_, i) => String(i)),

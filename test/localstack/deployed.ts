@@ -24,7 +24,7 @@ import { clientOptions } from './resources.ts'
 export interface Deployed {
   readonly lambda: LambdaClient
   /** Log, state and objects of the pipeline. */
-  readonly state: Pick<Ports, 'log' | 'blobs'>
+  readonly state: Pick<Ports, 'log' | 'store' | 'blobs'>
   /** Streams as the service names them. */
   readonly streams: Streams
   /** By stage id. */
