@@ -5,6 +5,7 @@ import { shapeOf } from '../runtime/graph/shape.ts'
 import type { StateBackendName } from '../runtime/state/backend.ts'
 import { type FunctionDefaults, makeFunction } from './functions.ts'
 import { grantLooking } from './grants.ts'
+import type { MillracePipelineProps } from './props.ts'
 import type { Storage } from './storage.ts'
 
 const MEMORY_MB = 512
@@ -19,6 +20,7 @@ export function checkCompatible(
   plan: PhysicalPlan,
   storage: Storage,
   stateBackend: StateBackendName,
+  newRun: MillracePipelineProps['newRun'],
 ): CustomResource {
   const description = `Millrace ${plan.graph.name}: whether the state fits`
   const own = { entry: 'compatible', description, memorySize: MEMORY_MB, timeout: TIMEOUT } as const
@@ -27,7 +29,12 @@ export function checkCompatible(
   return new CustomResource(scope, 'CompatibleState', {
     resourceType: 'Custom::MillraceCompatibleState',
     serviceToken: check.functionArn,
-    properties: { Pipeline: plan.graph.name, Shape: shapeOf(plan), StateBackend: stateBackend },
+    properties: {
+      Pipeline: plan.graph.name,
+      Shape: shapeOf(plan),
+      StateBackend: stateBackend,
+      ...(newRun !== undefined && { NewRun: newRun.allowDrop === true ? 'drop' : 'keep' }),
+    },
     serviceTimeout: Duration.minutes(5),
   })
 }

@@ -21,6 +21,7 @@ const PIPELINE: Names<MillracePipelineProps> = {
   bucket: true,
   stateBackend: true,
   backfill: true,
+  newRun: true,
   onFailure: true,
   vpc: true,
   vpcSubnets: true,

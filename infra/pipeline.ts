@@ -107,7 +107,7 @@ export class MillracePipeline extends Construct {
       key: props.encryptionKey,
       network: makeNetwork(this, props),
     }
-    const compatible = checkCompatible(this, defaults, this.plan, this.storage, stateBackendOf(props, graph))
+    const compatible = checkCompatible(this, defaults, this.plan, this.storage, stateBackendOf(props, graph), props.newRun)
     const stages = this.makeStages(defaults, props, files, options)
     this.stages = stages
     const controller = this.makeController(defaults, props, files)

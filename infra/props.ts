@@ -77,6 +77,12 @@ export interface MillracePipelineProps extends StageProps {
   readonly tags?: Readonly<Record<string, string>>
   /** What the functions count, as metrics of CloudWatch, by pipeline and stage: $0.30 each and month, by the hour in which there is some. Default true. */
   readonly metrics?: boolean
+  /**
+   * Lets code be deployed that is cut into other stages, or has other operators, than what wrote the stack's state, if that can take it over (docs/upgrading.md): a new run then starts from a checkpoint. Stop the
+   * stack before (`millrace stop`); until its new run has begun (`millrace start --from-snapshot`), its functions refuse the state. Without it such a deployment is refused before anything has changed.
+   * `allowDrop`: state that nothing takes over any more may go.
+   */
+  readonly newRun?: { readonly allowDrop?: boolean }
   /** How long the functions' logs stay. Default 1 month. */
   readonly logRetention?: RetentionDays
   /** Of tables, bucket and queue. Default RETAIN: a stack that is deleted by mistake has lost nothing. DESTROY empties the bucket too. */

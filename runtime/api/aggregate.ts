@@ -23,6 +23,10 @@ export interface Aggregate<I, A, O> {
   readonly retract?: (accumulator: A, value: I) => A
   /** What is put out. Must not change the accumulator. */
   readonly getResult: (accumulator: A) => O
+  /** Of the accumulators that this code makes; default 1. One more each time that older ones have to be changed. */
+  readonly version?: number
+  /** By version: makes an accumulator of that version one of the next. */
+  readonly migrate?: Readonly<Record<number, (old: any) => unknown>>
   /** The fields of the input that it reads, where that is known; others need not travel. */
   readonly fields?: readonly string[]
 }

@@ -9,6 +9,7 @@ import { syncFunction } from './check.ts'
 import { PipelineError } from './error.ts'
 import { type KeyField, type KeyFields, type KeyOfFields, keySpec } from './keys.ts'
 import { addSink, type SinkHandle } from './sink.ts'
+import { stateSchema } from './state-schema.ts'
 import type { Stream } from './stream.ts'
 
 /**
@@ -150,10 +151,14 @@ export function runningAggregate(
   }
   if (fn !== undefined) syncFunction(fn, 'aggregate', 'Its second argument is (result, { key }) => …')
   const apply = fn === undefined ? (result: any) => result : (result: any, key: any) => fn(result, { key: userKey(key) })
+  const schema = stateSchema('aggregate', aggregate)
   const node = builder.add({
     type: 'aggregate',
     inputs: [edges],
-    states: RUNNING_AGGREGATE_STATES,
+    states:
+      schema === undefined
+        ? RUNNING_AGGREGATE_STATES
+        : RUNNING_AGGREGATE_STATES.map(s => ({ ...s, schema: { ...schema, part: 'acc' } })),
     create: () => new RunningAggregateOperator({ aggregate, apply, changes }),
     ...(aggregate.fields !== undefined && !changes ? { reads: { fields: aggregate.fields, passes: false } } : {}),
   })

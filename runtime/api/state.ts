@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { KeyPart } from '../graph/key.ts'
 import type { Ttl } from '../state/declaration.ts'
 import type { AggregatingSpec, ListSpec, MapSpec, ReducingSpec, ValueSpec } from '../state/spec.ts'
@@ -5,18 +6,28 @@ import type { Aggregate } from './aggregate.ts'
 import { syncFunction } from './check.ts'
 import { type Duration, positiveDuration } from './duration.ts'
 import { PipelineError } from './error.ts'
+import { stateSchema, type VersionOptions } from './state-schema.ts'
 
 /** How long state lives. A bare duration ages in event time from the last write. */
 export type TtlOption = Duration | { after: Duration; time?: 'event' | 'processing'; refresh?: 'write' | 'read' }
 
-/** Options of value, list, reducing and aggregating state. */
-export interface StateOptions {
+/** Options of aggregating state: the versions of its accumulators are the aggregate's own. */
+export interface AggregatingOptions {
   /** Time to live; without it state stays until it is cleared. */
   ttl?: TtlOption
 }
 
+/** Options of value, list and reducing state. */
+export interface StateOptions<T = any> extends AggregatingOptions, VersionOptions {
+  /**
+   * What the values (a list's elements, a map's values) are, by a Standard Schema validator with JSON Schema, such as zod's. With it fields may come, if they are optional or have a default, and go; other changes of a
+   * type are refused without a migration. Values are checked by it when what was written with another schema is read.
+   */
+  schema?: StandardSchemaV1<any, T>
+}
+
 /** Options of map state. */
-export interface MapStateOptions extends StateOptions {
+export interface MapStateOptions<V = any> extends StateOptions<V> {
   /**
    * `entry` (default): each entry is loaded when it is first asked for, so a key may have any number of them. `all`: a key's entries are loaded
    * together with it; better where they are few and always used together.
@@ -34,9 +45,13 @@ export interface MapStateOptions extends StateOptions {
  *     ctx.state.last.set(event.timestamp)
  *   },
  * })
+ *
+ * @example
+ * // Version 1 was a number: what was stored then is changed when it is first read.
+ * const cart = value<{ total: number }>({ version: 2, migrate: { 1: (total: number) => ({ total }) } })
  */
-export function value<T>(options: StateOptions = {}): ValueSpec<T> {
-  return { kind: 'value', ttl: ttlOf(options.ttl) }
+export function value<T>(options: StateOptions<T> = {}): ValueSpec<T> {
+  return { kind: 'value', ...commonOf('value state', options) }
 }
 
 /**
@@ -45,8 +60,8 @@ export function value<T>(options: StateOptions = {}): ValueSpec<T> {
  * @example
  * const state = { clicks: list<Click>({ ttl: '30m' }) }
  */
-export function list<T>(options: StateOptions = {}): ListSpec<T> {
-  return { kind: 'list', ttl: ttlOf(options.ttl) }
+export function list<T>(options: StateOptions<T> = {}): ListSpec<T> {
+  return { kind: 'list', ...commonOf('list state', options) }
 }
 
 /**
@@ -55,11 +70,11 @@ export function list<T>(options: StateOptions = {}): ListSpec<T> {
  * @example
  * const state = { carts: map<string, Cart>({ ttl: '1 day' }) }
  */
-export function map<K extends KeyPart, V>(options: MapStateOptions = {}): MapSpec<K, V> {
+export function map<K extends KeyPart, V>(options: MapStateOptions<V> = {}): MapSpec<K, V> {
   const load = options.load ?? 'entry'
   if (load !== 'entry' && load !== 'all')
     throw new PipelineError('map state', `load is '${String(load)}'`, "Choose 'entry' or 'all'")
-  return { kind: 'map', ttl: ttlOf(options.ttl), load }
+  return { kind: 'map', ...commonOf('map state', options), load }
 }
 
 /**
@@ -68,9 +83,9 @@ export function map<K extends KeyPart, V>(options: MapStateOptions = {}): MapSpe
  * @example
  * const state = { total: reducing<number>((a, b) => a + b) }
  */
-export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {}): ReducingSpec<T> {
+export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions<T> = {}): ReducingSpec<T> {
   syncFunction(reduce, 'reducing', 'Write reducing<number>((a, b) => a + b)')
-  return { kind: 'reducing', ttl: ttlOf(options.ttl), reduce }
+  return { kind: 'reducing', ...commonOf('reducing state', options), reduce }
 }
 
 /**
@@ -79,18 +94,23 @@ export function reducing<T>(reduce: (a: T, b: T) => T, options: StateOptions = {
  * @example
  * const state = { mean: aggregating(avg('price')) }
  */
-export function aggregating<I, A, O>(aggregate: Aggregate<I, A, O>, options: StateOptions = {}): AggregatingSpec<I, A, O> {
+export function aggregating<I, A, O>(aggregate: Aggregate<I, A, O>, options: AggregatingOptions = {}): AggregatingSpec<I, A, O> {
   for (const part of ['createAccumulator', 'add', 'getResult'] as const)
     syncFunction(aggregate?.[part], 'aggregating', `Give it count(), sum('price'), or an aggregate with a function ${part}`)
   return {
     kind: 'aggregating',
     ttl: ttlOf(options.ttl),
+    schema: stateSchema('aggregating', aggregate),
     aggregate: {
       createAccumulator: () => aggregate.createAccumulator(),
       add: (value, accumulator) => aggregate.add(accumulator, value),
       getResult: accumulator => aggregate.getResult(accumulator),
     },
   }
+}
+
+function commonOf(what: string, options: StateOptions) {
+  return { ttl: ttlOf(options.ttl), schema: stateSchema(what, options, options.schema) }
 }
 
 function ttlOf(option: TtlOption | undefined): Ttl | undefined {

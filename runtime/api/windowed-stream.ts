@@ -16,6 +16,7 @@ import { type Duration, formatDuration, nonNegativeDuration } from './duration.t
 import { PipelineError } from './error.ts'
 import type { KeyedStream } from './keyed-stream.ts'
 import { refuseMethods } from './missing-methods.ts'
+import { stateSchema } from './state-schema.ts'
 import type { Stream } from './stream.ts'
 
 /** Windows of a keyed stream give a keyed stream, windowAll (K is never) one without a key. */
@@ -136,7 +137,8 @@ export class WindowedStream<T, K extends Key> {
       )
     }
     if (fn !== undefined) syncFunction(fn, 'window.aggregate', 'Its second argument is (result, { key, window }) => …')
-    return this.build({ aggregate, apply: fn }, aggregate.fields)
+    const schema = stateSchema('window.aggregate', aggregate)
+    return this.build({ aggregate, apply: fn, ...(schema && { schema }) }, aggregate.fields)
   }
 
   /**
@@ -170,7 +172,10 @@ export class WindowedStream<T, K extends Key> {
     return new WindowedStream(this.builder, this.edges, this.options.assigner, this.all, { ...this.options, ...options })
   }
 
-  private build(fns: Pick<WindowOptions, 'aggregate' | 'reduce' | 'process' | 'apply'>, fields?: readonly string[]): any {
+  private build(
+    fns: Pick<WindowOptions, 'aggregate' | 'reduce' | 'process' | 'apply' | 'schema'>,
+    fields?: readonly string[],
+  ): any {
     const options: WindowOptions = { ...this.options, ...fns, name: 'window' }
     const { assigner, trigger, evictor, late, allowedLateness } = options
     // Triggers, evictors, session gaps and late outputs are handed whole records.

@@ -8,7 +8,7 @@ import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import { mapAddress, type StateSpace, timerSk, timersPk, valueAddress } from '../state/address.ts'
 import { type Change, forEachChange } from '../state/changelog.ts'
-import { pack } from '../state/codec.ts'
+import { pack, tagged } from '../state/codec.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import type { Manifest, SubtaskSnapshot } from './manifest.ts'
 
@@ -131,7 +131,8 @@ class Fold {
     const state = operator.states[index]!
     const isMap = state.primitive === 'map'
     const address = isMap ? mapAddress(operator, c.key, state, c.value.k) : valueAddress(operator, c.key, state)
-    const value = c.written ? pack(isMap ? c.value.v : c.value) : undefined
+    const packed = c.written ? pack(isMap ? c.value.v : c.value) : undefined
+    const value = packed === undefined || c.tag === undefined ? packed : tagged(c.tag, packed)
     // 0: it never expires.
     return c.timestamp === 0 ? { ...address, v, value } : { ...address, v, value, expiry: c.timestamp }
   }

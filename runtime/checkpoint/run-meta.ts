@@ -62,6 +62,14 @@ export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean)
   return { meta, resumed: true }
 }
 
+/** From now on the run in `where` is of another shape, whose values are of other versions, and nothing else. Idempotent. */
+export async function adoptShape(ports: Pick<Ports, 'log'>, shape: string, where: string): Promise<void> {
+  await refuseInterrupted(ports, where)
+  const slots = await readAll<RunMeta>(ports, META)
+  const meta = slots.at(-1)!
+  if (meta.shape !== shape) await ports.log.putIfAbsent(META, slots.length + 1, pack({ ...meta, shape } satisfies RunMeta))
+}
+
 /**
  * The run of a stack, for whichever of its functions comes first: the one that is there, or one made now, of the splits that there are now. From then on the run's
  * splits hold, so nobody has to list them again.
@@ -79,10 +87,11 @@ export async function joinRun(
     await ports.log.putIfAbsent(META, 1, pack(fresh))
     meta = (await readRun(ports))!
   }
-  const remedy = 'deploy the code that it was made by, or a stack of its own'
   checkBackend(meta, wanted, 'the state of this stack', 'or deploy a stack of its own')
-  checkKind(meta, { ...wanted, splits: meta.splits }, 'the state of this stack', remedy)
-  return meta
+  if (meta.pipeline === wanted.pipeline && meta.shape === wanted.shape) return meta
+  // Seldom: it is loaded then.
+  const { takeOver } = await import('./take-over.ts')
+  return takeOver(ports, meta, wanted)
 }
 
 /**
@@ -119,6 +128,11 @@ export async function formerRuns(ports: Ports): Promise<string[]> {
   const runs = (await readAll<RunMeta>(ports, META)).map(({ run }) => run)
   const begun = (await readAll<Attempt>(ports, RESTORING)).map(({ run }) => run)
   return [...new Set([...runs, ...begun])].filter(run => run !== runs.at(-1))
+}
+
+/** Whether the run was once of this shape, and has not another layout since (`adoptShape`). */
+export async function hadShape(ports: Pick<Ports, 'log'>, { run }: RunMeta, shape: string): Promise<boolean> {
+  return (await readAll<RunMeta>(ports, META)).some(meta => meta.run === run && meta.shape === shape)
 }
 
 export async function readRun(ports: Pick<Ports, 'log'>): Promise<RunMeta | undefined> {

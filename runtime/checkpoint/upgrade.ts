@@ -1,11 +1,19 @@
 import type { Shape } from '../graph/shape.ts'
 import { planUpgrade, type StateFate, type Upgrade } from '../graph/upgrade.ts'
-import type { Blobs } from '../ports.ts'
+import type { Blobs, Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type Beginning, refuseRescaled, sameBeginnings } from './beginning.ts'
 import { carriedOver } from './carry-over.ts'
 import type { Manifest } from './manifest.ts'
-import { checkPipeline, type RunKind, StateMismatchError } from './run-meta.ts'
+import {
+  adoptShape,
+  checkBackend,
+  checkPipeline,
+  checkSplits,
+  type RunKind,
+  type RunMeta,
+  StateMismatchError,
+} from './run-meta.ts'
 
 /** So many are told in an error: a changed pipeline may have dozens. */
 const TOLD_MAX = 4
@@ -40,10 +48,30 @@ export function checkStart(
   onUpgrade?.(upgrade)
 }
 
+/**
+ * Whether the run that is there can go on with this plan in its own logs: it is its own, or another one of the same layout, whose state is taken over then. False: it takes a new run.
+ * @throws StateMismatchError
+ */
+export async function goesOn(
+  ports: Pick<Ports, 'log'>,
+  there: RunMeta,
+  wanted: RunKind,
+  options: UpgradeOptions,
+): Promise<boolean> {
+  if (there.pipeline !== wanted.pipeline || there.shape === wanted.shape) return true
+  if (!upgradeOf(there, wanted).sameLayout) return false
+  checkBackend(there, wanted, 'the state directory')
+  checkSplits(there, wanted, 'the state directory', 'run what it was made by')
+  checkStart(there, wanted, 'the state directory', 'run what it was made by', options)
+  await adoptShape(ports, wanted.shape, 'this state directory')
+  return true
+}
+
 /** How each subtask of a run begins with a checkpoint of the same or another plan. @throws StateMismatchError it can't */
 export async function beginningsFrom(manifest: Manifest, topology: Topology, from: Pick<Blobs, 'get'>): Promise<Beginning[]> {
   refuseRescaled(manifest)
-  return manifest.shape === topology.shape ? sameBeginnings(manifest, topology) : carriedOver(manifest, topology, from)
+  const { sameLayout } = upgradeOf(manifest, topology)
+  return sameLayout ? sameBeginnings(manifest, topology) : carriedOver(manifest, topology, from)
 }
 
 /**
@@ -61,6 +89,6 @@ export function checkUpgrade({ fates }: Upgrade, pipeline: string, what: string,
   const dropped = told('dropped', f => `${f.state} of ${f.operator}`)
   if (dropped !== '' && !allowDrop)
     throw new StateMismatchError(
-      `${what} has state that nothing in '${pipeline}' takes over any more: ${dropped}. Keep the operators' uids, or drop it (--allow-drop)`,
+      `${what} has state that nothing in '${pipeline}' takes over any more: ${dropped}. Keep the operators' uids, or allow that it is dropped (--allow-drop)`,
     )
 }

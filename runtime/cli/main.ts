@@ -4,6 +4,7 @@ import { backfill } from './backfill/backfill.ts'
 import { checkpoint } from './checkpoint.ts'
 import { checkpoints } from './checkpoints.ts'
 import type { Command } from './command.ts'
+import { diff } from './diff.ts'
 import { errorText, UsageError } from './error.ts'
 import { fork } from './fork.ts'
 import { commandHelp, groupHelp, overview } from './help.ts'
@@ -27,6 +28,7 @@ const SAVEPOINTS = [savepointCreate, savepointList, savepointInspect, savepointD
 export const COMMANDS: readonly Command[] = [
   run,
   plan,
+  diff,
   backfill,
   rescale,
   stateGet,

@@ -5,6 +5,7 @@ import { putLayouts } from '../checkpoint/layouts.ts'
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
 import { formerRuns, openRun, readRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
+import { goesOn } from '../checkpoint/upgrade.ts'
 import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
@@ -68,9 +69,9 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
         stateBackend: openBackend(backend ?? 'table', stateBudgetOf(options)),
         compression: false,
       })
-    // Of another plan: its logs can't be read on, so a new run takes its place, from its newest checkpoint.
-    const isOther = there !== undefined && there.pipeline === kind.pipeline && there.shape !== kind.shape
-    const from = options.from ?? (isOther ? { directory: ports.directory! } : undefined)
+    // Of a plan with another layout: its logs can't be read on, so a new run takes its place, from its newest checkpoint.
+    const isSame = options.from !== undefined || there === undefined || (await goesOn(ports, there, kind, options))
+    const from = options.from ?? (isSame ? undefined : { directory: ports.directory! })
     const { meta, resumed } =
       from === undefined
         ? await openRun(ports, kind, ports.directory !== undefined)

@@ -47,6 +47,14 @@ export async function withCheckpoint<T>(
   })
 }
 
+/**
+ * What a state directory belongs to.
+ * @throws MillraceError when it holds no run
+ */
+export async function runOf(directory: string): Promise<RunMeta> {
+  return withRun(directory, async (_, meta) => meta)
+}
+
 /** Also beside a process that has the directory open. */
 async function withRun<T>(directory: string, work: (ports: Readable, meta: RunMeta) => Promise<T>): Promise<T> {
   const db = readDatabase(directory)

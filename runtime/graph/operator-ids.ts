@@ -26,7 +26,7 @@ function derived(node: OperatorNode, ids: ReadonlyMap<OperatorNode, string>): st
   if (node.source !== undefined) return `source-${slug(node.source.name)}`
   if (node.sink !== undefined) return `sink-${slug(node.sink.name)}`
   const shape = JSON.stringify([node.type, node.inputs.map(edges => edges.map(e => describe(e, ids)))])
-  return `${slug(node.type)}-${hash(shape)}`
+  return `${slug(node.type)}-${shortHash(shape)}`
 }
 
 function describe(edge: Edge, ids: ReadonlyMap<OperatorNode, string>): unknown {
@@ -48,8 +48,8 @@ function slug(text: string): string {
   )
 }
 
-/** FNV-1a, six characters: enough to tell the operators of one pipeline apart; equal ones get an ordinal. */
-function hash(text: string): string {
+/** FNV-1a, six characters: enough to tell the operators of one pipeline apart, where equal ones get an ordinal, or what one thing was from what it is. */
+export function shortHash(text: string): string {
   let h = 0x811c9dc5
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
   return (h >>> 0).toString(36).padStart(7, '0').slice(-6)

@@ -1,4 +1,5 @@
 import { keyedNodes } from '../stage/keyed-nodes.ts'
+import type { StateFields } from '../state/schema.ts'
 import type { OperatorNode } from './graph.ts'
 import type { PhysicalPlan, PhysicalStage } from './plan.ts'
 import { stateText } from './state-text.ts'
@@ -23,6 +24,15 @@ export interface ShapeOperator {
   readonly states: readonly string[]
   /** Of one that keeps state or timers: the key that it does so by. */
   readonly key?: string
+  /** Versions of its states' values, by name: of those that are not just of version 1. */
+  readonly schemas?: Readonly<Record<string, ShapeSchema>>
+}
+
+export interface ShapeSchema {
+  readonly version: number
+  /** Versions that its code can make one of the next of. */
+  readonly migrates: readonly number[]
+  readonly fields?: StateFields
 }
 
 export type ShapeEdge = readonly [
@@ -67,7 +77,17 @@ function operatorsOf(stage: PhysicalStage): ShapeOperator[] {
     type: node.type,
     states: node.states.map(stateText),
     ...(keyed.has(node) && { key: keyOf(node) }),
+    ...schemasOf(node),
   }))
+}
+
+function schemasOf({ states }: OperatorNode): Pick<ShapeOperator, 'schemas'> {
+  const known = states.flatMap(({ name, schema }) => {
+    if (schema === undefined) return []
+    const { version, migrate, fields } = schema
+    return [[name, { version, migrates: Object.keys(migrate).map(Number), ...(fields && { fields }) }] as const]
+  })
+  return known.length === 0 ? {} : { schemas: Object.fromEntries(known) }
 }
 
 /** That records run under when they come to an operator. */

@@ -1,12 +1,13 @@
 import { listBounds } from '../state/spec.ts'
+import { fateOfSchema } from './schema-change.ts'
 import type { Shape, ShapeOperator } from './shape.ts'
 import { stateOfText } from './state-text.ts'
 
 /**
- * What becomes of one part of the state when another plan takes it over. `kept`: it is found by operator and name. `empty`: it is new. `dropped`: nothing in the new plan is of that
- * name. `refused`: the plans have something of that name, and what the one has written means something else to the other.
+ * What becomes of one part of the state when another plan takes it over. `kept`: it is found by operator and name. `migrated`: so it is, and its values are changed as they are read. `empty`: it is new.
+ * `dropped`: nothing in the new plan is of that name. `refused`: the plans have something of that name, and what the one has written means something else to the other.
  */
-export type Fate = 'kept' | 'empty' | 'dropped' | 'refused'
+export type Fate = 'kept' | 'migrated' | 'empty' | 'dropped' | 'refused'
 
 /** The fate of one part of the state of one operator. */
 export interface StateFate {
@@ -28,7 +29,7 @@ export interface Upgrade {
 
 /** Whether, and how, `wanted` can go on with the state that `found` has written. */
 export function planUpgrade(found: Shape, wanted: Shape): Upgrade {
-  const sameLayout = JSON.stringify(found) === JSON.stringify(wanted)
+  const sameLayout = layoutOf(found) === layoutOf(wanted)
   const before = statefulOperators(found)
   const now = statefulOperators(wanted)
   const fates: StateFate[] = []
@@ -40,6 +41,11 @@ export function planUpgrade(found: Shape, wanted: Shape): Upgrade {
   for (const [id, operator] of before)
     if (!now.has(id)) fates.push(...partsOf(operator).map(state => ({ operator: id, state, fate: 'dropped' as const })))
   return { fates, sameLayout }
+}
+
+/** All but the versions of values, which tell themselves what they are. */
+function layoutOf(shape: Shape): string {
+  return JSON.stringify(shape, (name, value) => (name === 'schemas' ? undefined : value))
 }
 
 /** By id. Sinks keep nothing that people know of, and stateless operators nothing at all. */
@@ -70,13 +76,14 @@ function fatesOf(former: ShapeOperator, operator: ShapeOperator, groups: string 
   const textOf = (of: ShapeOperator, name: string) => of.states.find(text => stateOfText(text).name === name)
   const kept = partsOf(operator).map((state): StateFate => {
     const [was, is] = [textOf(former, state), textOf(operator, state)]
-    if (is === undefined || was === is) return { operator: id, state, fate: 'kept' }
+    if (is === undefined || was === is)
+      return { operator: id, state, ...fateOfSchema(former.schemas?.[state], operator.schemas?.[state]) }
     if (was === undefined) return { operator: id, state, fate: 'empty' }
     return {
       operator: id,
       state,
       fate: 'refused',
-      reason: `it was ${kindOf(was)} and is ${kindOf(is)}: give it another name, which starts empty`,
+      reason: `it was ${kindOf(was)} and is ${kindOf(is)}: give the state another name, or the operator another uid, and it starts empty`,
     }
   })
   const gone = partsOf(former).filter(name => textOf(former, name) !== undefined && textOf(operator, name) === undefined)

@@ -162,7 +162,7 @@ export class Chain {
       return { node, operatorId, operator: undefined, inputs: undefined, forwarded: Number.NEGATIVE_INFINITY }
     const operator = node.sink === undefined ? node.create!() : new SinkOperator()
     if (operator instanceof KeyedOperator) {
-      operator.state = new KeyedState(node.states)
+      operator.state = new KeyedState(node.states, operatorId)
       this.keyed.push(operator)
       this.keyedIds.push(operatorId)
     } else if (node.states.length > 0) {

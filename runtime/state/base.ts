@@ -2,8 +2,7 @@ import { MillraceError } from '../errors.ts'
 import type { KeyPart } from '../graph/key.ts'
 import type { Address, BaseItem, KeyedStore } from '../ports.ts'
 import { entryPk, fromSortable, mapAddress, mapPrefix, type StateSpace, timersPk, valueAddress } from './address.ts'
-import { unpack } from './codec.ts'
-import type { StateDeclaration } from './declaration.ts'
+import { tagIn, unpack } from './codec.ts'
 import { DELETED, type KeyEntry, MapSlot } from './entry.ts'
 import type { KeyedState, StateLoader } from './keyed-state.ts'
 import type { Timers } from './timers.ts'
@@ -43,12 +42,13 @@ export class BaseLoader implements StateLoader {
     const declaration = state.declarations[index]!
     const slot: MapSlot = (entry.values[index] ??= new MapSlot(false))
     if (subkeys === 'all') {
-      await this.readMap(declaration, entry, slot, Number.POSITIVE_INFINITY)
+      await this.readMap(state, index, entry, slot, Number.POSITIVE_INFINITY)
       return
     }
     const items = await this.store.batchGet(subkeys.map(s => mapAddress(this.space, entry.key, declaration, s)))
     items.forEach((item, i) => {
-      if (!slot.entries.has(subkeys[i]!)) slot.entries.set(subkeys[i]!, this.decode(item, declaration) ?? DELETED)
+      if (!slot.entries.has(subkeys[i]!))
+        slot.entries.set(subkeys[i]!, this.decode(item, state, entry, index, subkeys[i]) ?? DELETED)
     })
   }
 
@@ -67,7 +67,7 @@ export class BaseLoader implements StateLoader {
     const items = await this.store.batchGet(addresses)
     items.forEach((item, i) => {
       const { entry, index } = targets[i]!
-      entry.values[index] = this.decode(item, state.declarations[index]!)
+      entry.values[index] = this.decode(item, state, entry, index)
     })
   }
 
@@ -78,41 +78,46 @@ export class BaseLoader implements StateLoader {
       const limit = declaration.load === 'all' ? Number.POSITIVE_INFINITY : SMALL_MAP
       for (const entry of entries) {
         const slot: MapSlot = (entry.values[index] ??= new MapSlot(false))
-        if (!slot.complete) reads.push(this.readMap(declaration, entry, slot, limit))
+        if (!slot.complete) reads.push(this.readMap(state, index, entry, slot, limit))
       }
     })
     await Promise.all(reads)
   }
 
   /** Adds the entries that memory does not know; the slot is complete if there are no more than `limit`. */
-  private async readMap(declaration: StateDeclaration, entry: KeyEntry, slot: MapSlot, limit: number): Promise<void> {
+  private async readMap(state: KeyedState, index: number, entry: KeyEntry, slot: MapSlot, limit: number): Promise<void> {
     const pk = entryPk(this.space, entry.key)
-    const prefix = mapPrefix(declaration)
-    const read: [KeyPart, unknown][] = []
+    const prefix = mapPrefix(state.declarations[index]!)
+    const read: BaseItem[] = []
     let from = prefix
     for (;;) {
       const items = await this.store.range(pk, from, prefix + AFTER_ALL, Math.min(PAGE, limit + 1))
-      for (const item of items) read.push([fromSortable(item.sk.slice(prefix.length)), this.decode(item, declaration)])
+      for (const item of items) this.check(item)
+      read.push(...items)
       if (read.length > limit) return
       if (items.length < Math.min(PAGE, limit + 1)) break
       from = `${items.at(-1)!.sk}\u0000`
     }
-    for (const [subkey, value] of read) {
-      if (value !== undefined && !slot.entries.has(subkey)) slot.entries.set(subkey, value)
+    for (const item of read) {
+      const subkey = fromSortable(item.sk.slice(prefix.length))
+      if (slot.entries.has(subkey)) continue
+      const value = this.decode(item, state, entry, index, subkey)
+      if (value !== undefined) slot.entries.set(subkey, value)
     }
     slot.complete = true
   }
 
-  private decode(item: BaseItem | undefined, declaration: StateDeclaration): unknown {
+  private check({ v }: BaseItem): void {
+    if (v > this.version())
+      throw new StaleViewError(`state of ${this.space.operatorId} is at version ${v}, the view of the log at ${this.version()}`)
+  }
+
+  private decode(item: BaseItem | undefined, state: KeyedState, entry: KeyEntry, index: number, subkey?: KeyPart): unknown {
     if (item === undefined) return undefined
-    if (item.v > this.version()) {
-      throw new StaleViewError(
-        `state of ${this.space.operatorId} is at version ${item.v}, the view of the log at ${this.version()}`,
-      )
-    }
+    this.check(item)
     if (item.value === undefined) return undefined
-    const value = unpack(item.value)
-    return declaration.ttl === undefined ? value : { value, expiry: item.expiry! }
+    const value = state.asOfNow(entry, index, tagIn(item.value), unpack(item.value), subkey)
+    return state.declarations[index]!.ttl === undefined ? value : { value, expiry: item.expiry! }
   }
 }
 

@@ -4,6 +4,7 @@ import { UserCodeError } from '../operators/user-code.ts'
 import { ENTRY_RECORD, FrameError, type FrameHeader, type FrameWriter, readFrame } from '../protocol/frame.ts'
 import { DELETED, KeyEntry, MapSlot, type TtlCell } from './entry.ts'
 import type { KeyedState } from './keyed-state.ts'
+import { tagOf } from './schema.ts'
 
 /**
  * A commit's state changes, as the chunk that its item refers to. A chunk is a frame, or as many as they take, one behind the other: the edge says
@@ -13,6 +14,8 @@ const WRITTEN = 0
 /** Written, where nothing was: what is deleted again before anybody stores it needs no tombstone. */
 const CREATED = 1
 const DELETED_KIND = 3
+/** Written and created with a tag (schema.ts), which is beside the value: `{ v, t }`, of map states `{ k, v, t }`. */
+const TAGGED = 4
 /** Tables of one operator: states 0 to 29, then the two timer domains. */
 const TABLES = 32
 const EVENT_TIMERS = 30
@@ -37,6 +40,8 @@ export interface Change {
   created: boolean
   /** Value states: the value. Map states: `{ k: subkey, v: value }`. Timers: the tag. */
   value: any
+  /** What the value is of: see schema.ts. */
+  tag: string | undefined
   /** Expiry (0: never), or the timer's time. */
   timestamp: number
 }
@@ -72,9 +77,9 @@ export function encodeChanges(
 
 function unstorable(error: unknown, operator: KeyedOperator, index: number, { key }: KeyEntry): unknown {
   if (!(error instanceof FrameError) || error.part === undefined) return error
-  const { name, primitive } = operator.state.declarations[index]!
+  const { name, primitive, schema } = operator.state.declarations[index]!
   // Behind the entry's own wrapping.
-  const path = primitive === 'map' ? error.part.path.replace('$.v', '$') : error.part.path
+  const path = primitive === 'map' || tagOf(schema) !== undefined ? error.part.path.replace('$.v', '$') : error.part.path
   const where = path === '$' ? 'is' : `holds, in ${path.slice(1).replace(/^\./, '')},`
   return new UnstorableError(
     operator.ctx.operatorId,
@@ -119,24 +124,32 @@ function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntr
   const expires = declaration.ttl !== undefined
   const table = base + index
   const stored = entry.values[index]
+  const tag = tagOf(declaration.schema)
   if (declaration.primitive === 'value') {
     const created = ((entry.created >> index) & 1) === 1
     const kind = created ? CREATED : WRITTEN
+    const write = (value: unknown, expiry: number) =>
+      tag === undefined
+        ? writer.record(table, value, expiry, entry.key, kind)
+        : writer.record(table, { v: value, t: tag }, expiry, entry.key, kind | TAGGED)
     if (stored === undefined) {
       if (!created) writer.record(table, null, 0, entry.key, DELETED_KIND)
-    } else if (expires) writer.record(table, (stored as TtlCell).value, (stored as TtlCell).expiry, entry.key, kind)
-    else writer.record(table, stored, 0, entry.key, kind)
+    } else if (expires) write((stored as TtlCell).value, (stored as TtlCell).expiry)
+    else write(stored, 0)
     return
   }
+  const write = (subkey: KeyPart, value: unknown, expiry: number, kind: number) =>
+    tag === undefined
+      ? writer.record(table, { k: subkey, v: value }, expiry, entry.key, kind)
+      : writer.record(table, { k: subkey, v: value, t: tag }, expiry, entry.key, kind | TAGGED)
   const slot = stored as MapSlot
   slot.dirty.forEach((subkey, created) => {
     const value = slot.entries.get(subkey)
     const kind = created ? CREATED : WRITTEN
     if (value === undefined || value === DELETED) {
       if (!created) writer.record(table, { k: subkey }, 0, entry.key, DELETED_KIND)
-    } else if (expires)
-      writer.record(table, { k: subkey, v: (value as TtlCell).value }, (value as TtlCell).expiry, entry.key, kind)
-    else writer.record(table, { k: subkey, v: value }, 0, entry.key, kind)
+    } else if (expires) write(subkey, (value as TtlCell).value, (value as TtlCell).expiry, kind)
+    else write(subkey, value, 0, kind)
   })
 }
 
@@ -179,7 +192,16 @@ function settle(slot: MapSlot): void {
 
 /** The changes of a chunk, in the order of writing. */
 export function forEachChange(chunk: Uint8Array, visit: (change: Change) => void): void {
-  const change: Change = { operator: 0, state: 0, key: '', written: true, created: false, value: undefined, timestamp: 0 }
+  const change: Change = {
+    operator: 0,
+    state: 0,
+    key: '',
+    written: true,
+    created: false,
+    value: undefined,
+    tag: undefined,
+    timestamp: 0,
+  }
   for (const frame of framesOf(chunk)) visitFrame(frame, change, visit)
 }
 
@@ -210,8 +232,10 @@ function visitFrame(frame: Uint8Array, change: Change, visit: (change: Change) =
     change.state = table === EVENT_TIMERS ? 'event' : table === PROCESSING_TIMERS ? 'processing' : table
     change.key = cursor.key as KeyPart
     change.written = cursor.kind !== DELETED_KIND
-    change.created = cursor.kind === CREATED
-    change.value = cursor.value
+    change.created = (cursor.kind & ~TAGGED) === CREATED
+    const wrapped = (cursor.kind & TAGGED) === 0 ? undefined : (cursor.value as { k?: KeyPart; v: unknown; t: string })
+    change.tag = wrapped?.t
+    change.value = wrapped === undefined || 'k' in wrapped ? cursor.value : wrapped.v
     change.timestamp = cursor.timestamp
     visit(change)
   }
@@ -239,10 +263,12 @@ export function applyState(state: KeyedState, index: number, change: Change, ver
   entry.version = version
   const cell = (v: unknown) => (declaration.ttl === undefined ? v : { value: v, expiry: change.timestamp })
   if (declaration.primitive === 'value') {
-    entry.values[index] = change.written ? cell(change.value) : undefined
+    const value = change.written ? state.asOfNow(entry, index, change.tag, change.value) : undefined
+    entry.values[index] = change.written ? cell(value) : undefined
     entry.known |= 1 << index
     return
   }
+  const { k, v } = change.value
   const slot: MapSlot = (entry.values[index] ??= new MapSlot(false))
-  slot.entries.set(change.value.k, change.written ? cell(change.value.v) : DELETED)
+  slot.entries.set(k, change.written ? cell(state.asOfNow(entry, index, change.tag, v, k)) : DELETED)
 }

@@ -13,7 +13,22 @@ export function pack(value: unknown): Uint8Array {
   return isWellFormed(value) ? packr.pack(value) : Buffer.concat([Buffer.of(GUARDED), packr.pack(mapStrings(value, guarded))])
 }
 
+/**
+ * What `pack` gave, with a tag in front (state/schema.ts), of at most 255 characters in ASCII: behind the byte that MessagePack never uses, it once more, then the tag's length. No packed value begins like that.
+ */
+export function tagged(tag: string, packed: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.of(GUARDED, GUARDED, tag.length), Buffer.from(tag, 'latin1'), packed])
+}
+
+/** Of a value that has one in front. */
+export function tagIn(bytes: Uint8Array): string | undefined {
+  if (bytes[0] !== GUARDED || bytes[1] !== GUARDED) return undefined
+  return Buffer.from(bytes.subarray(3, 3 + bytes[2]!)).toString('latin1')
+}
+
+/** Of a value with or without a tag in front. */
 export function unpack<T>(bytes: Uint8Array): T {
+  if (bytes[0] === GUARDED && bytes[1] === GUARDED) return unpack(bytes.subarray(3 + bytes[2]!))
   return bytes[0] === GUARDED ? (mapStrings(packr.unpack(bytes.subarray(1)), unguarded) as T) : (packr.unpack(bytes) as T)
 }
 

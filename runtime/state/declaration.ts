@@ -1,3 +1,5 @@
+import type { StateSchema } from './schema.ts'
+
 /**
  * What an operator declares about its keyed state. At runtime there are two primitives: `value` (one entry a key) and `map`
  * (entries of their own, so that a key with 100,000 of them is neither loaded nor rewritten whole). List, reducing and aggregating
@@ -13,6 +15,8 @@ export interface StateDeclaration {
    * when first asked for (many entries).
    */
   readonly load?: 'all' | 'entry'
+  /** Versions of its values. Absent: they are of version 1. */
+  readonly schema?: StateSchema
   /** Map only: its entries are panes of these windows, by number. Of other windows they would be other times. */
   readonly panes?: Panes
 }

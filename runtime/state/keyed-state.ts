@@ -1,6 +1,7 @@
 import type { KeyPart } from '../graph/key.ts'
 import type { StateDeclaration } from './declaration.ts'
 import { DELETED, KeyEntry, MapSlot, type TtlCell } from './entry.ts'
+import { asOfNow, tagOf } from './schema.ts'
 
 /** Which of them are known, and which were written, is kept in the bits of a number. */
 export const STATES_MAX = 30
@@ -33,9 +34,12 @@ export class KeyedState {
   dirty: KeyEntry[] = []
   readonly entries = new Map<KeyPart, KeyEntry>()
   private readonly allKnown: number
+  private readonly operatorId: string | undefined
   private wanted: { entry: KeyEntry; state: number; subkeys: KeyPart[] | 'all' }[] = []
 
-  constructor(declarations: readonly StateDeclaration[]) {
+  /** `operatorId`: whose it is. Without it values are shown as they were written, whatever their version. */
+  constructor(declarations: readonly StateDeclaration[], operatorId?: string) {
+    this.operatorId = operatorId
     if (declarations.length > STATES_MAX) throw new Error(`an operator can declare at most ${STATES_MAX} states`)
     this.declarations = declarations
     this.allKnown = (1 << declarations.length) - 1
@@ -110,6 +114,23 @@ export class KeyedState {
   /** Asks for map entries that are not in memory; the next `load` brings them. */
   want(entry: KeyEntry, state: number, subkeys: readonly KeyPart[] | 'all'): void {
     this.wanted.push({ entry, state, subkeys: subkeys === 'all' ? 'all' : [...subkeys] })
+  }
+
+  /**
+   * A stored value, of a value state or of a map's subkey, as the code knows it now. What has been changed for that counts as written: the next commit has it as it is.
+   * @throws StateVersionError
+   */
+  asOfNow(entry: KeyEntry, index: number, tag: string | undefined, stored: unknown, subkey?: KeyPart): unknown {
+    const { schema, name } = this.declarations[index]!
+    if ((tag === undefined && schema === undefined) || this.operatorId === undefined) return stored
+    const value = asOfNow(schema, tag, stored, { operatorId: this.operatorId, state: name, key: entry.key })
+    if (value === stored && tag === tagOf(schema)) return stored
+    if (subkey !== undefined) {
+      const { dirty } = this.slot(entry, index)
+      if (!dirty.has(subkey)) dirty.add(subkey, false)
+    }
+    this.mark(entry, index)
+    return value
   }
 
   // ---- value states -------------------------------------------------------------------------------------------------

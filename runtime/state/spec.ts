@@ -1,5 +1,6 @@
 import type { StateDeclaration, Ttl } from './declaration.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
+import type { StateSchema } from './schema.ts'
 
 /** How values of one kind are folded into an accumulator; Flink's AggregateFunction, without `merge`. */
 export interface Accumulation<I, A, O> {
@@ -16,6 +17,7 @@ export type StateSpec = ValueSpec<any> | ListSpec<any> | MapSpec<any, any> | Red
 export interface ValueSpec<T> {
   readonly kind: 'value'
   readonly ttl?: Ttl
+  readonly schema?: StateSchema
   /** Carries the type only. */
   readonly of?: T
 }
@@ -24,6 +26,7 @@ export interface ValueSpec<T> {
 export interface ListSpec<T> {
   readonly kind: 'list'
   readonly ttl?: Ttl
+  readonly schema?: StateSchema
   readonly of?: T
 }
 
@@ -31,6 +34,7 @@ export interface ListSpec<T> {
 export interface MapSpec<K extends string | number, V> {
   readonly kind: 'map'
   readonly ttl?: Ttl
+  readonly schema?: StateSchema
   /** Default `entry`: see StateDeclaration. */
   readonly load?: 'all' | 'entry'
   readonly of?: [K, V]
@@ -40,6 +44,7 @@ export interface MapSpec<K extends string | number, V> {
 export interface ReducingSpec<T> {
   readonly kind: 'reducing'
   readonly ttl?: Ttl
+  readonly schema?: StateSchema
   readonly reduce: (accumulated: T, value: T) => T
 }
 
@@ -47,6 +52,7 @@ export interface ReducingSpec<T> {
 export interface AggregatingSpec<I, A, O> {
   readonly kind: 'aggregating'
   readonly ttl?: Ttl
+  readonly schema?: StateSchema
   readonly aggregate: Accumulation<I, A, O>
 }
 
@@ -83,14 +89,14 @@ export function declareStates(specs: StateSpecs): StateDeclaration[] {
 }
 
 function declareState(name: string, spec: StateSpec): StateDeclaration[] {
-  const ttl = spec.ttl === undefined ? {} : { ttl: spec.ttl }
-  if (spec.kind === 'map') return [{ name, primitive: 'map', load: spec.load ?? 'entry', ...ttl }]
-  if (spec.kind !== 'list') return [{ name, primitive: 'value', ...ttl }]
+  const of = { ...(spec.ttl && { ttl: spec.ttl }), ...(spec.schema && { schema: spec.schema }) }
+  if (spec.kind === 'map') return [{ name, primitive: 'map', load: spec.load ?? 'entry', ...of }]
+  if (spec.kind !== 'list') return [{ name, primitive: 'value', ...of }]
   // The bounds must outlive every element, whatever order of timestamps they were written in: the handle writes them with the
   // latest time it has seen, which a renewal by reading would undo.
   const bounds = spec.ttl === undefined ? {} : { ttl: { ...spec.ttl, refresh: 'write' as const } }
   return [
-    { name, primitive: 'map', load: 'entry', ...ttl },
+    { name, primitive: 'map', load: 'entry', ...of },
     { name: listBounds(name), primitive: 'value', ...bounds },
   ]
 }

@@ -2,6 +2,7 @@ import { MillraceError } from '../errors.ts'
 import type { Key } from '../graph/key.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
+import type { StateSchema } from '../state/schema.ts'
 import type { AggregateFunction, ReduceFunction } from './aggregate.ts'
 import type { SlidingAssigner, WindowAssigner } from './assigners.ts'
 import type { Evictor } from './evictors.ts'
@@ -36,6 +37,8 @@ export type ProcessWindowFunction<T, R> = (elements: readonly T[], ctx: ProcessW
 export interface WindowOptions<T = any, A = any, O = any, R = any> {
   /** The operator's name, for errors. */
   readonly name: string
+  /** Of the accumulators. */
+  readonly schema?: StateSchema | undefined
   readonly assigner: WindowAssigner<T>
   /** Default: the assigner's (end of the window in its time; never for global windows). */
   readonly trigger?: Trigger<T>
@@ -68,11 +71,17 @@ export function windowPlan(options: WindowOptions): WindowPlan {
 /** The state that the operator for these windows declares, in the order of its indices. */
 export function windowStates(options: WindowOptions): StateDeclaration[] {
   const plan = windowPlan(options)
+  const { schema } = options
   if (plan === 'panes') {
     const { size, slide, offset, time } = options.assigner as SlidingAssigner
-    return [{ name: 'panes', primitive: 'map', load: 'all', panes: { size, slide, offset, time } }]
+    return [{ name: 'panes', primitive: 'map', load: 'all', panes: { size, slide, offset, time }, ...(schema && { schema }) }]
   }
-  const windows: StateDeclaration = { name: 'windows', primitive: 'map', load: 'all' }
+  const windows: StateDeclaration = {
+    name: 'windows',
+    primitive: 'map',
+    load: 'all',
+    ...(schema && { schema: { ...schema, part: 'acc' } }),
+  }
   return keepsElements(options) ? [windows, { name: 'elements', primitive: 'map', load: 'entry' }] : [windows]
 }
 

@@ -240,7 +240,7 @@ test('state that means something else now is refused, with operator, state and r
       .process({ state: { total: map<string, number>(), seen: map<string, number>() }, onRecord: e => [e] })
       .uid('totals'),
   )
-  await assert.rejects(go(otherState, way), /total of totals: it was value and is map: give it another name/)
+  await assert.rejects(go(otherState, way), /total of totals: it was value and is map: give the state another name/)
 })
 
 test('a snapshot of other code: its operators keep their state, and the one that it was taken of goes on', async t => {

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import test from 'node:test'
+import * as z from 'zod'
 import { compatibleHandler } from '../../runtime/aws/functions/compatible.ts'
+import { joinRun, readRun } from '../../runtime/checkpoint/run-meta.ts'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { planPhysical } from '../../runtime/graph/planner.ts'
 import { shapeOf } from '../../runtime/graph/shape.ts'
+import { monotonous, ndjson, pipeline, print, value } from '../../runtime/index.ts'
 import { embeddedWorld } from './embedded-world.ts'
 import { generate, visits } from './visits.ts'
 
@@ -68,6 +72,71 @@ test('code that the state fits is let through, other code is refused by name, an
     (await asked('segments')).Reason,
     /was made with the state backend 'table', not 'segments': set stateBackend to 'table', or deploy/,
   )
+})
+
+/** Two pipelines of one layout whose values are of other versions; a third has another operator more. */
+function keeping(version: number, more = false) {
+  const app = pipeline('visits')
+  const events = app.source('events', ndjson(z.object({ user: z.string(), at: z.number() })), {
+    time: e => e.at,
+    watermark: monotonous(),
+  })
+  const migrate = Object.fromEntries(Array.from({ length: version - 1 }, (_, i) => [i + 1, (old: unknown) => old]))
+  const users = events.keyBy('user')
+  users
+    .process({ state: { seen: value<unknown>({ version, migrate }) }, onRecord: e => [e] })
+    .uid('seen')
+    .sink('seen', print())
+  if (more)
+    users
+      .reduce((_, b) => b)
+      .uid('last')
+      .sink('last', print())
+  return app
+}
+const shapeOfKeeping = (...args: Parameters<typeof keeping>) => shapeOf(planPhysical(keeping(...args).graph()))
+
+test('code whose values are of newer versions is let through, and takes the run over; code of older ones is refused, but for a rollback', async () => {
+  const ports = await openEmbedded({})
+  const ask = async (Shape: string, NewRun?: 'keep' | 'drop') =>
+    answering(url => {
+      const event = request(url, Shape)
+      return compatibleHandler(ports)({
+        ...event,
+        ResourceProperties: { ...event.ResourceProperties, ...(NewRun && { NewRun }) },
+      })
+    })
+  const join = (shape: string) => joinRun(ports, { pipeline: 'visits', shape }, async () => ({ events: ['0'] }))
+  const made = await join(shapeOfKeeping(2))
+  assert.equal((await ask(shapeOfKeeping(3))).Status, 'SUCCESS')
+  assert.match(
+    (await ask(shapeOfKeeping(1))).Reason,
+    /seen of seen: its values are of version 2, and this code knows them up to version 1/,
+  )
+  assert.equal((await join(shapeOfKeeping(3))).run, made.run)
+  assert.equal((await readRun(ports))!.shape, shapeOfKeeping(3))
+  // CloudFormation rolls back; what is written by now the old code refuses, by name.
+  assert.equal((await ask(shapeOfKeeping(2))).Status, 'SUCCESS')
+  await assert.rejects(join(shapeOfKeeping(2)), /its values are of version 3, and this code knows them up to version 2/)
+})
+
+test('code of another layout takes a new run, and what that would drop is dropped only where the deployment says so', async () => {
+  const ports = await openEmbedded({})
+  const ask = async (Shape: string, NewRun?: 'keep' | 'drop') =>
+    answering(url => {
+      const event = request(url, Shape)
+      return compatibleHandler(ports)({
+        ...event,
+        ResourceProperties: { ...event.ResourceProperties, ...(NewRun && { NewRun }) },
+      })
+    })
+  await joinRun(ports, { pipeline: 'visits', shape: shapeOfKeeping(1, true) }, async () => ({ events: ['0'] }))
+  assert.match((await ask(shapeOfKeeping(1))).Reason, /another plan of 'visits' \(last.* gone.*\).*newRun of the construct/)
+  assert.match(
+    (await ask(shapeOfKeeping(1), 'keep')).Reason,
+    /state that nothing in 'visits' takes over any more: reduced of last/,
+  )
+  assert.equal((await ask(shapeOfKeeping(1), 'drop')).Status, 'SUCCESS')
 })
 
 test('without state anything fits; where that can not be found out, the answer says so', async () => {

@@ -314,6 +314,15 @@ test('two pipelines in one stack have nothing in common', () => {
   assert.equal(new Set(names).size, 6)
 })
 
+test('whether code may take a new run, and drop state, is asked of the check of what is there', () => {
+  for (const [newRun, expected] of [
+    [undefined, undefined],
+    [{}, 'keep'],
+    [{ allowDrop: true }, 'drop'],
+  ] as const)
+    assert.equal(all(shop(newRun && { newRun }).template(), 'Custom::MillraceCompatibleState')[0]!.Properties.NewRun, expected)
+})
+
 test('the state backend is what the stack says, else what the pipeline says, for all functions and for the check of what is there', () => {
   for (const [props, expected] of [
     [{}, 'table'],

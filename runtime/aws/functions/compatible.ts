@@ -1,4 +1,5 @@
-import { checkBackend, checkPlan, readRun } from '../../checkpoint/run-meta.ts'
+import { checkBackend, hadShape, readRun } from '../../checkpoint/run-meta.ts'
+import { checkTakeOver } from '../../checkpoint/take-over.ts'
 import { MillraceError } from '../../errors.ts'
 import type { Ports } from '../../ports.ts'
 import type { StateBackendName } from '../../state/backend.ts'
@@ -18,6 +19,8 @@ export interface CustomResourceEvent {
     readonly Shape: string
     /** Where it is to lie. Absent: the resource was made before there was a choice. */
     readonly StateBackend?: StateBackendName
+    /** A new run is to start from a checkpoint: `keep` its state, or `drop` what nothing takes over. Absent: the run goes on. */
+    readonly NewRun?: 'keep' | 'drop'
   }
 }
 
@@ -43,14 +46,15 @@ export function compatibleHandler(
 /** Undefined: it fits, or there is no state yet. Whatever goes wrong is an answer too: without one, CloudFormation waits. */
 async function refusal(
   ports: Pick<Ports, 'log'>,
-  { Pipeline: pipeline, Shape: shape, StateBackend: stateBackend }: CustomResourceEvent['ResourceProperties'],
+  { Pipeline: pipeline, Shape: shape, StateBackend: stateBackend, NewRun: newRun }: CustomResourceEvent['ResourceProperties'],
 ): Promise<string | undefined> {
   try {
     const meta = await readRun(ports)
     if (meta === undefined) return undefined
-    const wanted = { pipeline, shape, splits: meta.splits, stateBackend }
-    checkBackend(meta, wanted, 'the state of this stack', 'or deploy a stack of its own')
-    checkPlan(meta, wanted, 'the state of this stack', 'deploy the code that it was made by, or a stack of its own')
+    checkBackend(meta, { stateBackend }, 'the state of this stack', 'or deploy a stack of its own')
+    // The code that wrote it; or that of before, to which a deployment is rolled back whose functions have begun to write newer versions: those it will refuse, by name.
+    if (meta.pipeline === pipeline && (await hadShape(ports, meta, shape))) return undefined
+    checkTakeOver(meta, { pipeline, shape }, { newRun: newRun && { allowDrop: newRun === 'drop' } })
     return undefined
   } catch (error) {
     if (error instanceof MillraceError && !error.retryable) return error.message

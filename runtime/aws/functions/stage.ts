@@ -4,9 +4,7 @@ import type { StageTopology } from '../../stage/topology.ts'
 import { StageStreamSplitError } from '../errors.ts'
 import { parseShard } from '../position.ts'
 import type { ChangeEvent } from './change-event.ts'
-import { deliverChanges } from './deliver-changes.ts'
 import { deliverFrames } from './deliver-frames.ts'
-import { deliverPartitions } from './deliver-partitions.ts'
 import { deliverShardOfSource } from './deliver-shard.ts'
 import { type Environment, ownStage } from './environment.ts'
 import {
@@ -62,9 +60,11 @@ function openHandler(environment: Environment): (event: StageEvent) => Promise<B
   }
 }
 
-function deliver(environment: Environment, tasks: Tasks, event: StreamEvent): Promise<BatchResponse> {
-  if ('records' in event) return deliverPartitions(environment, tasks, event)
-  if ('window' in event || isChange(event.Records[0])) return deliverChanges(environment, tasks, event as ChangeEvent)
+async function deliver(environment: Environment, tasks: Tasks, event: StreamEvent): Promise<BatchResponse> {
+  // What a function does not read it does not load.
+  if ('records' in event) return (await import('./deliver-partitions.ts')).deliverPartitions(environment, tasks, event)
+  if ('window' in event || isChange(event.Records[0]))
+    return (await import('./deliver-changes.ts')).deliverChanges(environment, tasks, event as ChangeEvent)
   return deliverShard(environment, tasks, event)
 }
 
