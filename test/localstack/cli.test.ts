@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,32 +6,16 @@ import { after, before, describe, test } from 'node:test'
 import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler'
 import { openClients } from '../../runtime/aws/clients.ts'
-import { MILLRACE } from '../cli/cli.ts'
 import { generate } from '../functions/visits.ts'
 import { deploy, destroy, type StackSource } from './cdk.ts'
 import { until } from './deployed.ts'
-import { account, clientOptions, endpoint, withoutLocalStack } from './resources.ts'
+import { millrace } from './millrace.ts'
+import { clientOptions, withoutLocalStack } from './resources.ts'
 
 const source: StackSource = { stack: 'Operations', app: 'test/localstack/stacks/operations-app.ts' }
 const RECORDS = 200
 
 /** As somebody types it, with `--stack Operations`. */
-async function millrace(...words: string[]) {
-  const env = {
-    ...process.env,
-    AWS_ENDPOINT_URL: endpoint,
-    AWS_REGION: account.region,
-    AWS_ACCESS_KEY_ID: account.credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: account.credentials.secretAccessKey,
-  }
-  const child = spawn(process.execPath, [MILLRACE, ...words], { env })
-  let out = ''
-  let err = ''
-  child.stdout.on('data', data => (out += data))
-  child.stderr.on('data', data => (err += data))
-  const code = await new Promise(resolve => child.on('close', resolve))
-  return { code, out, err, json: () => JSON.parse(out) }
-}
 const operate = (...words: string[]) => millrace(...words, '--stack', 'Operations')
 
 describe('millrace … --stack', { skip: withoutLocalStack }, () => {
