@@ -25,8 +25,11 @@ import { write } from '../batch/both.ts'
 import { withPerfectWatermarks } from '../batch/perfect.ts'
 import { START, scratch, sortedLines } from '../engine/events.ts'
 import { runMachine, TaskError } from '../infra/states.ts'
+import { expected, sorted } from './embedded-run.ts'
 import { visibleRows } from './embedded-world.ts'
-import { context, shardId } from './world.ts'
+import { joinSources, restoreStack, stackWorld } from './restored.ts'
+import { generate, visits } from './visits.ts'
+import { checkpoint, context, deploy, drain, environment, shardId } from './world.ts'
 
 /** An archive in S3: two objects, of which one is large enough to be read in parallel. */
 function archive(lines: readonly string[]) {
@@ -77,17 +80,17 @@ async function deployed(lines: readonly string[], options: { parallelism: number
   /** An environment of any stage's function, cold. */
   const handler = () => backfillHandler({ graph: () => graph } as never, settings, back)
   const plan = (await handler()({ step: 'plan' }, context())) as BackfillPlan
-  return { ports, handler, plan, input }
+  return { ports, handler, plan, input, source: 'events' }
 }
 
 type Deployed = Awaited<ReturnType<typeof deployed>>
 
-async function begin({ ports, plan, input }: Deployed, range: { until?: number }, savepoint?: string) {
+async function begin({ ports, plan, input, source }: Deployed, range: { until?: number }, savepoint?: string) {
   const { parallelism, parallelismOf } = plan
-  const read = await inputOf(['events'], { sources: { events: ['s3://archive/in'] }, pieceBytes: 100_000, input, ...range })
+  const read = await inputOf([source], { sources: { [source]: ['s3://archive/in'] }, pieceBytes: 100_000, input, ...range })
   const rest = { parallelism, parallelismOf, ...read, since: undefined, ...range, thenLive: savepoint !== undefined }
   const job = JSON.parse(JSON.stringify({ run: 'r1', ...rest })) as Job
-  const waves = wavesOf(plan, 'r1', { events: job.pieces.events!.length }, savepoint)
+  const waves = wavesOf(plan, 'r1', { [source]: job.pieces[source]!.length }, savepoint)
   for (const [i, tasks] of waves.entries()) await ports.blobs.put(waveOf('r1', i), jsonBytes(tasks))
   await ports.blobs.put(jobOf('r1'), jsonBytes(job))
   return { job, waves: waves.length }
@@ -216,4 +219,38 @@ test('then live: the savepoint has the splits of the stack, and its stream goes 
     assert.ok(before.length > 10 && after.length > 10, name)
     assert.deepEqual([...before, ...after].sort(), sortedLines(join(dir, 'all', name)), name)
   }
+})
+
+// What lies in both, and is not passed over, would count twice; what was not kept would be missing from the windows that the handover cuts through.
+test('then live on the stack itself: it starts from the savepoint, its streams overlap with the archive, and the results are those of all', async () => {
+  const shards = generate(2000, 2)
+  const at = (line: string) => JSON.parse(line).at as number
+  const until = 1_700_000_104_000
+  const world = await stackWorld(shards.map(lines => lines.filter(line => at(line) >= until - 30_000)))
+  const { read, input } = archive(shards.flat().filter(line => at(line) < until + 30_000))
+  const backing = world.back(() => undefined)
+  const sink = { kind: 's3', bucket: 'results', prefix: '' } as const
+  const settings = { ...world.settings, sinks: { pages: sink, rejected: sink }, stage: undefined }
+  const back = (): BackfillBacking => ({ ...backing, objects: { read }, sourceStreams: async () => backing.sourceStreams })
+  const handler = () => backfillHandler(visits(), settings, back)
+  const plan = (await handler()({ step: 'plan' }, context())) as BackfillPlan
+  const deployed: Deployed = { ports: world.ports as Deployed['ports'], handler, plan, input, source: 'visits' }
+  const { waves } = await begin(deployed, { until }, 'savepoints/past')
+  const ended = await execute(deployed, waves)
+  assert.equal(ended.status, 'SUCCEEDED', ended.cause)
+  const before = (await world.rows('pages')).length
+  assert.ok(before > 30)
+
+  await restoreStack(world, { savepoint: 'savepoints/past/', name: 'past' }, { newInput: true, replace: true })
+  const { topology } = await environment(world).run()
+  await joinSources(world, topology)
+  const mappings = deploy(world, topology)
+  await drain(mappings)
+  assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+  const rows = await world.rows('pages')
+  assert.ok(rows.length > before + 30)
+  // Of a user, the archive counts in order of time, and a stream in that of arrival.
+  const comparable = (all: readonly any[]) => sorted(all.map(({ nth, ...row }) => row))
+  const { pages } = await expected(visits(), shards, 2)
+  assert.deepEqual(comparable(rows), comparable(pages!.map(row => (typeof row === 'string' ? JSON.parse(row) : row))))
 })
