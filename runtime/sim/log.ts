@@ -19,7 +19,7 @@ interface Slots {
 export interface LogTable {
   readonly logs: ReadonlyMap<string, Slots>
   /** Called for each slot that is written. */
-  onSlot: ((log: string, version: number, item: Uint8Array) => void) | undefined
+  onSlot: ((log: string, version: number, item: Uint8Array, now: number) => void) | undefined
   of(log: string): Slots
   get(log: string, version: number): Uint8Array | undefined
   put(log: string, version: number, item: Uint8Array, now: number): boolean
@@ -43,7 +43,7 @@ export function openLogTable(logs = new Map<string, Slots>()): LogTable {
       if (at.slots.has(version)) return false
       at.slots.set(version, { item: copyBytes(item), writtenAt: now })
       at.last = Math.max(at.last, version)
-      table.onSlot?.(log, version, item)
+      table.onSlot?.(log, version, item, now)
       return true
     },
     copy: () =>

@@ -15,6 +15,19 @@ export interface Mapping {
 const POLL_MS = [5, 1_000] as const
 const AGAIN_MS = [100, 5_000] as const
 const TWICE_MS = [1, 20_000] as const
+/** For so long nobody comes back to what has failed: whoever waits for its commit has to help himself (protocol.md, B3). */
+const ALONE_MS = [20 * 60_000, 90 * 60_000] as const
+/** Longer than anybody waits for an undecided frame before he helps, however many aborts there were in a row. */
+const STUCK_MS = 15 * 60_000
+const STUCK_VISITS = 5
+
+export interface MappingOptions {
+  readonly stream: string
+  readonly shard: number
+  readonly batchMax: number
+  /** Called when the shard is alive, and waits for too long for a frame that is undecided. */
+  readonly onStuck?: (what: string) => void
+}
 
 /**
  * Batches of one shard in order, each until it is through: what comes after it waits. A batch may be delivered to two environments at the same time, or be delivered again after it was
@@ -24,12 +37,14 @@ export function openMapping(
   { scheduler, dice, faults, trace }: Simulation,
   kinesis: Kinesis,
   lambda: Lambda,
-  { stream, shard, batchMax }: { readonly stream: string; readonly shard: number; readonly batchMax: number },
+  { stream, shard, batchMax, onStuck }: MappingOptions,
 ): Mapping {
   const shardId = formatShard(shard)
   /** How many records are through. */
   let through = 0
-  let farthest = 0
+  /** Since when nothing more is through, and how often somebody has looked. */
+  let stuckSince = 0
+  let visits = 0
 
   async function invoke(records: readonly StreamRecord[]): Promise<Outcome> {
     const event = eventOf(records, shardId)
@@ -46,15 +61,22 @@ export function openMapping(
     trace?.(`${stream} ${shard}: ${records.length} records from ${through}`)
     const outcome = await invoke(records)
     if ('error' in outcome) {
-      await scheduler.sleep(dice.spread(...AGAIN_MS))
+      await scheduler.sleep(dice.spread(...(faults.happens('shard is left alone') ? ALONE_MS : AGAIN_MS)))
       return
     }
     const passed = passedOf(records, outcome.answer)
     through += passed
-    farthest = Math.max(farthest, through)
+    watch(passed)
     if (passed < records.length) await scheduler.sleep(dice.spread(...AGAIN_MS))
     // The mapping forgets how far it was.
     if (faults.happens('batch comes again')) through = Math.max(0, through - 1 - dice.below(10))
+  }
+
+  /** Its functions answer, but get no further. */
+  function watch(passed: number): void {
+    if (passed > 0) [stuckSince, visits] = [scheduler.now, 0]
+    else if (++visits > STUCK_VISITS && scheduler.now - stuckSince > STUCK_MS)
+      onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`)
   }
 
   return {
@@ -64,6 +86,7 @@ export function openMapping(
     async start() {
       for (;;) {
         await kinesis.more(stream, shard, through)
+        if (visits === 0) stuckSince = scheduler.now
         await scheduler.sleep(dice.spread(...POLL_MS))
         await deliver()
       }

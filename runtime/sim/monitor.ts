@@ -1,44 +1,83 @@
+import type { Decision } from '../checkpoint/decision.ts'
+import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
 import { readHeader } from '../protocol/frame.ts'
 import { type CommitItem, decodeItem, type SlotItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
+import { unpack } from '../state/codec.ts'
+import { cutFault } from './cut-check.ts'
 import type { LogTable } from './log.ts'
+import type { Shadow } from './shadow.ts'
 import { Violation } from './simulation.ts'
 import type { Kinesis } from './streams.ts'
 import { sourceStream, type World } from './world.ts'
 
-/** What a slot that is won must be like, given what is there: checked at the moment at which it is written. */
-export function watchLogs(world: World, report: (violation: Violation) => void): void {
+/** What a slot that is won must be like, given what is there: checked at the moment at which it is written. `timeoutMs`: the longest that an attempt takes. */
+export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, report: (violation: Violation) => void): void {
   const { log: table, kinesis } = world.services
-  const sent = watchFrames(kinesis)
-  table.onSlot = (log, version, bytes) => {
+  const sentAt = watchFrames(kinesis)
+  table.onSlot = (log, version, bytes, now) => {
+    if (/^[^/]+\/decisions$/.test(log)) return watchDecision(world, shadow, log, version, bytes, report)
     if (!/^[^/]+\/[^/]+\/\d+$/.test(log)) return
     // Below the floor a slot that was deleted counts as free: whoever takes it finds out by the floor (C2).
     if (version <= table.of(log).floor) return
     const item = decodeItem(bytes)
     const fail = (what: string) => report(new Violation(`slot ${version} of ${log}: ${what}`))
     if (item.attempt === 'restored') return
-    if (item.kind === 'abort' && !sent(log, version, world.topology!)) fail('it is aborted, though no frame waits for it')
+    if (item.kind === 'abort') {
+      const since = sentAt(log, version, world.topology!)
+      if (since === undefined) fail('it is aborted, though no frame waits for it')
+      else if (now - since < timeoutMs) fail(`it is aborted ${Math.round(now - since)} ms after its first frame was sent`)
+    }
     const before = read(table, log, version - 1)
     if (version > 1 && before === undefined) return fail('its predecessor is not there')
     if (item.prev !== (before?.attempt ?? ''))
       return fail(`it names ${item.prev} as its predecessor, which is ${before?.attempt}`)
     const last = lastCommit(table, log, version - 1)
     if (item.kind === 'commit' && last !== undefined) compare(last, item, fail)
+    if (item.kind === 'commit') shadow.commit(log, version, item)
   }
 }
 
-/** Whether a frame of this version, or of one above it, was ever sent by the subtask of a log. */
-function watchFrames(kinesis: Kinesis): (log: string, version: number, topology: Topology) => boolean {
-  const newest = new Map<string, number>()
-  kinesis.onRecord = (stream, data) => {
+/** What a checkpoint is that was decided complete. */
+function watchDecision(
+  { services, topology }: World,
+  shadow: Shadow,
+  log: string,
+  checkpoint: number,
+  bytes: Uint8Array,
+  report: (violation: Violation) => void,
+): void {
+  const run = log.slice(0, log.indexOf('/'))
+  const { outcome, restored } = unpack<Decision>(bytes)
+  if (outcome !== 'complete' || restored === true || run !== topology?.run) return
+  const key = manifestKey(run, checkpoint)
+  const manifest = services.bucket.get(key)
+  const check = async () => {
+    if (manifest === undefined) return 'it has no manifest'
+    const decoded = decodeManifest(manifest, key)
+    return cutFault(decoded, topology, services) ?? shadow.ofCheckpoint(decoded)
+  }
+  check().then(fault => {
+    if (fault !== undefined) report(new Violation(`checkpoint ${checkpoint} is complete, but ${fault}`))
+  }, report)
+}
+
+/** When the first frame of this version, or of one above it, was sent by the subtask of a log; undefined: none was. */
+function watchFrames(kinesis: Kinesis): (log: string, version: number, topology: Topology) => number | undefined {
+  const first = new Map<string, Map<number, number>>()
+  kinesis.onRecord = (stream, data, now) => {
     if (stream.startsWith(sourceStream(''))) return
     const { run, producer, version } = readHeader(data)
-    newest.set(`${run} ${producer}`, Math.max(version, newest.get(`${run} ${producer}`) ?? 0))
+    const versions = first.get(`${run} ${producer}`) ?? new Map<number, number>()
+    first.set(`${run} ${producer}`, versions)
+    if (!versions.has(version)) versions.set(version, now)
   }
   return (log, version, topology) => {
     const [run, stage, shard] = log.split('/')
     const at = topology.stages.find(s => s.stage.id === stage)!
-    return version <= (newest.get(`${run} ${at.firstProducer + Number(shard)}`) ?? 0)
+    const versions = first.get(`${run} ${at.firstProducer + Number(shard)}`) ?? new Map<number, number>()
+    const times = [...versions].flatMap(([v, sent]) => (v >= version ? [sent] : []))
+    return times.length === 0 ? undefined : Math.min(...times)
   }
 }
 

@@ -7,6 +7,7 @@ import { checkpointsOf, goBack } from './restored.ts'
 import { lettersDifference, lettersOf, rowsDifference, rowsOf } from './rows.ts'
 import type { Input, Rows, Scenario } from './scenario.ts'
 import { openScheduler } from './scheduler.ts'
+import { openShadow } from './shadow.ts'
 import { type Simulation, Violation } from './simulation.ts'
 import { openUserCode } from './user-code.ts'
 import { type Deployment, openWorld, sourceStream, type World } from './world.ts'
@@ -128,8 +129,10 @@ async function play(
   const onError = (error: unknown, name: string) => {
     if (!isExpected(error, name)) report(new Violation(`${name} threw ${(error as Error).stack}`))
   }
-  const world = openWorld(simulation, { app, deployment, onError, ...(services && { services }) })
-  watchLogs(world, report)
+  const onStuck = (what: string) => report(new Violation(what))
+  const world = openWorld(simulation, { app, deployment, onError, onStuck, ...(services && { services }) })
+  const shadow = openShadow(world)
+  watchLogs(world, shadow, deployment.timeoutMs, report)
   const busy = scheduler.now + (await through(simulation, prepare(world)))
   const calm = busy + Math.min(AFTERMATH_MS_MAX, (busy - scheduler.now) * AFTERMATH)
   scheduler.after(calm - scheduler.now, () => faults.stop())
@@ -142,6 +145,8 @@ async function play(
     throw new Violation(
       `${Math.round((scheduler.now - calm) / 60_000)} minutes after the last fault, and ${scheduler.steps} steps, not all is through: ${progress(world)}`,
     )
+  const fault = await shadow.ofBase()
+  if (fault !== undefined) throw new Violation(fault)
   return world
 }
 

@@ -10,7 +10,7 @@ export interface Kinesis {
   records(stream: string, shard: number): readonly StreamRecord[]
   append(stream: string, shard: number, data: Uint8Array, now: number): string
   /** Called for each record that lands. */
-  onRecord: ((stream: string, data: Uint8Array) => void) | undefined
+  onRecord: ((stream: string, data: Uint8Array, now: number) => void) | undefined
   /** The position of a record that is lost. */
   skip(): string
   /** Resolves when there is a record behind the first `known`. */
@@ -43,7 +43,7 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
     append(stream, shard, data, now) {
       const name = `${stream} ${shard}`
       const seq = next()
-      kinesis.onRecord?.(stream, data)
+      kinesis.onRecord?.(stream, data, now)
       of(name).push({ seq, data: copyBytes(data), arrivedAt: Math.floor(now) })
       const waiting = waiters.get(name) ?? []
       waiters.delete(name)

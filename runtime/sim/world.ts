@@ -59,6 +59,7 @@ export interface WorldOptions {
   readonly services?: Services
   /** A function threw. */
   readonly onError: (error: unknown, name: string) => void
+  readonly onStuck?: (what: string) => void
 }
 
 const NO_OBJECTS: Objects = {
@@ -74,7 +75,7 @@ export function sourceStream(source: string): string {
 
 export function openWorld(
   simulation: Simulation,
-  { app, deployment, services = openServices(simulation), onError }: WorldOptions,
+  { app, deployment, services = openServices(simulation), onError, onStuck }: WorldOptions,
 ): World {
   const { trace } = simulation
   const { parallelism, shards, timeoutMs } = deployment
@@ -144,7 +145,13 @@ export function openWorld(
       const source = at.stage.source?.source?.name
       const stream = source === undefined ? streamOf(topology!.stream(at.stage.index)) : sourceStream(source)
       return Array.from({ length: at.parallelism }, (_, shard) =>
-        openMapping(simulation, services.kinesis, stages[i]!, { stream, shard, batchMax: deployment.batchMax }),
+        openMapping(simulation, services.kinesis, stages[i]!, {
+          stream,
+          shard,
+          batchMax: deployment.batchMax,
+          // Sources wait for memory, but for no frames.
+          ...(source === undefined && { onStuck }),
+        }),
       )
     })
     for (const mapping of mappings) mapping.start()

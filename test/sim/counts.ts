@@ -51,9 +51,12 @@ export const counts: Scenario = {
       })
       .keyBy('user')
       .process({
-        state: { n: value<number>() },
+        state: { n: value<number>(), last: value<number>() },
         onRecord(v, ctx) {
           maySurprise(`count ${v.id}`)
+          // Each user's are in one shard, in order. An attempt that can't win anyway may still tell of what it was given (E2).
+          if ((ctx.state.last.get() ?? -1) >= v.id) throw new RangeError(`the state of ${v.user} is of the future`)
+          ctx.state.last.set(v.id)
           const nth = (ctx.state.n.get() ?? 0) + 1
           ctx.state.n.set(nth)
           return [{ id: v.id, user: v.user, nth }]

@@ -33,9 +33,9 @@ async function main(options: Options): Promise<number> {
 }
 
 /** Faults that are planted, each of which has to be found. */
-async function plant({ mutant, seeds: seedsMax, workers }: Options): Promise<number> {
+async function plant({ mutant, pipeline, seeds: seedsMax, workers }: Options): Promise<number> {
   const survivors: string[] = []
-  await findMutants(mutant, seedsMax, workers, ({ mutant: { name }, report, seeds }) => {
+  await findMutants(mutant, pipeline, seedsMax, workers, ({ mutant: { name }, report, seeds }) => {
     if (report === undefined) survivors.push(name)
     const by = report && `seed ${report.seed} (${report.pipeline}): ${report.error!.split('\n')[0]!.slice(0, 140)}`
     say(

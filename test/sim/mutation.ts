@@ -13,6 +13,7 @@ export interface Found {
 /** Plants each fault by itself, and runs up to `seedsMax` seeds until one fails. */
 export async function findMutants(
   names: string | undefined,
+  pipeline: string | undefined,
   seedsMax: number,
   workers: number,
   onFound: (found: Found) => void,
@@ -25,7 +26,7 @@ export async function findMutants(
     await runSeeds({
       from: 0,
       count: seedsMax,
-      pipeline: undefined,
+      pipeline,
       workers,
       changes: mutant.changes,
       onReport(report) {

@@ -183,6 +183,9 @@ const steps: Scenario = {
       .keyBy('user')
       .window(tumbling('1s'))
       .aggregate(sum('amount'), (n, { key, window }) => ({ user: key, n, start: window.start }))
+      .keyBy('start')
+      .window(tumbling('1s'))
+      .process(rows => rows)
       .sink('out', print())
     return app
   },
