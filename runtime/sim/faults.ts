@@ -14,13 +14,13 @@ export const FAULTS = {
   'environment is killed': 0.05,
   'environment freezes': 0.04,
   'environment is frozen for an hour': 0.004,
-  'stream loses a frame': 0.02,
+  'stream loses a frame': 0.04,
   'environment starts cold': 0.5,
   'clock is wrong': 0.5,
   'batch goes to two environments': 0.5,
   'batch comes again': 0.3,
   'batch is cut short': 1,
-  'shard is left alone': 0.05,
+  'shard is left alone': 0.3,
   'answer of a function is lost': 0.2,
   'user code throws': 0.05,
   'step is called twice': 0.4,
@@ -62,7 +62,7 @@ export function openFaults(seed: Dice, leavesOut: Leaves = () => false, first = 
   const calm = weather.fraction()
   for (const fault of ALL) rates.set(fault, weather.chance(calm) ? 0 : FAULTS[fault] * weather.spread(0.02, 1))
   // It ends a run, so that few have it.
-  rates.set('stream loses a frame', weather.chance(0.9) ? 0 : FAULTS['stream loses a frame'])
+  rates.set('stream loses a frame', weather.chance(0.85) ? 0 : FAULTS['stream loses a frame'])
   const sequences = new Map(ALL.map(fault => [fault, seed.fork(fault)]))
   const injected: Injected[] = []
   let stopped = false

@@ -307,9 +307,9 @@ const OTHERS: readonly Mutant[] = [
     "return found !== undefined && (decodeItem(found).attempt === item.attempt || decodeItem(found).kind === 'abort')",
   ),
   subtask(
-    'the position is that of the frame before',
-    'working.accepted.set(header.producer, [header.version, header.index])\n    working.position = { seq: record.seq, offset: 0 }',
-    'working.accepted.set(header.producer, [header.version, header.index])\n    working.position = { seq: before.seq, offset: 0 }',
+    'the position of a commit inside a frame is its end',
+    'live.working.position = inside(frame, seq, cursor)\n    if (kept',
+    'live.working.position = { seq: frame.record.seq, offset: 0 }\n    if (kept',
   ),
   subtask(
     'a commit inside a frame forgets how far it was',
@@ -383,7 +383,11 @@ const OTHERS: readonly Mutant[] = [
     ['if (another !== undefined) {', 'if (another !== undefined && taken.length > 2) {'],
   ),
   retention('blobs go though a kept checkpoint names them', '&& !named.has(blob)', ''),
-  retention('chunks go though their slots are not materialised', 'version => version < floor', 'version => version <= floor'),
+  retention(
+    'chunks go though their slots are not materialised',
+    'version => version < floor',
+    'version => version <= part.version',
+  ),
   restore('a restored run takes frames of its own for old ones', '    accepted: [],\n', ''),
   restore('a restored run says that frames were sent which were not', '    sent: [],\n', ''),
   output(
@@ -396,6 +400,7 @@ const OTHERS: readonly Mutant[] = [
     'frames of one shard are sent side by side',
     'for (const f of list) {\n          this.checkDeadline()\n          await this',
     'for (const f of list) {\n          this.checkDeadline()\n          void this',
+    ['f.shard, f.data)\n', 'f.shard, f.data).catch(() => {})\n'],
   ),
   at('runtime/aws/functions/kinesis-arrivals.ts')(
     'the position of a source is one record ahead',
