@@ -20,7 +20,6 @@ const subtask = at('runtime/stage/subtask.ts')
 const working = at('runtime/stage/working.ts')
 const live = at('runtime/stage/live.ts')
 const log = at('runtime/protocol/log.ts')
-const help = at('runtime/protocol/help.ts')
 const decisions = at('runtime/protocol/decisions.ts')
 const classify = at('runtime/stage/read-committed.ts')
 const output = at('runtime/stage/output.ts')
@@ -72,10 +71,11 @@ const RULES: readonly Mutant[] = [
     ],
   ),
   log(
-    'A5 and C7: the head is the newest item, whatever is missing before it',
+    'A5, C2 and C7: the head is the newest item, whatever is missing before it, below it, and behind it',
     'if (version !== head.version + 1) return end(log, name, base, head, commits)',
     '',
     CHAIN,
+    READ_FLOOR,
   ),
   log(
     'A6: a put without an answer counts as done',
@@ -136,7 +136,6 @@ const RULES: readonly Mutant[] = [
     'const bound = ((settings.timeoutMs ?? budgetMs) + SKEW_MS) * 2 ** task.abortsInARow',
     'const bound = -1e9',
   ),
-  help('B3: below the floor too', 'const floor = await log.floor(producer)', 'const floor = 0'),
   retention('C1: the log is deleted without a floor', 'await ports.log.raiseFloor(part.log, floor)', ''),
   attempt(
     'C2: who has put does not look at the floor',
@@ -163,7 +162,6 @@ const RULES: readonly Mutant[] = [
     "if ('error' in outcome) {",
     "if ('error' in outcome) {\n      through += records.length",
   ),
-  log('C7 and C2: neither the chain of predecessors is looked at nor the floor', ...CHAIN, READ_FLOOR),
   cut(
     'D1: the cut is where the log stands, not where the barrier was',
     'const bytes = await log.get(name, alignment.version)',
@@ -179,14 +177,11 @@ const RULES: readonly Mutant[] = [
       'for (const output of live.outputs) output.begin(this.tag)\n    if (live.working.alignment?.version === live.head.version && live.head.version > 0) for (const output of live.outputs) output.sendBarrier(live.working.alignment.checkpoint)',
     ],
   ),
-  {
-    name: 'D2: a barrier goes without the watermark',
-    changes: [
-      ...attempt('', 'sendWatermarks(this.idle || occasion !== undefined)', "sendWatermarks(this.idle || occasion === 'aligned')")
-        .changes,
-      ...output('', 'barrier(checkpoint, this.merge.current)', 'barrier(checkpoint, c.watermark)').changes,
-    ],
-  },
+  attempt(
+    'D2: a barrier goes without the watermark',
+    'output.sendWatermarks(this.idle || occasion !== undefined)',
+    'output.sendWatermarks(this.idle)',
+  ),
   attempt(
     'D2: the end of an alignment goes without the watermark',
     'output.sendWatermarks(this.idle || occasion !== undefined)',
