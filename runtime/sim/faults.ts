@@ -20,7 +20,7 @@ export const FAULTS = {
   'batch goes to two environments': 0.5,
   'batch comes again': 0.3,
   'batch is cut short': 1,
-  'shard is left alone': 0.3,
+  'shard is left alone': 0.15,
   'answer of a function is lost': 0.2,
   'user code throws': 0.05,
   'step is called twice': 0.4,

@@ -16,7 +16,7 @@ const POLL_MS = [5, 1_000] as const
 const AGAIN_MS = [100, 5_000] as const
 const TWICE_MS = [1, 20_000] as const
 /** For so long nobody comes back to what has failed: whoever waits for its commit has to help himself (protocol.md, B3). */
-const ALONE_MS = [20 * 60_000, 90 * 60_000] as const
+const ALONE_MS = [20 * 60_000, 40 * 60_000] as const
 /** Longer than anybody waits for an undecided frame before he helps, however many aborts there were in a row. */
 const STUCK_MS = 15 * 60_000
 const STUCK_VISITS = 5

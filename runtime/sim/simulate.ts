@@ -39,7 +39,7 @@ const START = 1_800_000_000_000
 /** From when nothing goes wrong any more until all is through. */
 const PROGRESS_MS_MAX = 2 * 3_600_000
 /** Of one run; most have some thousands. Whoever goes on and on without getting anywhere is not through either. */
-const STEPS_MAX = 150_000
+const STEPS_MAX = 400_000
 /** Faults go on for a part of the time that the input takes, when all of it is there. */
 const AFTERMATH = 0.5
 const AFTERMATH_MS_MAX = 5 * 60_000
