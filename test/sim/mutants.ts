@@ -164,13 +164,13 @@ const RULES: readonly Mutant[] = [
   ),
   cut(
     'D1: the cut is where the log stands, not where the barrier was',
-    'const bytes = await log.get(name, alignment.version)',
-    'const bytes = await log.get(name, head.lastCommit[0])',
-    ['version: alignment.version,', 'version: head.lastCommit[0],'],
+    'commitAt(log, name, alignment.version, `cut ${checkpoint}`)',
+    'commitAt(log, name, head.lastCommit[0], `cut ${checkpoint}`)',
+    ['const { version, channelState } = alignment', 'const { channelState } = alignment\n    const [version] = head.lastCommit'],
   ),
   attempt(
     'D1: records of a commit may follow its barrier',
-    "      if (typeof occasion === 'object') output.sendBarrier(occasion.checkpoint)\n",
+    '      if (checkpoint !== undefined) output.sendBarrier(checkpoint)\n',
     '',
     [
       'for (const output of live.outputs) output.begin(this.tag)',
@@ -199,7 +199,7 @@ const RULES: readonly Mutant[] = [
     'const keep = working.pendingFrom(header.producer)',
     'const keep = false',
   ),
-  cut('D5: a part counts before all its barriers are in', '|| alignment.pending.length > 0', ''),
+  cut('D5: a part counts before all its barriers are in', ' && alignment.pending.length === 0', ''),
   at('runtime/checkpoint/decision.ts')(
     'D6: who decides does not look whether somebody else has',
     'return (await decisionOf(log, run, checkpoint))!',
@@ -220,7 +220,7 @@ const RULES: readonly Mutant[] = [
     'if (live.working.injection !== undefined)',
     'if (live.working.injection === null)',
   ),
-  subtask('D8: injection begins anew after each commit', 'if (++passed <= taken) continue', '++passed'),
+  subtask('D8: injection begins anew after each commit', '++passed <= taken || cursor', '++passed < 0 || cursor'),
   at('runtime/sim/store.ts')('E1: base items are written over newer ones', 'known === undefined || known.v < item.v', 'true'),
   base('E2: values of the future are believed', 'if (item.v > this.version()) {', 'if (item.v < 0) {'),
   materialise(
@@ -351,8 +351,8 @@ const OTHERS: readonly Mutant[] = [
   ),
   live(
     'a cold start forgets what was sent last',
-    'outputs.find(o => o.stage === consumer)!.restoreSent(channel, [version, index])',
-    'void [consumer, channel, version, index]',
+    'head.fields.sent.filter(([to]) => to === consumer)',
+    'head.fields.sent.filter(([to]) => to < 0 && to === consumer)',
   ),
   live('a cold start forgets the state of its sinks', 'sinkStates: new Map(head.fields.sinks)', 'sinkStates: new Map()'),
   subtask(
