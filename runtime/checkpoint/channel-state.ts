@@ -9,6 +9,9 @@ export interface KeptFrame {
   readonly to: number
 }
 
+/** In the place of a frame's producer: its watermarks are those of the subtask itself, whoever it had them from (checkpoint/divide/channels.ts). */
+export const ALL_PRODUCERS = 0xffffffff
+
 export function encodeChannelState(kept: readonly KeptFrame[]): Uint8Array {
   return pack(kept)
 }

@@ -1,4 +1,4 @@
-import { keyGroup } from '../graph/key.ts'
+import { isLong, keyGroup } from '../graph/key.ts'
 import type { PhysicalStage } from '../graph/plan.ts'
 import type { Shape } from '../graph/shape.ts'
 import { stateOfText } from '../graph/state-text.ts'
@@ -30,6 +30,8 @@ export interface FoldedItem {
   readonly item: BaseItem
   /** There was none before this fold. */
   readonly created: boolean
+  /** See SnapshotItem. */
+  readonly group: number | undefined
 }
 
 /** Takes folded items, in order of address. Of all commits up to `version` there is nothing that it has not been given then. */
@@ -104,7 +106,8 @@ class Fold {
       this.bytes -= known?.item.value?.length ?? 0
       if (this.elide && created && !change.written) this.items.delete(address)
       else {
-        this.items.set(address, { address, item, created })
+        const group = isLong(change.key) ? keyGroup(change.key, this.space.keyGroups) : undefined
+        this.items.set(address, { address, item, created, group })
         this.bytes += item.value?.length ?? 0
       }
     })

@@ -1,19 +1,24 @@
+import type { SinkState } from '../connectors/sink.ts'
+import type { Shape } from '../graph/shape.ts'
 import type { Blobs, CommitLog, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
 import type { HeadFields } from '../protocol/item.ts'
 import { putSlot } from '../protocol/log.ts'
 import { SnapshotError } from '../snapshot/error.ts'
-import { splitAddress } from '../snapshot/item.ts'
-import { mergeRuns, RunWriter, type SortedRun } from '../snapshot/runs.ts'
+import { type SnapshotItem, splitAddress } from '../snapshot/item.ts'
+import { mergeRuns, type Runs, RunWriter, type SortedRun } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
 import { writeBase } from './base.ts'
-import { type Beginning, sameBeginnings } from './beginning.ts'
+import type { Beginning } from './beginning.ts'
 import { channelsOf, segmentsOf } from './blob-names.ts'
 import { decide, decisions } from './decision.ts'
+import { formerOf } from './divide/former.ts'
+import { divideState, type Keep } from './divide/state.ts'
 import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { writeMarker } from './marker.ts'
 import { sinkCommitContext } from './sink-context.ts'
 import { unfoldedRuns } from './unfolded.ts'
+import { beginningsFrom, isDivided } from './upgrade.ts'
 
 /** What a restored subtask's log begins with, in the place of an attempt's id. */
 const RESTORED = 'restored'
@@ -44,13 +49,13 @@ export async function supersede(log: CommitLog, run: string, now: number, reason
 export interface RestoreOptions {
   /** What the old run had staged is left to it, and the sinks begin anew; it may still be running, and its sinks may be others. */
   readonly newSinks?: boolean
-  /** Each subtask of the new run. Default: as they were, for a run of the same shape. */
+  /** Each subtask of the new run. Default: `beginningsFrom` the checkpoint. */
   readonly beginnings?: readonly Beginning[]
 }
 
 /**
  * Starts `topology.run` from a manifest: each subtask's log begins at its cut, with the state of then behind it, and what was on
- * its way to it as its first input. The new run's first checkpoint is this one, complete. `from` holds the blobs that the manifest names; nothing refers to them
+ * its way to it as its first input. With another parallelism, all that goes to whoever owns its key group now (checkpoint/divide). The new run's first checkpoint is this one, complete. `from` holds the blobs that the manifest names; nothing refers to them
  * afterwards. Idempotent.
  *
  * @throws SnapshotError when a part is missing or damaged
@@ -60,15 +65,19 @@ export async function restore(
   manifest: Manifest,
   from: Blobs,
   ports: Ports,
-  { newSinks = false, beginnings = sameBeginnings(manifest, topology) }: RestoreOptions = {},
+  { newSinks = false, beginnings: given }: RestoreOptions = {},
 ): Promise<void> {
   const startedAt = ports.clock.now()
   const { checkpoint } = manifest
-  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, beginnings, from)
+  const beginnings = given ?? (await beginningsFrom(manifest, topology, from))
+  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, from)
+  const divided = await dividedRuns(topology, manifest, beginnings, from, ports)
   const subtasks: SubtaskSnapshot[] = []
   for (const b of beginnings) {
-    const head = { ...b.head, sinks: sinks?.get(b) ?? [] }
-    subtasks.push(await restoreSubtask(topology, checkpoint, { ...b, head }, from, ports))
+    const log = topology.log(b.stage, b.shard)
+    const head = { ...b.head, sinks: sinks?.get(log) ?? [] }
+    const runs = divided === undefined ? await restoreState(topology, checkpoint, b, from, ports) : (divided.get(log) ?? [])
+    subtasks.push(await restoreSubtask(topology, checkpoint, { ...b, head }, runs, from, ports))
   }
   const { shape, splits, run } = topology
   const createdAt = ports.clock.now()
@@ -88,12 +97,12 @@ async function restoreSubtask(
   topology: Topology,
   checkpoint: number,
   beginning: Beginning,
+  runs: Runs,
   from: Blobs,
   ports: Ports,
 ): Promise<SubtaskSnapshot> {
   const { stage, shard, version } = beginning
   const log = topology.log(stage, shard)
-  const runs = [await restoreState(topology, checkpoint, beginning, from, ports)].filter(run => run.length > 0)
   const channelState: string[] = []
   for (const [i, blob] of beginning.channelState.entries()) {
     const bytes = typeof blob === 'string' ? await from.get(blob) : blob
@@ -126,12 +135,19 @@ function restoredHead(cut: HeadFields, checkpoint: number, version: number, chan
 }
 
 /** Base items, and the same as the first segments of the new run's own snapshots; with the backend `segments` these are the base. */
-async function restoreState(topology: Topology, checkpoint: number, beginning: Beginning, from: Blobs, ports: Ports) {
+async function restoreState(
+  topology: Topology,
+  checkpoint: number,
+  beginning: Beginning,
+  from: Blobs,
+  ports: Ports,
+): Promise<Runs> {
   const { stage, shard, version, states, takes } = beginning
   const prefix = `${segmentsOf(topology.log(stage, shard))}${checkpoint}`
   const both = { get: async (key: string) => (await from.get(key)) ?? ports.blobs.get(key) }
   const writer = new RunWriter(ports, prefix)
-  let items: { pk: string; sk: string; v: number; value: Uint8Array; expiry?: number }[] = []
+  const keep = tableOf(topology, version, ports)
+  let items: SnapshotItem[] = []
   const runs: SortedRun[] = []
   const unfolded: SortedRun[] = []
   for (const { snapshot, space } of states) {
@@ -142,46 +158,73 @@ async function restoreState(topology: Topology, checkpoint: number, beginning: B
     runs.push(...snapshot.runs, ...newest)
   }
   for await (const item of mergeRuns(both, runs)) {
-    const { address, value, expiry } = item
-    if (value === undefined || !takes(address)) continue
+    if (item.value === undefined || !takes(item.address)) continue
     await writer.add(item)
-    if (topology.stateBackend.kind === 'segments') continue
-    const { pk, sk } = splitAddress(address)
-    items.push({ pk: `${topology.run}|${pk}`, sk, v: version, value, ...(expiry !== undefined && { expiry }) })
+    items.push(item)
     if (items.length < UPSERT_ITEMS) continue
-    await ports.store.upsert(items)
+    await keep?.(items)
     items = []
   }
-  if (items.length > 0) await ports.store.upsert(items)
+  await keep?.(items)
   for (const { blob } of unfolded.flat()) await ports.blobs.delete(blob)
-  return writer.finish()
+  const run = await writer.finish()
+  return run.length > 0 ? [run] : []
 }
 
-/** D7: what the old run staged up to this checkpoint is committed, for the crash between its manifest and that. Gives each subtask's sink states to go on with. */
+/** The state of each subtask, by its log, where it is divided among others than it was; undefined: it is not. */
+async function dividedRuns(topology: Topology, manifest: Manifest, beginnings: readonly Beginning[], from: Blobs, ports: Ports) {
+  if (!isDivided(manifest, topology)) return undefined
+  const keep = tableOf(topology, beginnings[0]!.version, ports)
+  return divideState(formerOf(manifest, topology), from, ports, keep)
+}
+
+/** Takes items to the table that a run's state is in; undefined: it has none. */
+function tableOf({ run, stateBackend }: Topology, v: number, ports: Ports): Keep | undefined {
+  if (stateBackend.kind === 'segments') return undefined
+  return async items => {
+    const all = items.map(({ address, value, expiry }) => {
+      const { pk, sk } = splitAddress(address)
+      return { pk: `${run}|${pk}`, sk, v, value, ...(expiry !== undefined && { expiry }) }
+    })
+    if (all.length > 0) await ports.store.upsert(all)
+  }
+}
+
+/**
+ * D7: what the old run staged up to this checkpoint is committed, for the crash between its manifest and that. Gives the sink states that each subtask goes on with, by its log. At another parallelism a sink that can't say what they
+ * are begins anew.
+ */
 async function restoreSinks(
   topology: Topology,
-  { run, checkpoint }: Manifest,
-  beginnings: readonly Beginning[],
+  manifest: Manifest,
   from: Blobs,
-): Promise<ReadonlyMap<Beginning, HeadFields['sinks']>> {
-  const states = new Map(beginnings.map(b => [b, [...b.head.sinks]]))
+): Promise<ReadonlyMap<string, HeadFields['sinks']>> {
+  const { run, checkpoint } = manifest
+  const states = new Map<string, [number, SinkState][]>()
   for (const at of topology.stages) {
-    const mine = beginnings.filter(b => b.stage === at.stage.index).sort((a, b) => a.shard - b.shard)
-    const nodes = at.stage.nodes.filter(node => node.sink !== undefined)
-    for (const [index, node] of nodes.entries()) {
+    for (const [index, node] of at.stage.nodes.filter(node => node.sink !== undefined).entries()) {
       const sink = topology.sinkOf(node)
-      const parts = mine.map(b => b.head.sinks.find(([i]) => i === index)?.[1])
-      const context = sinkCommitContext(topology, run, at.stage.ids.get(node)!, from)
-      if (sink.restore === undefined) {
-        await sink.commit?.(run, checkpoint, parts, context)
-        continue
-      }
-      const restored = await sink.restore(run, checkpoint, parts, context)
-      for (const [i, b] of mine.entries()) {
-        const others = states.get(b)!.filter(([sinkIndex]) => sinkIndex !== index)
-        states.set(b, restored[i] === undefined ? others : [...others, [index, restored[i]]])
+      const id = at.stage.ids.get(node)!
+      const parts = sinkParts(manifest, id)
+      const context = { ...sinkCommitContext(topology, run, id, from), parallelism: at.parallelism }
+      const restored = await sink.restore?.(run, checkpoint, parts, context)
+      if (sink.restore === undefined) await sink.commit?.(run, checkpoint, parts, context)
+      const own = restored ?? (parts.length === at.parallelism ? parts : [])
+      for (const [shard, state] of own.entries()) {
+        if (state === undefined) continue
+        const log = topology.log(at.stage.index, shard)
+        states.set(log, [...(states.get(log) ?? []), [index, state]])
       }
     }
   }
   return states
+}
+
+/** What a sink had staged, by subtask; commit items number the sinks of their stage. None of one that was not there. */
+function sinkParts({ shape, subtasks }: Manifest, id: string): (SinkState | undefined)[] {
+  const { stages }: Shape = JSON.parse(shape)
+  const stage = stages.findIndex(s => s.operators.some(o => o.id === id))
+  const index = stages[stage]?.operators.filter(o => o.type === 'sink').findIndex(o => o.id === id)
+  const mine = subtasks.filter(s => s.stage === stage).sort((a, b) => a.shard - b.shard)
+  return mine.map(s => s.head.sinks.find(([i]) => i === index)?.[1])
 }

@@ -102,7 +102,7 @@ export async function openRestored(
   ports: Ports,
   wanted: RunKind,
   checkpoint: number | undefined,
-  make: (run: string) => Promise<Origin>,
+  make: (run: string) => Promise<Origin | undefined>,
 ): Promise<RunMeta> {
   const slot = (await readAll(ports, META)).length + 1
   const run = ports.random.id()
@@ -110,7 +110,7 @@ export async function openRestored(
   const number = (await readAll(ports, RESTORING)).length + 1
   if (!(await ports.log.putIfAbsent(RESTORING, number, pack(attempt)))) throw new LostRaceError('another restore has begun here')
   const origin = await make(run)
-  const meta: RunMeta = { ...wanted, run, createdAt: ports.clock.now(), snapshots: true, origin }
+  const meta: RunMeta = { ...wanted, run, createdAt: ports.clock.now(), snapshots: true, ...(origin && { origin }) }
   if (!(await ports.log.putIfAbsent(META, slot, pack(meta)))) throw new LostRaceError('another run has begun here')
   return meta
 }
@@ -121,6 +121,13 @@ export async function refuseInterrupted(ports: Pick<Ports, 'log'>, where: string
   if (attempt === undefined || attempt.slot <= (await readAll<RunMeta>(ports, META)).length) return
   const from = attempt.checkpoint === undefined ? 'the newest checkpoint' : `checkpoint ${attempt.checkpoint}`
   throw new StateMismatchError(`starting from ${from} was interrupted in ${where}: give the same command again`)
+}
+
+/** Whether it was to go back to its own newest checkpoint, and died within that. */
+export async function isGoingBack(ports: Ports): Promise<boolean> {
+  const slots = (await readAll(ports, META)).length
+  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
+  return slots > 0 && attempt !== undefined && attempt.slot > slots && attempt.checkpoint === undefined
 }
 
 /** Runs that the directory's run has taken the place of, and those that a restore began and did not finish. */

@@ -8,9 +8,9 @@ import type { SubtaskSnapshot } from './manifest.ts'
 export async function writeRun(run: string, folded: readonly FoldedItem[], prefix: string, ports: RunPorts): Promise<SortedRun> {
   const writer = new RunWriter(ports, prefix)
   const strip = run.length + 1
-  for (const { address, item } of folded) {
+  for (const { address, item, group } of folded) {
     const { value, expiry } = item
-    await writer.add({ address: address.slice(strip), value, ...(expiry !== undefined && { expiry }) })
+    await writer.add({ address: address.slice(strip), value, expiry, group })
   }
   return writer.finish()
 }

@@ -1,9 +1,12 @@
+import { canDivide, isRescale } from '../graph/edge-heirs.ts'
 import type { Shape } from '../graph/shape.ts'
 import { planUpgrade, type StateFate, type Upgrade } from '../graph/upgrade.ts'
 import type { Blobs, Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type Beginning, refuseRescaled, sameBeginnings } from './beginning.ts'
 import { carriedOver } from './carry-over.ts'
+import { dividedBeginnings } from './divide/beginnings.ts'
+import { formerOf } from './divide/former.ts'
 import type { Manifest } from './manifest.ts'
 import {
   adoptShape,
@@ -45,7 +48,8 @@ export function checkStart(
   if (found.shape === wanted.shape) return
   const upgrade = upgradeOf(found, wanted)
   checkUpgrade(upgrade, wanted.pipeline, what, allowDrop)
-  onUpgrade?.(upgrade)
+  // Of the same operators all is kept.
+  if (!isRescale(found.shape, wanted.shape)) onUpgrade?.(upgrade)
 }
 
 /**
@@ -67,11 +71,17 @@ export async function goesOn(
   return true
 }
 
+/** Whether a checkpoint is of the same operators in other numbers of subtasks, or in stages that are cut otherwise for that: its state is divided anew (checkpoint/divide). */
+export function isDivided(manifest: Manifest, topology: Topology): boolean {
+  return !upgradeOf(manifest, topology).sameLayout && canDivide(manifest.shape, topology.shape)
+}
+
 /** How each subtask of a run begins with a checkpoint of the same or another plan. @throws StateMismatchError it can't */
 export async function beginningsFrom(manifest: Manifest, topology: Topology, from: Pick<Blobs, 'get'>): Promise<Beginning[]> {
   refuseRescaled(manifest)
-  const { sameLayout } = upgradeOf(manifest, topology)
-  return sameLayout ? sameBeginnings(manifest, topology) : carriedOver(manifest, topology, from)
+  if (upgradeOf(manifest, topology).sameLayout) return sameBeginnings(manifest, topology)
+  if (isDivided(manifest, topology)) return dividedBeginnings(formerOf(manifest, topology), from)
+  return carriedOver(manifest, topology, from)
 }
 
 /**

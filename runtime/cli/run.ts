@@ -2,7 +2,7 @@ import { extname, resolve } from 'node:path'
 import { type Duration, positiveDuration } from '../api/duration.ts'
 import { fileReason } from '../connectors/error.ts'
 import { makeDirectory } from '../connectors/make-directory.ts'
-import type { RunningJob, RunOptions, RunSummary, SnapshotOrigin, ThreadOptions } from '../embedded/run-options.ts'
+import type { Rescale, RunningJob, RunOptions, RunSummary, SnapshotOrigin, ThreadOptions } from '../embedded/run-options.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import type { Upgrade } from '../graph/upgrade.ts'
@@ -31,8 +31,9 @@ export const run: Command = {
 put NDJSON files in their place. A bounded input ends the run by itself: everything fires, a final checkpoint is taken, exit code 0.
 Several files of one source are read side by side, one subtask each: how lines are dealt out to files can decide which of them come too late.
 With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths. A file that was read to its end
-has ended for that run: what is added to it later is not read, and the summary says so.
-With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input. The one it comes from stays as it is, unless --state
+has ended for that run: what is added to it later is not read, and the summary says so. With another --parallelism than it had, it goes on from its last complete
+checkpoint, and says so: what came after that is read again, and no sink that writes exactly once had shown it.
+With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input, at any --parallelism. The one it comes from stays as it is, unless --state
 names the same directory, which then goes back to it, each time. The same command again goes on with the run in --state that began there. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
 From stack:NAME, a stack on AWS, only the state is taken: it runs on, and the sources read the files that are given, as many as the stream has shards.
 So it is from a savepoint of a stack. From one of a state directory the sources go on where they were; the sinks begin new files either way.
@@ -212,12 +213,19 @@ async function runWithProgress(graph: LogicalGraph, options: RunOptions): Promis
       view.clear()
       process.stderr.write(`millrace: the state was written by other code of ${graph.name}:\n${upgradeText(upgrade)}`)
     }
-    return await runEmbedded(graph, { ...options, signal: stop.signal, onProgress: view.update, onUpgrade, onRunning })
+    const onRescale = (rescale: Rescale) => void process.stderr.write(`millrace: ${rescaleText(rescale)}\n`)
+    return await runEmbedded(graph, { ...options, signal: stop.signal, onProgress: view.update, onUpgrade, onRescale, onRunning })
   } finally {
     unserve()
     view.clear()
     stop.dispose()
   }
+}
+
+function rescaleText({ checkpoint, difference }: Rescale): string {
+  return checkpoint === undefined
+    ? `${difference}: no checkpoint was complete yet, so the run begins anew`
+    : `${difference}: the run goes on from checkpoint ${checkpoint}, and reads again what came after it`
 }
 
 function report(summary: RunSummary, left: readonly Unread[], { targets }: Bindings, json: boolean): void {

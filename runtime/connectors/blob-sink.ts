@@ -35,10 +35,10 @@ export function blobSink(blobs: Blobs, name: string, place: string): Sink<any> {
       return lineWriter(staging, (state as State | undefined) ?? { last: '', cut: 0 }, where)
     },
     commit: (run, _checkpoint, parts) => failingAs(where, () => staging.commit(run, lasts(parts))),
-    restore: (run, checkpoint, parts) =>
+    restore: (run, checkpoint, parts, { parallelism }) =>
       failingAs(where, async () => {
         await staging.endAt(run, checkpoint, lasts(parts))
-        return parts.map((): State => ({ last: '', cut: checkpoint }))
+        return Array.from({ length: parallelism }, (): State => ({ last: '', cut: checkpoint }))
       }),
     // Its objects are numbered by the checkpoint that they wait for.
     succeed: (states): State => ({ last: '', cut: Math.max(...states.map(s => Number(s.cut))) }),

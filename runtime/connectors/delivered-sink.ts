@@ -59,7 +59,7 @@ export function deliveredSink<T, M>(service: Service<T, M>, delivery: DeliveryGu
     async restore(run, checkpoint, parts, context) {
       await publish(run, checkpoint, parts, context)
       // What was staged later stays with the old run, which may go on if this one is a fork. The new one has ids of its own.
-      return parts.map(() => undefined)
+      return Array.from({ length: context.parallelism }, () => undefined)
     },
     describe: () => service.describe(),
   }

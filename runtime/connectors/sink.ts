@@ -34,6 +34,12 @@ export type SinkCommitContext = Pick<CommitIdentity, 'pipeline' | 'operatorId'> 
     readonly inOrder?: boolean
   }
 
+/** A run that starts from a checkpoint of another one. */
+export interface SinkRestoreContext extends SinkCommitContext {
+  /** How many subtasks write to the sink now. There may have been more, or fewer. */
+  readonly parallelism: number
+}
+
 /** Small, plain, kept in the commit item: how far a transactional sink has staged. */
 export type SinkState = { readonly [field: string]: string | number }
 
@@ -67,14 +73,14 @@ export interface Sink<T> {
   commit?(run: string, checkpoint: number, parts: readonly (SinkState | undefined)[], context: SinkCommitContext): Promise<void>
   /**
    * A new run starts from checkpoint `checkpoint` of `run`: `parts[i]` is subtask i's state at its cut. Makes visible what was staged up to it, takes back what
-   * came later where that can be done, and gives the states to go on with. Absent: `commit` is called, and the states stay as they are. `context` is that of the old
-   * run, which may still go on elsewhere, if this one is a fork.
+   * came later where that can be done, and gives the states to go on with: one for each of the new run's subtasks, of which there may be another number. Absent: `commit` is called, and the states stay as they are; with another
+   * number of subtasks they begin with none. `context` is that of the old run, which may still go on elsewhere, if this one is a fork.
    */
   restore?(
     run: string,
     checkpoint: number,
     parts: readonly (SinkState | undefined)[],
-    context: SinkCommitContext,
+    context: SinkRestoreContext,
   ): Promise<readonly (SinkState | undefined)[]>
   /**
    * The shard of a subtask was split or merged: the state that a writer begins with which takes over from others. `states` are theirs; what they staged is committed as theirs, and

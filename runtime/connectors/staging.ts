@@ -93,15 +93,21 @@ export class Staging {
 
   /**
    * The target as of a checkpoint of `run`, for a new run that starts there: what is staged for it is appended, what was committed later is cut off. Without the target the
-   * new run writes a file of its own.
+   * new run writes a file of its own. Gives the states that its subtasks, `parallelism` of them, go on with.
    */
-  async restore(run: string, parts: readonly (StagedState | undefined)[]): Promise<readonly (StagedState | undefined)[]> {
+  async restore(
+    run: string,
+    parts: readonly (StagedState | undefined)[],
+    parallelism: number,
+  ): Promise<readonly (StagedState | undefined)[]> {
     const ours = (await this.segments()).some(s => s.run === run)
-    if (!ours && (await sizeOf(this.target)) === undefined) return parts.map(() => undefined)
+    if (!ours && (await sizeOf(this.target)) === undefined) return []
     await this.commit(run, parts)
     const total = parts.reduce((sum, part) => sum + (part?.total ?? 0), 0)
     if (((await sizeOf(this.target)) ?? 0) > total) await truncate(this.target, total)
-    return parts
+    // What the target has is what all of them have written together: one counts it for all.
+    const segment = Math.max(0, ...parts.map(part => part?.segment ?? 0))
+    return Array.from({ length: parallelism }, (_, i) => ({ segment, length: 0, total: i === 0 ? total : 0, closed: 1 }))
   }
 
   /** All segments, in the order in which they belong into the target. */

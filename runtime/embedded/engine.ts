@@ -3,14 +3,13 @@ import { foldToSegments } from '../checkpoint/fold-to-segments.ts'
 import { inherit } from '../checkpoint/inherit.ts'
 import { putLayouts } from '../checkpoint/layouts.ts'
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
-import { formerRuns, openRun, readRun } from '../checkpoint/run-meta.ts'
+import { formerRuns, type RunKind, readRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
-import { goesOn } from '../checkpoint/upgrade.ts'
 import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
-import { planPhysical } from '../graph/planner.ts'
+import { planFor } from '../graph/plan-for.ts'
 import { shapeOf } from '../graph/shape.ts'
 import { Topology } from '../stage/topology.ts'
 import { Checkpointer } from './checkpointer.ts'
@@ -18,10 +17,10 @@ import { commitLimits } from './commit-limits.ts'
 import { Exclusive } from './exclusive.ts'
 import type { Shared } from './loops.ts'
 import { meter } from './meter.ts'
+import { openOrRestore } from './open-run.ts'
 import { closable } from './open-shards.ts'
 import { openEmbedded } from './ports.ts'
 import { Report } from './report.ts'
-import { restoreRun } from './restore.ts'
 import type { RunOptions, RunSummary } from './run-options.ts'
 import { Signal } from './signal.ts'
 import { bindSources, listSplits, sourceSplits } from './sources.ts'
@@ -49,8 +48,9 @@ const ARRIVING_MS = 2_000
  * @throws MillraceError for a source without a connector, a state directory that doesn't fit, and whatever stops a subtask
  */
 export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {}): Promise<RunSummary> {
-  const plan = planPhysical(graph, { parallelism: options.parallelism, chaining: options.chaining ?? true })
-  const connectors = bindSources(plan, options.sources)
+  const planOf = (found: string | undefined) =>
+    planFor(graph, { parallelism: options.parallelism, chaining: options.chaining ?? true }, found)
+  const connectors = bindSources(planOf(undefined), options.sources)
   if (options.threads !== undefined) refuseThreads(options.threads.count, connectors)
   const splits = await listSplits(connectors)
   const sinks = graph.nodes.flatMap(({ sink }) => (sink ? [[sink.name, options.sinks?.[sink.name] ?? sink.sink] as const] : []))
@@ -59,26 +59,25 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
   try {
     const there = ports.directory === undefined ? undefined : await readRun(ports)
     const stateBackend = options.stateBackend ?? graph.options.stateBackend ?? there?.stateBackend
-    const kind = { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits), stateBackend }
-    const topologyOf = (run: string, snapshots: boolean, backend = stateBackend) =>
-      new Topology(plan, graph.name, run, sourceSplits(plan, splits), {
+    const kindFor = (found: string | undefined) => {
+      const shape = shapeOf(planOf(found))
+      return { pipeline: graph.name, shape, splits: Object.fromEntries(splits), stateBackend }
+    }
+    const topologyOf = (run: string, kind: RunKind, snapshots = true) => {
+      const plan = planOf(kind.shape)
+      return new Topology(plan, graph.name, run, sourceSplits(plan, splits), {
         sources: options.sources,
         sinks: options.sinks,
         splits,
         snapshots,
-        stateBackend: openBackend(backend ?? 'table', stateBudgetOf(options)),
+        stateBackend: openBackend(kind.stateBackend ?? 'table', stateBudgetOf(options)),
         compression: false,
       })
-    // Of a plan with another layout: its logs can't be read on, so a new run takes its place, from its newest checkpoint.
-    const isSame = options.from !== undefined || there === undefined || (await goesOn(ports, there, kind, options))
-    const from = options.from ?? (isSame ? undefined : { directory: ports.directory! })
-    const { meta, resumed } =
-      from === undefined
-        ? await openRun(ports, kind, ports.directory !== undefined)
-        : { meta: await restoreRun(ports, from, kind, run => topologyOf(run, true), options), resumed: true }
+    }
+    const { meta, resumed } = await openOrRestore(ports, options, { kindFor, topologyOf })
     // Also what an earlier process did not get to.
     for (const run of await formerRuns(ports)) await ports.forget(run)
-    const topology = topologyOf(meta.run, meta.snapshots, meta.stateBackend)
+    const topology = topologyOf(meta.run, meta, meta.snapshots)
     if (resumed) await recommitSinks(topology, ports)
     const streams = closable(ports.streams)
     await adoptLayouts(topology, ports.log, streams)

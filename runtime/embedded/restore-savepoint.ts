@@ -28,8 +28,8 @@ const NEW_INPUT = `${REMEDY}, or read another input from its beginning (--new-in
 export async function restoreSavepoint(
   ports: EmbeddedPorts,
   place: SavepointPlace,
-  wanted: RunKind,
-  topologyOf: (run: string) => Topology,
+  kindFor: (found: string) => RunKind,
+  topologyOf: (run: string, kind: RunKind) => Topology,
   given: { readonly newInput?: boolean } & UpgradeOptions,
 ): Promise<RunMeta> {
   const there = await readRun(ports)
@@ -42,19 +42,21 @@ export async function restoreSavepoint(
         throw new SnapshotOriginError(
           `${ports.directory} holds a run already, which did not begin with ${place.name}: leave the savepoint out to go on with it, or start from it in an empty state directory`,
         )
+      const wanted = kindFor(there.shape)
       checkBackend(there, wanted, 'the state directory')
       checkKind(there, wanted, 'the state directory', `start from the savepoint in an empty one, or ${REMEDY}`)
       return there
     }
     // Streams and their shards are not there to be read on from here.
     const newInput = takenFrom.kind !== 'directory' || (given.newInput ?? false)
+    const wanted = kindFor(savepoint.shape)
     checkStart(savepoint, wanted, place.name, REMEDY, given)
     if (newInput) checkNewInput(savepoint, wanted, place.name)
     else checkSplits(savepoint, wanted, place.name, NEW_INPUT)
     const files = checkedFiles(blobs, savepoint, place.name)
-    await beginningsFrom(savepoint, topologyOf(of), files)
+    await beginningsFrom(savepoint, topologyOf(of, wanted), files)
     return await openRestored(ports, wanted, checkpoint, async run => {
-      const topology = topologyOf(run)
+      const topology = topologyOf(run, wanted)
       const begun = await beginningsFrom(savepoint, topology, files)
       await restore(topology, savepoint, files, ports, {
         newSinks: true,

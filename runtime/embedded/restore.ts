@@ -23,6 +23,9 @@ import type { SnapshotOrigin } from './run-options.ts'
 /** A checkpoint of a run that has its log: all but a savepoint. */
 type CheckpointOrigin = Exclude<SnapshotOrigin, { readonly savepoint: unknown }>
 
+/** What a run is to be that goes on from state of the shape `found`: its stages may be cut as those were (graph/plan-for.ts). */
+export type KindFor = (found: string) => RunKind
+
 /**
  * A new run that starts from a checkpoint of another state directory or of a stack, from a savepoint, or from an earlier one of its own, in which case the run that was there has ended.
  *
@@ -31,22 +34,23 @@ type CheckpointOrigin = Exclude<SnapshotOrigin, { readonly savepoint: unknown }>
 export async function restoreRun(
   ports: EmbeddedPorts,
   origin: SnapshotOrigin,
-  wanted: RunKind,
-  topologyOf: (run: string) => Topology,
+  kindFor: KindFor,
+  topologyOf: (run: string, kind: RunKind) => Topology,
   upgrading: UpgradeOptions = {},
 ): Promise<RunMeta> {
-  if ('savepoint' in origin) return restoreSavepoint(ports, origin.savepoint, wanted, topologyOf, { ...origin, ...upgrading })
+  if ('savepoint' in origin) return restoreSavepoint(ports, origin.savepoint, kindFor, topologyOf, { ...origin, ...upgrading })
   const inPlace = 'directory' in origin && ports.directory === resolve(origin.directory)
-  if (inPlace) return restoreFrom(ports, ports, origin, wanted, topologyOf, upgrading)
+  if (inPlace) return restoreFrom(ports, ports, origin, kindFor, topologyOf, upgrading)
   const there = await readRun(ports)
   const from = 'store' in origin ? await origin.store.open() : await openEmbedded({ directory: origin.directory })
   try {
-    if (there === undefined) return await restoreFrom(ports, from, origin, wanted, topologyOf, upgrading)
+    if (there === undefined) return await restoreFrom(ports, from, origin, kindFor, topologyOf, upgrading)
     // The same command again, after a crash: what it began is gone on with.
     if (there.origin === undefined || !(await isOrigin(from, origin, there.origin)))
       throw new SnapshotOriginError(
         `${ports.directory} holds a run already, which did not begin there: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
       )
+    const wanted = kindFor(there.shape)
     checkBackend(there, wanted, 'the state directory')
     checkKind(there, wanted, 'the state directory', 'start from the snapshot in an empty one, or run what it was made by')
     return there
@@ -63,8 +67,8 @@ async function restoreFrom(
   ports: Ports,
   from: Pick<Ports, 'log' | 'blobs'>,
   origin: CheckpointOrigin,
-  wanted: RunKind,
-  topologyOf: (run: string) => Topology,
+  kindFor: KindFor,
+  topologyOf: (run: string, kind: RunKind) => Topology,
   upgrading: UpgradeOptions,
 ): Promise<RunMeta> {
   const inPlace = from === ports
@@ -86,10 +90,11 @@ async function restoreFrom(
   // Everything that can be refused is, before the old run ends.
   const what = `checkpoint ${known} in ${place}`
   const found = await readManifest(from.blobs, old.run, known)
+  const wanted = kindFor(found.shape)
   checkStart(found, wanted, what, REMEDY, upgrading)
   if (newInput) checkNewInput(found, wanted, what)
   else checkSplits(found, wanted, what, NEW_INPUT)
-  await beginningsFrom(found, topologyOf(old.run), from.blobs)
+  await beginningsFrom(found, topologyOf(old.run, wanted), from.blobs)
   return openRestored(ports, wanted, checkpoint, async run => {
     let [n, manifest] = [known, found]
     if (inPlace) {
@@ -98,7 +103,7 @@ async function restoreFrom(
       n = checkpoint ?? (await completeCheckpoints(from, old.run)).at(-1)!
       if (n !== known) manifest = await readManifest(from.blobs, old.run, n)
     }
-    const topology = topologyOf(run)
+    const topology = topologyOf(run, wanted)
     const begun = await beginningsFrom(manifest, topology, from.blobs)
     const beginnings = newInput ? withNewInput(begun, topology) : begun
     await restore(topology, manifest, from.blobs, ports, { newSinks: elsewhere, beginnings })

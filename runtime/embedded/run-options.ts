@@ -10,7 +10,9 @@ import type { Rescaled } from './succession.ts'
 export interface RunOptions {
   /** Overrides the pipeline's own default; operators that set theirs keep it. */
   readonly parallelism?: number
-  /** Directory for streams, logs, state and snapshots; a run on the same directory goes on where it stopped. Undefined: in memory. */
+  /**
+   * Directory for streams, logs, state and snapshots; a run on the same directory goes on where it stopped, at another parallelism from its last complete checkpoint. Undefined: in memory.
+   */
   readonly state?: string
   /**
    * Starts a new run from a checkpoint, of another state directory or, to go back, of `state` itself. In another `state` there is no run yet then, or the one that began
@@ -45,6 +47,8 @@ export interface RunOptions {
   readonly stateMemory?: number
   /** Where keyed state lies behind the log. A state directory keeps the one that it was made with. Default: the pipeline's own, else that of the state directory, else `table`. */
   readonly stateBackend?: StateBackendName
+  /** Called before it goes on, where the run of the state directory had another parallelism: a new one starts from its last complete checkpoint. */
+  readonly onRescale?: (rescale: Rescale) => void
   /** Called about four times a second while it runs. */
   readonly onProgress?: (progress: Progress) => void
   /** Called once its subtasks are at work: what can be done with it while it runs. */
@@ -65,6 +69,13 @@ export interface RunningJob {
    * const options = { onRunning: job => void job.rescale(8).then(({ pauseMsMax }) => console.log(`paused for ${pauseMsMax} ms`)) }
    */
   rescale(parallelism: number): Promise<Rescaled>
+}
+
+export interface Rescale {
+  /** Undefined: none was complete, so that the run begins anew. */
+  readonly checkpoint: number | undefined
+  /** In words: `the parallelism of stage sum was 2 and is 8`. */
+  readonly difference: string
 }
 
 export interface ThreadOptions {

@@ -55,12 +55,22 @@ const ID_CHARS_MAX = 200
 /** The key as part of an address: a string that tells 1 from '1'. */
 export function keyId(key: KeyPart): string {
   if (typeof key === 'number') return `n${key}`
-  return key.length <= ID_CHARS_MAX ? `s${key}` : `h${hashed(key)}`
+  return isLong(key) ? `h${hashed(key)}` : `s${key}`
+}
+
+/** Only its hash is in its address. */
+export function isLong(key: KeyPart): boolean {
+  return typeof key === 'string' && key.length > ID_CHARS_MAX
+}
+
+/** The key that an address names by this, undefined of a long one. */
+export function keyOfId(id: string): KeyPart | undefined {
+  return id[0] === 'h' ? undefined : id[0] === 'n' ? Number(id.slice(1)) : id.slice(1)
 }
 
 /** An id of a user's record as part of an address: as it is, or its hash. */
 export function shortId(id: KeyPart): KeyPart {
-  return typeof id === 'string' && id.length > ID_CHARS_MAX ? hashed(id) : id
+  return typeof id === 'string' && isLong(id) ? hashed(id) : id
 }
 
 function hashed(text: string): string {

@@ -15,6 +15,10 @@ export interface PlanOptions {
   readonly parallelismOf?: Readonly<Record<string, number>>
   /** False: each operator in a stage of its own. */
   readonly chaining?: boolean
+  /**
+   * True: stages are cut as if the default parallelism was none that an operator has by itself, nor 1, where a keyBy needs no cut: so they are the same whatever it is (plan-for.ts).
+   */
+  readonly apart?: boolean
 }
 
 const KEY_GROUPS = 128
@@ -28,8 +32,10 @@ export function planPhysical(graph: LogicalGraph, options: PlanOptions = {}): Ph
   const keyGroups = graph.options.keyGroups ?? KEY_GROUPS
   const ids = operatorIds(graph)
   const own = ownParallelism(ids, options.parallelismOf ?? {})
-  const placement = place(graph, { parallelism, chaining: options.chaining ?? true, own })
+  const anyNumber = options.apart ? Number.POSITIVE_INFINITY : parallelism
+  const placement = place(graph, { parallelism: anyNumber, chaining: options.chaining ?? true, own })
   const drafts = topological(placement)
+  for (const draft of drafts) if (draft.parallelism === anyNumber) draft.parallelism = parallelism
   checkParallelism(drafts, ids, own, keyGroups)
   const edges = stageEdges(drafts, placement, neededFields(graph))
   const stages = drafts.map((draft, index): PhysicalStage => {

@@ -1,11 +1,11 @@
 import { unguarded } from '../graph/guarded.ts'
-import { type Key, type KeyPart, userKey } from '../graph/key.ts'
+import { type Key, type KeyPart, keyOfId, userKey } from '../graph/key.ts'
 import type { Shape } from '../graph/shape.ts'
 import { stateOfText } from '../graph/state-text.ts'
 import type { Blobs } from '../ports.ts'
 import { type SnapshotItem, splitAddress } from '../snapshot/item.ts'
 import { mergeRuns } from '../snapshot/runs.ts'
-import { fromSortable, mapPrefix } from '../state/address.ts'
+import { fromSortable, mapPrefix, operatorOf } from '../state/address.ts'
 import { unpack } from '../state/codec.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import { listBounds } from '../state/spec.ts'
@@ -69,8 +69,7 @@ function entryOf(
   operators: ReadonlyMap<string, readonly StateDeclaration[]>,
 ): SavepointEntry | undefined {
   const { pk, sk } = splitAddress(address)
-  // Ids hold what their authors put into uids; what follows holds no bar before the first of its own.
-  const operator = [...operators.keys()].find(id => pk.startsWith(`${id}|`) && isOwner(pk.slice(id.length + 1)))
+  const operator = operatorOf(pk, operators.keys())
   if (operator === undefined) return undefined
   const common = {
     address,
@@ -94,16 +93,10 @@ function entryOf(
   return { ...common, kind: 'state', state: state.name, owner, subkey, value }
 }
 
-/** What follows the operator's id in a partition: see state/address.ts. */
-function isOwner(rest: string): boolean {
-  return /^(timers\|\d+$|b\d+$|[snh])/s.test(rest)
-}
-
 function ownerOf(id: string): Owner {
-  const text = id.slice(1)
-  if (id[0] === 'b') return { broadcast: true, subtask: Number(text) }
-  if (id[0] === 'h') return { hash: text }
-  return { key: userKey(id[0] === 'n' ? Number(text) : text) }
+  if (id[0] === 'b') return { broadcast: true, subtask: Number(id.slice(1)) }
+  const key = keyOfId(id)
+  return key === undefined ? { hash: id.slice(1) } : { key: userKey(key) }
 }
 
 /** For people: `"u42"`, `7`, `["u1",7]`. */

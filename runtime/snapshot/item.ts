@@ -7,7 +7,9 @@ export interface SnapshotItem {
   /** Undefined: deleted. */
   readonly value: Uint8Array | undefined
   /** Epoch ms, by the clock of its declaration's ttl. */
-  readonly expiry?: number
+  readonly expiry?: number | undefined
+  /** Of a long key, of which the address has only a hash: its key group, by which state is divided among subtasks. */
+  readonly group?: number | undefined
 }
 
 /** Between partition and entry. */

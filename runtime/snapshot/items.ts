@@ -6,6 +6,7 @@ import type { SnapshotItem } from './item.ts'
  */
 const WRITTEN = 1
 const EXPIRES = 2
+const GROUPED = 4
 
 /** Gathers items, one behind the other. */
 export class ItemWriter {
@@ -15,14 +16,16 @@ export class ItemWriter {
   count = 0
 
   /** `bytes`: the address in UTF-8. */
-  add(bytes: Buffer, { value, expiry }: Pick<SnapshotItem, 'value' | 'expiry'>): void {
+  add(bytes: Buffer, { value, expiry, group }: Omit<SnapshotItem, 'address'>): void {
     const shared = sharedBytes(this.previous, bytes)
     this.reserve(40 + bytes.length - shared + (value?.length ?? 0))
     this.varint(shared)
     this.varint(bytes.length - shared)
     this.length += bytes.copy(this.buffer, this.length, shared)
-    this.buffer[this.length++] = (value === undefined ? 0 : WRITTEN) | (expiry === undefined ? 0 : EXPIRES)
+    this.buffer[this.length++] =
+      (value === undefined ? 0 : WRITTEN) | (expiry === undefined ? 0 : EXPIRES) | (group === undefined ? 0 : GROUPED)
     if (expiry !== undefined) this.length = this.buffer.writeDoubleLE(expiry, this.length)
+    if (group !== undefined) this.varint(group)
     if (value !== undefined) {
       this.varint(value.length)
       this.buffer.set(value, this.length)
@@ -64,9 +67,11 @@ export function* readItems(bytes: Uint8Array, count: number, name: string): Gene
     address = Buffer.concat([address.subarray(0, shared), reader.take(reader.varint())])
     const flags = reader.take(1)[0]!
     const expiry = flags & EXPIRES ? reader.take(8).readDoubleLE(0) : undefined
+    const group = flags & GROUPED ? reader.varint() : undefined
     const value = flags & WRITTEN ? reader.take(reader.varint()) : undefined
     const text = address.toString()
-    yield expiry === undefined ? { address: text, value } : { address: text, value, expiry }
+    if (group !== undefined) yield { address: text, value, ...(expiry !== undefined && { expiry }), group }
+    else yield expiry === undefined ? { address: text, value } : { address: text, value, expiry }
   }
   reader.end()
 }

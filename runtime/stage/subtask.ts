@@ -1,4 +1,4 @@
-import { readChannelState } from '../checkpoint/channel-state.ts'
+import { ALL_PRODUCERS, readChannelState } from '../checkpoint/channel-state.ts'
 import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
 import { type Key, type KeyPart, userKey } from '../graph/key.ts'
 import { placeOf } from '../operators/user-code.ts'
@@ -531,7 +531,9 @@ export class Subtask {
           else this.enter(live.chain, cursor)
           this.attempt!.took(1)
         } else if (type === ENTRY_WATERMARK) {
-          const risen = working.onWatermark(frame.header.producer, cursor.watermark)
+          const { producer } = frame.header
+          const risen =
+            producer === ALL_PRODUCERS ? working.raise(cursor.watermark) : working.onWatermark(producer, cursor.watermark)
           if (risen !== undefined && this.mustFire(live, risen)) await this.fire(live, risen, upTo)
         }
         if (!this.attempt!.full && !this.attempt!.overdue) continue

@@ -111,11 +111,16 @@ export class Working {
       if (!this.idle.has(p) && w < min) min = w
     }
     if (this.allIdle) min = max
-    if (min <= this.watermark) return undefined
     // Those that are heard have ended, but a silent one has not: the end is not here.
     if (min === Number.POSITIVE_INFINITY && this.idle.size > 0) return undefined
-    this.watermark = min
-    return min
+    return this.raise(min)
+  }
+
+  /** To this watermark, if it is higher: then it is given. */
+  raise(watermark: number): number | undefined {
+    if (watermark <= this.watermark) return undefined
+    this.watermark = watermark
+    return watermark
   }
 
   get allIdle(): boolean {

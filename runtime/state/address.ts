@@ -19,6 +19,12 @@ export function entryPk(space: StateSpace, key: KeyPart): string {
   return `${space.run}|${space.operatorId}|${guarded(id)}`
 }
 
+/** Whose a partition is, without the run. Ids hold what their authors put into uids; what follows holds no bar before the first of its own. */
+export function operatorOf(pk: string, ids: Iterable<string>): string | undefined {
+  for (const id of ids) if (pk.startsWith(`${id}|`) && /^(timers\|\d+$|b\d+$|[snh])/s.test(pk.slice(id.length + 1))) return id
+  return undefined
+}
+
 export function valueAddress(space: StateSpace, key: KeyPart, declaration: Named): Address {
   return { pk: entryPk(space, key), sk: `v|${declaration.name}` }
 }

@@ -55,7 +55,7 @@ test('a snapshot that is not there, or a directory in use, is one sentence and e
   const mistakes: [string[], RegExp][] = [
     [['--from-snapshot', 'none'], /no state directory none/],
     [['--from-snapshot', 's@99'], /has no checkpoint 99 to start from: it has kept 1/],
-    [['--from-snapshot', 's', '--parallelism', '3'], /parallelism/],
+    [['--from-snapshot', 's', '--parallelism', '300'], /only 128 key groups/],
   ]
   for (const [args, sentence] of mistakes) {
     const { code, err } = await millrace([...run, '--out', 'p', ...args], { cwd })

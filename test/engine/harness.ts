@@ -1,6 +1,6 @@
 import type { SourceBatch } from '../../runtime/connectors/source.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
-import { planPhysical } from '../../runtime/graph/planner.ts'
+import { planFor } from '../../runtime/graph/plan-for.ts'
 import { customSink, type Pipeline } from '../../runtime/index.ts'
 import type { Clock, Ports } from '../../runtime/ports.ts'
 import { decodeItem } from '../../runtime/protocol/item.ts'
@@ -48,6 +48,8 @@ export async function harness(
     parallelism = 1,
     splits: splitsOf = 1,
     run = 'run',
+    /** The shape of a checkpoint that it is to start from. */
+    found = undefined as string | undefined,
     stateBackend = 'table' as StateBackendName,
     segmentCacheBytes = 100_000,
   } = {},
@@ -55,7 +57,7 @@ export async function harness(
   const clock: HandClock = { time: 1_000_000, now: () => clock.time, sleep: async () => {} }
   const winners = new Map<string, string>()
   const ports = remembering(await openEmbedded({ clock }), winners)
-  const plan = planPhysical(app.graph(), { parallelism })
+  const plan = planFor(app.graph(), { parallelism }, found)
   const splits = new Map(plan.stages.filter(s => s.source !== undefined).map(s => [s.index, splitsOf]))
   const flushes: Flush[] = []
   const names = plan.stages.flatMap(s => s.nodes.flatMap(n => (n.sink === undefined ? [] : [{ name: n.sink.name, stage: s }])))

@@ -49,7 +49,7 @@ async function dying(input: string, from: SnapshotOrigin, state: string, out: st
   const kind = { pipeline: graph.name, shape: shapeOf(plan), splits: Object.fromEntries(splits) }
   const topologyOf = (id: string) => new Topology(plan, graph.name, id, sources, { sinks, splits, snapshots: true })
   try {
-    await restoreRun({ ...ports, ...broken }, from, kind, topologyOf)
+    await restoreRun({ ...ports, ...broken }, from, () => kind, topologyOf)
   } catch (error) {
     if (!dead) throw error
   } finally {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { decide } from '../../runtime/checkpoint/decision.ts'
 import { encodeManifest, listManifests, manifestKey, readManifest } from '../../runtime/checkpoint/manifest.ts'
-import { readRun, StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
+import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
@@ -84,12 +84,6 @@ test('a fork leaves its origin alone, and a snapshot of another shape or a used 
   assert.equal(readFileSync(at('a.out'), 'utf8'), before)
   await run(name, input, { out: at('a'), state: at('a-state') })
   const from = { directory: at('a-state') }
-  // Another input would not help, so it is not what is advised.
-  await assert.rejects(
-    run(name, input, { out: at('c'), from, parallelism: 2 }),
-    error =>
-      error instanceof StateMismatchError && /takes over the state of 1 subtask and has a parallelism of 2/.test(error.message),
-  )
   await run(name, input, { out: at('d'), state: at('d-state') })
   await assert.rejects(run(name, input, { out: at('c'), state: at('d-state'), from }), /holds a run already/)
   await assert.rejects(

@@ -33,7 +33,8 @@ export function stoppingAfter(records: number, connector: SourceConnector, stop:
   }
 }
 
-export interface Way extends Pick<RunOptions, 'parallelism' | 'state' | 'from' | 'stateMemory' | 'keepOpen' | 'stateBackend'> {
+export interface Way
+  extends Pick<RunOptions, 'parallelism' | 'state' | 'from' | 'stateMemory' | 'keepOpen' | 'stateBackend' | 'onRescale'> {
   readonly out: string
   readonly stopAfter?: number
 }

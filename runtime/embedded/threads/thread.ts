@@ -1,7 +1,7 @@
 /** Where a worker thread begins: it makes the pipeline again, from its module, and works on the subtasks that it is told to open. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { MillraceError } from '../../errors.ts'
-import { planPhysical } from '../../graph/planner.ts'
+import { planFor } from '../../graph/plan-for.ts'
 import { Topology } from '../../stage/topology.ts'
 import { commitLimits } from '../commit-limits.ts'
 import { bindSources, sourceSplits } from '../sources.ts'
@@ -49,7 +49,7 @@ function at(id: SubtaskId): Worker {
 async function settle(given: Assignment): Promise<WorkerSetting> {
   const module = (await import(given.module)) as { default: ThreadModule }
   const { graph, sources, sinks } = await module.default(given.data)
-  const plan = planPhysical(graph, { parallelism: given.parallelism, chaining: given.chaining })
+  const plan = planFor(graph, { parallelism: given.parallelism, chaining: given.chaining }, given.shape)
   const splits = new Map(given.splits)
   const bindings = {
     sources,

@@ -1,0 +1,81 @@
+import type { Shape } from './shape.ts'
+
+/** An edge between two stages, as a shape has it. */
+export interface NumberedEdge {
+  /** Unique in its plan: frames name edges by it. */
+  readonly id: number
+  readonly fromStage: number
+  readonly toStage: number
+  /** `forward`, `key` or `broadcast`. */
+  readonly exchange: string
+  readonly targets: readonly (readonly [operator: string, input: number])[]
+  /** All that makes two edges carry the same records. */
+  readonly carries: string
+  /** Undefined: all. */
+  readonly fields: readonly string[] | undefined
+}
+
+/** By id: the planner numbers them by the stage that they lead to. */
+export function edgesOf({ stages }: Pick<Shape, 'stages'>): NumberedEdge[] {
+  const inputs = stages.flatMap(({ inputs }, toStage) => inputs.map(input => ({ input, toStage })))
+  return inputs.map(({ input, toStage }, id) => {
+    const [fromStage, exchange, label, carryKey, fields, fromNode, output, targets] = input
+    const carries = JSON.stringify([exchange, label, carryKey, fromNode, output])
+    return { id, fromStage, toStage, exchange, targets, carries, fields: fields ?? undefined }
+  })
+}
+
+/**
+ * Which edges of `wanted` take the records that were on their way on each edge of `found`, by id: several where its readers are in several stages now. Undefined: there are some that none
+ * takes, as operators that were in two stages are in one now, or read something else.
+ */
+export function edgeHeirs(found: Shape, wanted: Shape): ReadonlyMap<number, readonly number[]> | undefined {
+  const now = edgesOf(wanted)
+  const heirs = new Map<number, readonly number[]>()
+  for (const { id, carries, targets, fields } of edgesOf(found)) {
+    const left = new Set(targets.map(String))
+    const mine = now.filter(edge => {
+      const fits = edge.carries === carries && edge.targets.every(t => left.has(String(t))) && includes(fields, edge.fields)
+      // Of several with the same readers one takes all: they differ in where the same operator is upstream.
+      if (fits) for (const t of edge.targets) left.delete(String(t))
+      return fits
+    })
+    if (left.size > 0) return undefined
+    heirs.set(
+      id,
+      mine.map(edge => edge.id),
+    )
+  }
+  return heirs
+}
+
+function includes(all: readonly string[] | undefined, some: readonly string[] | undefined): boolean {
+  return all === undefined || (some?.every(field => all.includes(field)) ?? false)
+}
+
+/**
+ * Whether a run of the one shape can start from a checkpoint of the other: the same operators with the same states, and as many key groups; the parallelism may be another one, and so may be what that makes of
+ * the cut into stages.
+ */
+export function canDivide(found: string, wanted: string): boolean {
+  if (found === wanted) return true
+  const [was, is]: [Shape, Shape] = [JSON.parse(found), JSON.parse(wanted)]
+  if (was.keyGroups !== is.keyGroups || operatorsOf(was) !== operatorsOf(is)) return false
+  const sources = ({ stages }: Shape) => String(stages.filter(s => s.parallelism === undefined).map(s => s.id))
+  return sources(was) === sources(is) && edgeHeirs(was, is) !== undefined
+}
+
+/** Whether only, or also, the number of subtasks is another one. */
+export function isRescale(found: string, wanted: string): boolean {
+  return canDivide(found, wanted) && parallelismOf(JSON.parse(found)) !== parallelismOf(JSON.parse(wanted))
+}
+
+function parallelismOf({ stages }: Shape): string {
+  return JSON.stringify(stages.flatMap(s => s.operators.map(o => [o.id, s.parallelism ?? null])).sort())
+}
+
+/** A stateless operator may be in several stages. */
+function operatorsOf({ stages }: Shape): string {
+  const all = stages.flatMap(s => s.operators.map(o => JSON.stringify(o)))
+  return JSON.stringify([...new Set(all)].sort())
+}
