@@ -16,6 +16,7 @@ import { sortedLines } from '../engine/events.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
 import { KEYS, openResharding, type Resharding, shardMapping } from './resharding.ts'
+import { joinSources, restoreStack, stackWorld } from './restored.ts'
 import { generate, type Visit, visits } from './visits.ts'
 import { checkpoint, context, deploy, drain, environment, eventOf, type Handler, shardId } from './world.ts'
 
@@ -34,12 +35,9 @@ async function open(shards = SPLITS, idleAfter?: Duration, onRecord?: (visit: Vi
 }
 
 /** A run that begins with the shards that there are. */
-async function openOn(stream: Resharding, app: Pipeline) {
-  const fresh = await embeddedWorld(
-    app,
-    stream.shards.map(() => []),
-    SPLITS,
-  )
+async function openOn(stream: Resharding, app: Pipeline, made?: EmbeddedWorld) {
+  const none = stream.shards.map(() => [])
+  const fresh = made ?? (await embeddedWorld(app, none, SPLITS))
   const world = { ...fresh, back: (d: () => number | undefined) => ({ ...fresh.back(d), sourceStreams: stream.source }) }
   const handler = () => stageHandler(environment(world, world.topology.stages[0]!.stage.id))
   const warm = handler()
@@ -423,6 +421,52 @@ test('a checkpoint of a stream that was split is gone on from in the embedded en
   })
   const rows = sortedLines(join(dir, 'pages')).map(line => JSON.parse(line))
   assert.deepEqual(sorted([...before, ...rows]), embedded)
+})
+
+describe('a stack that goes back', () => {
+  test('to a checkpoint that stands in children reads on in them, and in what came of them since', async () => {
+    const stream = openResharding(SPLITS)
+    const none = stream.shards.map(() => [])
+    const opened = await openOn(stream, visits(), await stackWorld(none))
+    const { world, mappings } = opened
+    put(opened, 0, 80)
+    const [low, high] = stream.split(stream.shards[0]!)
+    put(opened, 80, 110)
+    await drain(mappings)
+    const [left] = stream.split(high!)
+    put(opened, 110, 140)
+    await drain(mappings)
+    assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+    // Nobody can tell any more whose the grandchildren are, but for the positions in them.
+    for (const gone of [stream.shards[0]!, high!]) stream.forget(gone)
+    put(opened, 140, 180)
+    stream.split(left!)
+    const merged = stream.merge(low!, stream.shards[1]!)
+    put(opened, 180, 240)
+    await drain(mappings)
+    assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+    assert.ok(merged.records.length > 0)
+    await restoreStack(world, { checkpoint: 1 })
+    const { topology } = await environment(world).run()
+    await joinSources(world, topology)
+    put(opened, 240, all.length)
+    await finish(opened)
+  })
+
+  test('to a checkpoint whose shards are kept no longer is refused', async () => {
+    const stream = openResharding(SPLITS)
+    const none = stream.shards.map(() => [])
+    const opened = await openOn(stream, visits(), await stackWorld(none))
+    put(opened, 0, 80)
+    await drain(opened.mappings)
+    await checkpoint(opened.world, opened.mappings)
+    stream.split(stream.shards[0]!)
+    stream.forget(stream.shards[0]!)
+    await assert.rejects(restoreStack(opened.world, { checkpoint: 1 }), {
+      name: 'PositionError',
+      message: /^checkpoint 1 stands in shardId-000000000000 of stream users-own, which does not list it/,
+    })
+  })
 })
 
 describe('a record of a child', () => {

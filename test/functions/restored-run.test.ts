@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { PositionExpiredError } from '../../runtime/aws/errors.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { completeCheckpoints } from '../../runtime/checkpoint/restore.ts'
@@ -8,6 +9,7 @@ import { loadHead } from '../../runtime/protocol/log.ts'
 import { blobsBelow } from '../../runtime/savepoint/below.ts'
 import { writeSavepoint } from '../../runtime/savepoint/write.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
+import { faulty } from '../engine/harness.ts'
 import { expected, sorted } from './embedded-run.ts'
 import type { EmbeddedWorld } from './embedded-world.ts'
 import { joinSources, restoreStack, stackWorld } from './restored.ts'
@@ -22,6 +24,8 @@ const kept = async (world: EmbeddedWorld) => completeCheckpoints(world.ports, (a
 const topologyNow = async (world: EmbeddedWorld) => (await environment(world).run()).topology
 
 const FIRST = 150
+/** Of a restore's calls: some twelfths of the way. */
+const PLACES = 12
 
 /** What comes to the stream after all of that. */
 async function feed(world: EmbeddedWorld): Promise<void> {
@@ -86,6 +90,55 @@ describe('a stack that goes back', () => {
   test('to a checkpoint that is not there, says which are', async () => {
     const { world, mappings } = await open()
     await assert.rejects(restoreStack(world, { checkpoint: 7 }), /has no checkpoint 7 to go back to: it has kept 1, 2/)
+    await feed(world)
+    await finish(world, mappings)
+  })
+})
+
+describe('a restore', () => {
+  test('that dies at any call is done again by the same command, and what it had begun counts for nothing', async () => {
+    const calls = await callsOf()
+    for (let dieAt = 1; dieAt <= calls; dieAt += Math.ceil(calls / PLACES)) {
+      const { world, mappings } = await open()
+      let dead = false
+      const ports = faulty(world.ports, ({ n, when }) => {
+        dead ||= n === dieAt && when === 'after'
+        if (dead) throw new Error('killed')
+      })
+      const back = (deadline: () => number | undefined) => ({ ...world.back(deadline), ports })
+      await assert.rejects(restoreStack(world, { checkpoint: 1 }, { back }), /killed/)
+      // What was through but for its answer is gone back in once more.
+      await restoreStack(world, { checkpoint: 1 })
+      await joinSources(world, await topologyNow(world))
+      await feed(world)
+      await finish(world, mappings)
+    }
+  })
+
+  /** Of a restore that nothing happens to. */
+  async function callsOf(): Promise<number> {
+    const { world } = await open()
+    let calls = 0
+    const ports = faulty(world.ports, ({ n }) => {
+      calls = n
+    })
+    await restoreStack(world, { checkpoint: 1 }, { back: deadline => ({ ...world.back(deadline), ports }) })
+    return calls
+  }
+
+  test('of what is no stream of Kinesis, or is past its retention, is refused before anything has changed', async () => {
+    const { world, mappings } = await open()
+    const kafka = { visits: { kind: 'kafka', topic: 'visits', partitions: 2 } } as const
+    await assert.rejects(restoreStack({ ...world, settings: { ...world.settings, sources: kafka } }, { checkpoint: 1 }), {
+      name: 'PositionError',
+      message: /^source 'visits' reads Kafka, whose mapping can't go back to where checkpoint 1 stands: with --new-input/,
+    })
+    const expired = new PositionExpiredError('stream users-own', shardId(0), '7', 'the oldest record behind it is 9')
+    const back = (deadline: () => number | undefined) => {
+      const { sourceStreams, ...backing } = world.back(deadline)
+      return { ...backing, sourceStreams: { ...sourceStreams, read: () => Promise.reject(expired) } }
+    }
+    await assert.rejects(restoreStack(world, { checkpoint: 1 }, { back }), { name: 'PositionExpiredError' })
     await feed(world)
     await finish(world, mappings)
   })
