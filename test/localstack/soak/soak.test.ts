@@ -70,16 +70,16 @@ describe('the recommendation pipeline under kills, injected errors and lost answ
     assert.equal(report.deadLetters, 0, text)
     // Of each of them some, or nothing was shown.
     assert.ok(sum(report.kills) >= 3 && sum(report.throttled) >= 10 && report.answersLost >= 1, text)
-    assert.ok(report.checkpoints.complete >= 1 && report.failedInvocations >= 1, text)
+    assert.ok(report.checkpoints.complete >= 1, text)
   })
 })
 
 const SHORT: SoakOptions = {
-  minutes: 3,
+  minutes: 4,
   rate: 3,
   parallelism: 2,
   seed: 1,
-  killEverySeconds: 2,
+  killEverySeconds: 1,
   kills: 8,
   errors: 0.05,
   lost: 0.02,
