@@ -85,7 +85,7 @@ export interface PartOptions {
 /** A record may bring so much of keys that were not in memory, and all that one commit needs has to be there together. */
 const BYTES_PER_RECORD = 1024
 const RECORDS_MAX = 250_000
-const RECORDS_MIN = 1000
+const RECORDS_MIN = 100
 
 /**
  * Runs one subtask with its own log and state, which end with it: a task that is not finished begins anew. Commits only bound what is in memory.
@@ -144,6 +144,8 @@ export async function runPart(
   const subtask = new Subtask(topology, at, shard, ports, limits, relieving(topology, ports, prepared.stateMemory, thenLive))
   const part: PartOfTask = { prepared, task, place, subtask, spill, onProgress, signal, pausing }
   try {
+    // What is kept is folded from the log.
+    if (!isKept) for (const operator of (await subtask.ready()).chain.keyed) operator.leaveUnlogged()
     const paused = await (at.stage.source === undefined ? readPartition(part) : readPiece(part))
     if (paused === undefined) await subtask.cutSource(LAST_CUT, true)
     // What is in memory is in the scratch directory then.
