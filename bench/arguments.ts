@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { fileOf } from './reference/run.ts'
 
 /** The queries that Flink's bench has and that are measured when none is named. */
@@ -42,7 +42,17 @@ export interface Arguments {
 
 /** Undefined: help is asked for. @throws UsageError */
 export function parseArguments(words: readonly string[]): Arguments | undefined {
-  const { positionals, values } = parsed(words)
+  const { positionals, values } = parsed(words, {
+    events: { type: 'string' },
+    bound: { type: 'string' },
+    parallelism: { type: 'string', default: '1' },
+    'exactly-once': { type: 'string', default: 'on' },
+    runs: { type: 'string', default: '1' },
+    bounded: { type: 'boolean' },
+    'vs-flink': { type: 'string' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  })
   if (values.help) return undefined
   const { events, 'vs-flink': flink } = values
   if ((events === undefined) === (flink === undefined)) throw new UsageError('give either --events FILE or --vs-flink DIR')
@@ -68,23 +78,10 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
   }
 }
 
-function parsed(words: readonly string[]) {
+/** Flags and what else there is. @throws UsageError */
+export function parsed<const O extends NonNullable<ParseArgsConfig['options']>>(words: readonly string[], options: O) {
   try {
-    return parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: {
-        events: { type: 'string' },
-        bound: { type: 'string' },
-        parallelism: { type: 'string', default: '1' },
-        'exactly-once': { type: 'string', default: 'on' },
-        runs: { type: 'string', default: '1' },
-        bounded: { type: 'boolean' },
-        'vs-flink': { type: 'string' },
-        json: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
+    return parseArgs({ args: [...words], allowPositionals: true, options })
   } catch (error) {
     throw new UsageError((error as Error).message)
   }

@@ -1,8 +1,7 @@
 /** `npm run bench -- --scale`: what an event costs, and how much memory is taken, by keys and subtasks. See `--scale --help`. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { UsageError, wholeNumber } from './arguments.ts'
+import { parsed, wholeNumber } from './arguments.ts'
 import { outputOf } from './ours.ts'
 import type { PointMeasured, PointSettings } from './scale-point.ts'
 import { markdown } from './table.ts'
@@ -24,7 +23,15 @@ export interface Point extends PointSettings {
 }
 
 export async function scale(words: readonly string[]): Promise<void> {
-  const { values } = parsed(words)
+  const { values } = parsed(words, {
+    scale: { type: 'boolean' },
+    keys: { type: 'string', default: '10000,1000000,10000000' },
+    subtasks: { type: 'string', default: '1,4,16' },
+    events: { type: 'string' },
+    'state-mb': { type: 'string' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  })
   if (values.help) return console.log(USAGE)
   const stateMb = values['state-mb'] === undefined ? undefined : wholeNumber('state-mb', values['state-mb'])
   const points: Point[] = []
@@ -63,23 +70,4 @@ const microseconds = ({ measured }: Point) => ((measured.cpuSeconds / measured.e
 
 function numbers(flag: string, text: string): number[] {
   return text.split(',').map(part => wholeNumber(flag, part))
-}
-
-function parsed(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        scale: { type: 'boolean' },
-        keys: { type: 'string', default: '10000,1000000,10000000' },
-        subtasks: { type: 'string', default: '1,4,16' },
-        events: { type: 'string' },
-        'state-mb': { type: 'string' },
-        json: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }

@@ -1,19 +1,11 @@
 /** One pipeline at one rate and one window, in a process of its own: started by main.ts, which reads the line of JSON that it prints. */
-import type { StateBackendName } from '../../runtime/state/backend.ts'
 import { loadQuery } from '../reference/run.ts'
 import { type DataSet, openEvents } from './events.ts'
-import { simulate } from './simulate.ts'
+import { type Simulation, simulate } from './simulate.ts'
 
-export interface Cell {
+export interface Cell extends Omit<Simulation, 'app' | 'events' | 'asksOthers'> {
   readonly pipeline: string
   readonly data: string
-  readonly rate: number
-  readonly sourceShards: number
-  readonly parallelism: number
-  readonly windowSeconds: number
-  readonly warmSeconds: number
-  readonly seconds: number
-  readonly stateBackend: StateBackendName
 }
 
 const LINES_MAX = 500_000

@@ -1,10 +1,9 @@
 /** `npm run bench -- --bill`: what pipelines would cost on AWS, beside Managed Flink. docs/bill.md has what is assumed. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { PRICES as prices } from '../../runtime/cli/prices.ts'
 import { STATE_BACKENDS, type StateBackendName } from '../../runtime/state/backend.ts'
-import { UsageError } from '../arguments.ts'
+import { parsed, UsageError } from '../arguments.ts'
 import { outputOf } from '../ours.ts'
 import type { Cell } from './cell.ts'
 import { type Bill, eventsOfMonth, flinkMonth, idleMonth, kpusFor, monthOf, sourceStreamMonth, total } from './price.ts'
@@ -56,7 +55,15 @@ export interface Idle {
 }
 
 export async function bill(words: readonly string[]): Promise<void> {
-  const { positionals, values } = parsed(words)
+  const { positionals, values } = parsed(words, {
+    bill: { type: 'boolean' },
+    rates: { type: 'string', default: '10,100,1000,10000,50000' },
+    windows: { type: 'string', default: '0,1,10' },
+    backends: { type: 'string', default: 'table' },
+    data: { type: 'string' },
+    minutes: { type: 'string' },
+    json: { type: 'string' },
+  })
   const unknown = positionals.find(p => !PIPELINES.includes(p))
   if (unknown !== undefined) throw new UsageError(`--bill knows ${PIPELINES.join(', ')}, and not ${unknown}`)
   const rates = numbers('rates', values.rates)
@@ -173,26 +180,6 @@ function dataOf(pipeline: string, directory: string | undefined): string {
   const data = directory ?? join(ROOT, 'test/reference/data')
   if (!existsSync(data)) throw new UsageError(`--data ${data}: there is no such directory`)
   return data
-}
-
-function parsed(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: {
-        bill: { type: 'boolean' },
-        rates: { type: 'string', default: '10,100,1000,10000,50000' },
-        windows: { type: 'string', default: '0,1,10' },
-        backends: { type: 'string', default: 'table' },
-        data: { type: 'string' },
-        minutes: { type: 'string' },
-        json: { type: 'string' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }
 
 function numbers(flag: string, text: string): number[] {

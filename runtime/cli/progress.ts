@@ -1,42 +1,27 @@
 import type { Progress } from '../embedded/run-options.ts'
 import { bytes, count, counted, duration, rate, watermark } from './format.ts'
+import { type StatusLine, type StatusStream, statusLine } from './status-line.ts'
 
-/** Between two lines where standard error is no terminal. */
-const LINE_MS = 5_000
 /** A watermark this far behind the clock is that of an old file: a lag would mean nothing. */
 const LAG_MS_MAX = 86_400_000
 /** The rate shown is that of about this long. */
 const RATE_MS = 5_000
 
-export interface ProgressView {
+export interface ProgressView extends Pick<StatusLine, 'clear'> {
   update(progress: Progress): void
-  /** Removes the line, so that what follows starts on a clean one. */
-  clear(): void
 }
 
-/** Shows how a run goes on: one line rewritten on a terminal, else a line every few seconds. */
-export function progressView(
-  stream: { isTTY?: boolean; columns?: number; write(text: string): unknown },
-  now: () => number = Date.now,
-): ProgressView {
+/** Shows how a run goes on. */
+export function progressView(stream: StatusStream, now: () => number = Date.now): ProgressView {
   const samples: Progress[] = []
-  let lastLine = 0
+  const line = statusLine(stream)
   return {
     update(progress) {
       samples.push(progress)
       while (samples.length > 2 && progress.elapsedMs - samples[1]!.elapsedMs >= RATE_MS) samples.shift()
-      const text = progressLine(progress, samples[0]!, now())
-      if (stream.isTTY) {
-        const width = (stream.columns || 120) - 1
-        stream.write(`\r${text.length > width ? text.slice(0, width) : text}\u001b[K`)
-      } else if (progress.elapsedMs - lastLine >= LINE_MS) {
-        lastLine = progress.elapsedMs
-        stream.write(`${text}\n`)
-      }
+      line.show(progressLine(progress, samples[0]!, now()), progress.elapsedMs)
     },
-    clear() {
-      if (stream.isTTY) stream.write('\r\u001b[K')
-    },
+    clear: line.clear,
   }
 }
 

@@ -1,3 +1,4 @@
+import { sleep } from '../embedded/clock.ts'
 import type { Clock } from '../ports.ts'
 
 interface Sleeper {
@@ -28,20 +29,13 @@ export function openHandClock(start: number): HandClock {
     get nextDue() {
       return next()
     },
-    sleep: (ms, signal) =>
-      new Promise(resolve => {
-        if (signal?.aborted) return resolve()
-        const wake = () => {
-          clearTimeout(timer)
-          signal?.removeEventListener('abort', wake)
-          sleepers = sleepers.filter(s => s !== sleeper)
-          resolve()
-        }
-        const sleeper: Sleeper = { due: now + ms, wake }
-        const timer = setTimeout(wake, Math.min(Math.max(ms, 0), 2 ** 31 - 1))
-        signal?.addEventListener('abort', wake, { once: true })
-        sleepers.push(sleeper)
-      }),
+    async sleep(ms, signal) {
+      const moved = new AbortController()
+      const sleeper: Sleeper = { due: now + ms, wake: () => moved.abort() }
+      sleepers.push(sleeper)
+      await sleep(ms, signal === undefined ? moved.signal : AbortSignal.any([signal, moved.signal]))
+      sleepers = sleepers.filter(s => s !== sleeper)
+    },
     async pass(to) {
       for (let due = next(); due <= to; due = next()) {
         now = Math.max(now, due)

@@ -1,27 +1,14 @@
 import type { BoundedProgress, BoundedSummary, StageProgress } from '../../batch/options.ts'
 import { columns, count, counted, duration, rate } from '../format.ts'
+import { type StatusStream, statusLine } from '../status-line.ts'
 import { deadLettersText } from '../summary.ts'
 
-/** Between two lines where standard error is no terminal. */
-const LINE_MS = 5_000
-
-/** How a backfill goes on: one line rewritten on a terminal, else a line every few seconds. */
-export function backfillView(stream: { isTTY?: boolean; columns?: number; write(text: string): unknown }) {
-  let lastLine = 0
+/** How a backfill goes on. */
+export function backfillView(stream: StatusStream) {
+  const line = statusLine(stream)
   return {
-    update(progress: BoundedProgress) {
-      const text = backfillLine(progress)
-      if (stream.isTTY) {
-        const width = (stream.columns || 120) - 1
-        stream.write(`\r${text.length > width ? text.slice(0, width) : text}\u001b[K`)
-      } else if (progress.elapsedMs - lastLine >= LINE_MS) {
-        lastLine = progress.elapsedMs
-        stream.write(`${text}\n`)
-      }
-    },
-    clear() {
-      if (stream.isTTY) stream.write('\r\u001b[K')
-    },
+    update: (progress: BoundedProgress) => line.show(backfillLine(progress), progress.elapsedMs),
+    clear: line.clear,
   }
 }
 
