@@ -77,7 +77,8 @@ test('a pipeline that counts in a variable is found out: with its seed, the faul
     name: 'ExactlyOnceError',
     message: found.message,
   })
-  assert.ok(lines.length > found.trace.length)
+  // As many where no fault is needed: the run that goes back to a checkpoint counts again anyway.
+  assert.ok(lines.length >= found.trace.length)
 })
 
 test('what shows nothing, or makes no sense, is refused', async () => {
