@@ -344,12 +344,12 @@ test('waiting is told in one line on a terminal, and now and then elsewhere', ()
   const told = (isTTY: boolean) => {
     const written: string[] = []
     const view = waiting({ isTTY, write: text => written.push(text) })
-    for (const seconds of [0, 5, 10, 15, 20]) view.update(seconds * 1000, 'waiting')
+    for (const seconds of [0, 3, 6, 9, 12]) view.update(seconds * 1000, 'waiting')
     view.clear()
     return written
   }
-  assert.deepEqual(told(false), ['waiting (10.0 s)\n', 'waiting (20.0 s)\n'])
-  assert.equal(told(true)[1], '\rwaiting (5.0 s)\u001b[K')
+  assert.deepEqual(told(false), ['waiting (6.0 s)\n', 'waiting (12.0 s)\n'])
+  assert.equal(told(true)[1], '\rwaiting (3.0 s)\u001b[K')
 })
 
 test('an endpoint that is no URL is refused before anything is asked of it', async () => {

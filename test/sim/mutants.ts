@@ -222,7 +222,7 @@ const RULES: readonly Mutant[] = [
   ),
   subtask('D8: injection begins anew after each commit', '++passed <= taken || cursor', '++passed < 0 || cursor'),
   at('runtime/sim/store.ts')('E1: base items are written over newer ones', 'known === undefined || known.v < item.v', 'true'),
-  base('E2: values of the future are believed', 'if (item.v > this.version()) {', 'if (item.v < 0) {'),
+  base('E2: values of the future are believed', 'if (v > this.version())', 'if (v < 0)'),
   materialise(
     'E3: the marker goes ahead of what it says',
     'const space = spaceOf(',
