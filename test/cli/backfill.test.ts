@@ -148,7 +148,7 @@ test('with --state a finished backfill is told again and not done again, and ano
   assert.match(other.err, /files have come, gone or changed/)
 })
 
-test('--then-live leaves a savepoint, from which a run goes on with a stream that overlaps', async () => {
+test('--then-live leaves a savepoint, from which a run goes on at another parallelism with a stream that overlaps', async () => {
   const cwd = archive()
   writeFileSync(join(cwd, 'stream.ndjson'), views(2, 9))
   // In the middle of a minute: its window needs both.
@@ -158,7 +158,7 @@ test('--then-live leaves a savepoint, from which a run goes on with a stream tha
   })
   assert.equal(past.code, 0, past.err)
   const live = await millrace(
-    ['run', 'views.ts', '--from-snapshot', 'savepoint', '--source', 'views=stream.ndjson', '--out', 'behind'],
+    'run views.ts --from-snapshot savepoint --source views=stream.ndjson --out behind --parallelism 3'.split(' '),
     { cwd },
   )
   assert.equal(live.code, 0, live.err)
