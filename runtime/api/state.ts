@@ -45,10 +45,8 @@ export interface MapStateOptions<V = any> extends StateOptions<V> {
  *     ctx.state.last.set(event.timestamp)
  *   },
  * })
- *
- * @example
  * // Version 1 was a number: what was stored then is changed when it is first read.
- * const cart = value<{ total: number }>({ version: 2, migrate: { 1: (total: number) => ({ total }) } })
+ * const spent = value<{ total: number }>({ version: 2, migrate: { 1: (total: number) => ({ total }) } })
  */
 export function value<T>(options: StateOptions<T> = {}): ValueSpec<T> {
   return { kind: 'value', ...commonOf('value state', options) }

@@ -66,7 +66,7 @@ export interface RunningJob {
    * @throws MillraceError for what can't be rescaled while it runs: the state backend `segments`, stages with broadcast state, runs in threads; and when the run ends meanwhile
    *
    * @example
-   * const options = { onRunning: job => void job.rescale(8).then(({ pauseMsMax }) => console.log(`paused for ${pauseMsMax} ms`)) }
+   * const options = { onRunning: (job: { rescale(to: number): Promise<{ pauseMsMax: number }> }) => job.rescale(8) }
    */
   rescale(parallelism: number): Promise<Rescaled>
 }

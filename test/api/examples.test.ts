@@ -67,10 +67,13 @@ function moduleOf(example: Example, from: ReadonlyMap<string, readonly string[]>
   return `${imports.join(' ')}\n${text}\nexport {}\n`
 }
 
-test('every example in the docstrings of the public API, and in docs/api.md, compiles', t => {
+test('every example in the docstrings of the public API, in docs/api.md and in docs/upgrading.md compiles', t => {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-examples-'))
   t.after(() => rmSync(dir, { recursive: true, force: true }))
-  const examples = [...publicFiles().flatMap(examplesOf), ...blocksOf(join(ROOT, 'docs/api.md'))]
+  const examples = [
+    ...publicFiles().flatMap(examplesOf),
+    ...['api', 'upgrading'].flatMap(name => blocksOf(join(ROOT, `docs/${name}.md`))),
+  ]
   assert.ok(examples.length > 60, `only ${examples.length} examples found`)
   const from = new Map([
     ['millrace', exportsOf(INDEX)],

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import test from 'node:test'
-import { StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
+import { supersede } from '../../runtime/checkpoint/restore.ts'
+import { openRestored, readRun, StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { RunOptions, RunSummary } from '../../runtime/embedded/run-options.ts'
 import type { Upgrade } from '../../runtime/graph/upgrade.ts'
 import {
@@ -254,4 +256,23 @@ test('a snapshot of other code: its operators keep their state, and the one that
   assert.deepEqual(found(dir, 'totals', 'fork'), linesOf(runningTotals(events).slice(first.events)))
   await go('first', { ...way, state: join(dir, 'state') })
   assert.deepEqual(found(dir, 'totals'), linesOf(runningTotals(events)))
+})
+
+test('an upgrade that died before its new run was whole is done by the same command', async t => {
+  const dir = scratch(t)
+  const events = generate(EVENTS, 15)
+  const input = writeEvents(join(dir, 'events.ndjson'), events)
+  const way = { dir, input, state: join(dir, 'state') }
+  await go('first', { ...way, stopAfter: STOP_AFTER })
+  const ports = await openEmbedded({ directory: way.state })
+  const old = (await readRun(ports))!
+  const died = openRestored(ports, old, undefined, async () => {
+    await supersede(ports.log, old.run, 0, 'the pipeline goes back')
+    throw new Error('died')
+  })
+  await assert.rejects(died, /died/)
+  await ports.close()
+  await go('second', way)
+  assert.deepEqual(found(dir, 'totals'), linesOf(runningTotals(events)))
+  await onlyOneRun(way.state)
 })
