@@ -122,6 +122,24 @@ describe('segments', () => {
     )
   })
 
+  test('what is deleted in runs that lie over others stays deleted when they are merged', async () => {
+    const ports = await openEmbedded()
+    const runOf = async (value: Uint8Array | undefined, i: number) => {
+      const writer = new RunWriter(ports, 'run')
+      await writer.add({ address: joinAddress('k', 'v'), value })
+      await writer.add({ address: joinAddress(`other ${i}`, 'v'), value: new Uint8Array([i]) })
+      return writer.finish()
+    }
+    const below = [await runOf(new Uint8Array([1]), 0)]
+    let above: Runs = []
+    // So many that they are merged, more than once.
+    for (let i = 0; i < 20; i++) {
+      above = await addRun(ports, 'run', above, await runOf(undefined, i), true)
+      const found = await Array.fromAsync(mergeRuns(ports.blobs, [...below, ...above]))
+      assert.equal(found.find(item => item.address === joinAddress('k', 'v'))!.value, undefined)
+    }
+  })
+
   test('runs merged and added one by one hold what a map holds, in order, and stay few', async () => {
     const small = fc.record({ ...{ value: fc.option(fc.uint8Array({ maxLength: 4 }), { nil: undefined }) }, key: fc.nat(60) })
     await fc.assert(
