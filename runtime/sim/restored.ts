@@ -3,6 +3,9 @@ import { readManifest } from '../checkpoint/manifest.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
 import { openRestored, readRun } from '../checkpoint/run-meta.ts'
 import { blobSink } from '../connectors/blob-sink.ts'
+import { canDivide } from '../graph/edge-heirs.ts'
+import { planPhysical } from '../graph/planner.ts'
+import { shapeOf } from '../graph/shape.ts'
 import { SegmentCache } from '../snapshot/segment-cache.ts'
 import { Topology } from '../stage/topology.ts'
 import { TABLE } from '../state/backend.ts'
@@ -11,6 +14,11 @@ import type { World } from './world.ts'
 /** Checkpoints of a world's run that another run can start from. */
 export async function checkpointsOf({ ports }: World): Promise<number[]> {
   return completeCheckpoints(ports, (await readRun(ports))!.run)
+}
+
+/** Whether a world's run can go on with so many subtasks: with one, stages may be one that were several (graph/plan-for.ts), and a stack has its stages. */
+export function canRescale({ plan, app }: Pick<World, 'plan' | 'app'>, parallelism: number): boolean {
+  return canDivide(shapeOf(plan), shapeOf(planPhysical(app.graph(), { parallelism })))
 }
 
 /** A new run in the place of a world's, from one of its checkpoints. What the old one has left in streams and tables is there still. */
@@ -25,7 +33,7 @@ export async function goBack({ ports, plan, app }: Pick<World, 'ports' | 'plan' 
     old.stateBackend === 'segments' ? ({ kind: 'segments', cache: new SegmentCache({ bytesMax: 0 }) } as const) : TABLE
   const names = plan.stages.flatMap(s => s.nodes.flatMap(n => n.sink?.name ?? []))
   const sinks = Object.fromEntries(names.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)]))
-  await openRestored(ports, old, checkpoint, async run => {
+  await openRestored(ports, { ...old, shape: shapeOf(plan) }, checkpoint, async run => {
     const topology = new Topology(plan, app.name, run, counts, { sinks, splits, snapshots: true, stateBackend: backend })
     // The mappings of another world begin at the beginning of their streams.
     for (const [source, shards] of splits) for (const subtask of shards.keys()) await tellJoined(ports.log, run, source, subtask)

@@ -3,7 +3,7 @@ import { type Faults, type Injected, type Leaves, NO_FAULTS, openFaults } from '
 import { watchLogs } from './monitor.ts'
 import { copyServices, type Services } from './ports.ts'
 import { type Dice, dice } from './random.ts'
-import { checkpointsOf, goBack } from './restored.ts'
+import { canRescale, checkpointsOf, goBack } from './restored.ts'
 import { lettersDifference, lettersOf, rowsDifference, rowsOf } from './rows.ts'
 import type { Input, Rows, Scenario } from './scenario.ts'
 import { openScheduler } from './scheduler.ts'
@@ -49,7 +49,7 @@ const PAUSE_CHANCE = 0.15
 const AGAIN_MS = 30_000
 
 /**
- * One seed of one scenario: a run with faults, and a second one that goes back to one of its checkpoints. Both have to come to what a run without
+ * One seed of one scenario: a run with faults, and a second one that goes back to one of its checkpoints, at another parallelism by lot. Both have to come to what a run without
  * faults comes to.
  */
 export async function simulate(scenario: Scenario, seed: number, { trace, leavesOut }: RunOptions = {}): Promise<Run> {
@@ -75,7 +75,14 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
     const checkpoint = random.fork('back').pick(await through(first, checkpointsOf(world)))
     const second = simulation('second', first.scheduler.now)
     second.trace?.(`back to checkpoint ${checkpoint}`)
-    const back = await play(stage, second, w => goBack(w, checkpoint).then(() => AGAIN_MS), copyServices(world.services))
+    const parallelism = random.fork('rescale').pick([1, 2, 3, 5])
+    const deployment = canRescale(world, parallelism) ? { ...stage.deployment, parallelism } : stage.deployment
+    const back = await play(
+      { ...stage, deployment },
+      second,
+      w => goBack(w, checkpoint).then(() => AGAIN_MS),
+      copyServices(world.services),
+    )
     checkWorld(stage, back, expected, { restored: true })
   } catch (caught) {
     error = caught as Error
