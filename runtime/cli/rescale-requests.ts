@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Rescaled } from '../embedded/rescaled.ts'
 import type { RunningJob } from '../embedded/run-options.ts'
-import type { Rescaled } from '../embedded/succession.ts'
 
 /** What one process asks another one for that works on the same state directory: a file for the request, one for its answer. */
 export interface RescaleRequest {

@@ -4,7 +4,7 @@ import type { SourceConnector, SourcePosition } from '../connectors/source.ts'
 import type { Upgrade } from '../graph/upgrade.ts'
 import type { Blobs, Ports } from '../ports.ts'
 import type { StateBackendName } from '../state/backend.ts'
-import type { Rescaled } from './succession.ts'
+import type { Rescaled } from './rescaled.ts'
 
 /** How the embedded engine runs a pipeline. */
 export interface RunOptions {
