@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { PositionExpiredError } from '../../runtime/aws/errors.ts'
+import { checkpointHandler, type StartedCheckpoint } from '../../runtime/aws/functions/checkpoint.ts'
+import { cutHandler } from '../../runtime/aws/functions/cut.ts'
+import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { completeCheckpoints } from '../../runtime/checkpoint/restore.ts'
@@ -14,7 +17,7 @@ import { expected, sorted } from './embedded-run.ts'
 import type { EmbeddedWorld } from './embedded-world.ts'
 import { joinSources, restoreStack, stackWorld } from './restored.ts'
 import { generate, visits } from './visits.ts'
-import { checkpoint, context, deploy, drain, environment, eventOf, shardId } from './world.ts'
+import { checkpoint, context, deploy, drain, environment, eventOf, FOLD_SOON, shardId } from './world.ts'
 
 const input = generate(400, 2)
 const embedded = await expected(visits(), input, 2)
@@ -87,6 +90,33 @@ describe('a stack that goes back', () => {
     await finish(world, mappings)
   })
 
+  test('takes what was on its way to a subtask, though nothing comes any more: its first checkpoint wakes it', async () => {
+    const world = await stackWorld(input.map(records => records.slice(0, FIRST)))
+    const mappings = deploy(world, world.topology)
+    const [first, second, ...behind] = mappings as [Mapping, Mapping, ...Mapping[]]
+    // The barrier of the one source subtask is a long way ahead of the other's.
+    await second.step(10)
+    await checkpointOf(world, async cut => {
+      await first.step(FIRST)
+      await cut(0)
+      await drain(behind)
+      await second.step(FIRST)
+      await drain(behind)
+      await cut(1)
+      await drain(behind)
+    })
+    const { run } = await runOf(world)
+    const { subtasks } = await readManifest(world.ports.blobs, run, 1)
+    assert.ok(subtasks.some(s => s.channelState.length > 0))
+    await restoreStack(world, { checkpoint: 1 })
+    await joinSources(world, await topologyNow(world))
+    assert.equal((await checkpoint(world, mappings, { scheduled: true })).outcome, 'complete')
+    // What that set off is of the next, and then there is nothing more.
+    for (let i = 0; (await checkpoint(world, mappings, { scheduled: true })).outcome !== 'nothing'; i++) assert.ok(i < 4)
+    await feed(world)
+    await finish(world, mappings)
+  })
+
   test('to a checkpoint that is not there, says which are', async () => {
     const { world, mappings } = await open()
     await assert.rejects(restoreStack(world, { checkpoint: 7 }), /has no checkpoint 7 to go back to: it has kept 1, 2/)
@@ -94,6 +124,21 @@ describe('a stack that goes back', () => {
     await finish(world, mappings)
   })
 })
+
+type Mapping = ReturnType<typeof deploy>[number]
+
+/** The steps of a checkpoint, with what happens between them. */
+async function checkpointOf(world: EmbeddedWorld, flow: (cut: (shard: number) => Promise<unknown>) => Promise<void>) {
+  const controller = checkpointHandler(environment(world))
+  const start = (await controller({ step: 'start' }, context())) as StartedCheckpoint
+  const { stage } = world.topology.stages[0]!
+  await flow(shard => cutHandler(environment(world, stage.id))({ shard, checkpoint: start.checkpoint }, context()))
+  const { parts } = (await controller({ step: 'collect', start }, context())) as { parts?: readonly PartRef[]; missing: string[] }
+  const materialise = materialiseHandler(environment(world), FOLD_SOON)
+  const materialised = []
+  for (const part of parts!) materialised.push(await materialise({ start, part }, context()))
+  await controller({ step: 'complete', start, materialised }, context())
+}
 
 describe('a restore', () => {
   test('that dies at any call is done again by the same command, and what it had begun counts for nothing', async () => {
