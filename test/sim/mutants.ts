@@ -296,11 +296,6 @@ const SEGMENTS: readonly Mutant[] = [
 /** What else could go wrong. */
 const OTHERS: readonly Mutant[] = [
   classify('deduplication is off by one', 'frame.index <= index', 'frame.index < index'),
-  log(
-    'an abort in its slot is no reason for an attempt to stop',
-    'return found !== undefined && decodeItem(found).attempt === item.attempt',
-    "return found !== undefined && (decodeItem(found).attempt === item.attempt || decodeItem(found).kind === 'abort')",
-  ),
   subtask(
     'the position of a commit inside a frame is its end',
     'live.working.position = inside(frame, seq, cursor)\n    if (kept',

@@ -22,6 +22,7 @@ const SMALL: readonly Change[] = [
   number('runtime/snapshot/runs.ts', 'SEGMENT_BYTES = 2 * 1024 * 1024', 'SEGMENT_BYTES = 300'),
   number('runtime/snapshot/segment.ts', 'BLOCK_BYTES = 32 * 1024', 'BLOCK_BYTES = 100'),
   number('runtime/snapshot/runs.ts', 'MERGE_RUNS = 8', 'MERGE_RUNS = 2'),
+  number('runtime/snapshot/runs.ts', 'SMALLEST_TIER_BYTES = 128 * 1024', 'SMALLEST_TIER_BYTES = 200'),
   number('runtime/stage/live.ts', 'CHUNKS_READ_MAX = 64', 'CHUNKS_READ_MAX = 1'),
   number('runtime/stage/live.ts', 'READS_AT_ONCE = 16', 'READS_AT_ONCE = 2'),
   number('runtime/aws/functions/materialise.ts', 'FOLDED_AT_ONCE = 100_000', 'FOLDED_AT_ONCE = 5'),
