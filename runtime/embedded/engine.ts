@@ -343,16 +343,17 @@ class Run {
   }
 
   /**
-   * Until what the sources have sent has come to its end, as long as that gets on: then the last checkpoint has nothing that is on its way, which another plan may have no place for
-   * (checkpoint/carry-frames.ts).
+   * Until what the sources have sent has come to its end, as long as it gets less: then the last checkpoint has nothing that is on its way, which another plan may have no place for
+   * (checkpoint/carry-frames.ts). That there are commits says nothing: timers that set themselves again make some for ever.
    */
   private async arrived(): Promise<void> {
-    let before = -1
-    while (this.failure === undefined && this.shared.streams.backlogBytes > 0 && this.commits !== before) {
-      before = this.commits
-      const until = this.shared.ports.clock.now() + ARRIVING_MS
-      while (this.failure === undefined && this.shared.streams.backlogBytes > 0 && this.shared.ports.clock.now() < until)
-        await this.report.changed.wait(100)
+    const { clock } = this.shared.ports
+    const backlog = () => (this.failure === undefined ? this.shared.streams.backlogBytes : 0)
+    let least = Number.POSITIVE_INFINITY
+    while (backlog() > 0 && backlog() < least) {
+      least = backlog()
+      const until = clock.now() + ARRIVING_MS
+      while (backlog() > 0 && clock.now() < until) await this.report.changed.wait(100)
     }
   }
 

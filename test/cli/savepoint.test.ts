@@ -111,7 +111,6 @@ test('what is typed wrongly, or is not there, is one sentence and exit code 2; a
     ['savepoint delete full', /there is no savepoint at full: it has no _metadata/],
     ['savepoint list none', /there is no directory none/],
     [[...run, '--from-snapshot', 'p@3'].join(' '), /a savepoint is of one checkpoint: leave @3 out/],
-    [[...run, '--from-snapshot', 'p', '--parallelism', '3'].join(' ').replace('--parallelism 2 ', ''), /parallelism/],
     [[...run, '--from-snapshot', 'p', '--state', 's'].join(' '), /s holds a run already, which did not begin with p/],
   ]
   for (const [words, sentence] of mistakes) {
