@@ -128,7 +128,7 @@ test('functions in a VPC share a security group that lets nothing in', () => {
   assert.deepEqual(nagFindings(made), [])
 })
 
-test('an imported stream names its key; then its stage, which Lambda polls as, and its cut may read it', () => {
+test('an imported stream names its key; then its stage, which Lambda polls as, its cut, and what restores may read it', () => {
   const arn = (resource: string) => `arn:aws:${resource}`
   const encrypted = 'kms:eu-west-1:111122223333:key/theirs'
   const template = shop(stack => ({
@@ -143,7 +143,7 @@ test('an imported stream names its key; then its stage, which Lambda polls as, a
   for (const [name, { Properties }] of Object.entries(functions(template)))
     assert.deepEqual(
       actionsOn(template, Properties.Role['Fn::GetAtt'][0], encrypted),
-      /^(stage|cut) source-clicks$/.test(name) ? ['kms:Decrypt'] : [],
+      /^((stage|cut) source-clicks|checkpoint)$/.test(name) ? ['kms:Decrypt'] : [],
       name,
     )
 })
