@@ -25,8 +25,8 @@ export interface MappingOptions {
   readonly stream: string
   readonly shard: number
   readonly batchMax: number
-  /** Called when the shard is alive, and waits for too long for a frame that is undecided. */
-  readonly onStuck?: (what: string) => void
+  /** Called when its functions have answered for long, and got no further than to this record. */
+  readonly onStuck?: (first: StreamRecord) => void
 }
 
 /**
@@ -66,17 +66,16 @@ export function openMapping(
     }
     const passed = passedOf(records, outcome.answer)
     through += passed
-    watch(passed)
+    watch(passed, records[0]!)
     if (passed < records.length) await scheduler.sleep(dice.spread(...AGAIN_MS))
     // The mapping forgets how far it was.
     if (faults.happens('batch comes again')) through = Math.max(0, through - 1 - dice.below(10))
   }
 
   /** Its functions answer, but get no further. */
-  function watch(passed: number): void {
+  function watch(passed: number, first: StreamRecord): void {
     if (passed > 0) [stuckSince, visits] = [scheduler.now, 0]
-    else if (++visits > STUCK_VISITS && scheduler.now - stuckSince > STUCK_MS)
-      onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`)
+    else if (++visits > STUCK_VISITS && scheduler.now - stuckSince > STUCK_MS) onStuck?.(first)
   }
 
   return {

@@ -11,6 +11,7 @@ import { blobSink } from '../connectors/blob-sink.ts'
 import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
 import type { Ports } from '../ports.ts'
+import { readHeader } from '../protocol/frame.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { StateBackendName } from '../state/backend.ts'
 import { type Controller, openController } from './controller.ts'
@@ -138,6 +139,14 @@ export function openWorld(
   let mappings: Mapping[] = []
   let topology: Topology | undefined
 
+  /** Others get no further since they have too little time. */
+  function isUndecided(frame: Uint8Array): boolean {
+    const { run, producer, version } = readHeader(frame)
+    if (run !== topology!.run) return false
+    const log = topology!.logOfProducer(producer)
+    return version > services.log.of(log).floor && services.log.get(log, version) === undefined
+  }
+
   async function start(): Promise<void> {
     topology = (await environmentIn(outside).run()).topology
     const { stages: all } = topology
@@ -150,7 +159,9 @@ export function openWorld(
           shard,
           batchMax: deployment.batchMax,
           // Sources wait for memory, but for no frames.
-          ...(source === undefined && { onStuck }),
+          ...(source === undefined && {
+            onStuck: ({ data }) => isUndecided(data) && onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`),
+          }),
         }),
       )
     })
