@@ -42,17 +42,21 @@ export interface Arguments {
 
 /** Undefined: help is asked for. @throws UsageError */
 export function parseArguments(words: readonly string[]): Arguments | undefined {
-  const { positionals, values } = parsed(words, {
-    events: { type: 'string' },
-    bound: { type: 'string' },
-    parallelism: { type: 'string', default: '1' },
-    'exactly-once': { type: 'string', default: 'on' },
-    runs: { type: 'string', default: '1' },
-    bounded: { type: 'boolean' },
-    'vs-flink': { type: 'string' },
-    json: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
-  })
+  const { positionals, values } = parsed(
+    words,
+    {
+      events: { type: 'string' },
+      bound: { type: 'string' },
+      parallelism: { type: 'string', default: '1' },
+      'exactly-once': { type: 'string', default: 'on' },
+      runs: { type: 'string', default: '1' },
+      bounded: { type: 'boolean' },
+      'vs-flink': { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+    { named: true },
+  )
   if (values.help) return undefined
   const { events, 'vs-flink': flink } = values
   if ((events === undefined) === (flink === undefined)) throw new UsageError('give either --events FILE or --vs-flink DIR')
@@ -78,10 +82,14 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
   }
 }
 
-/** Flags and what else there is. @throws UsageError */
-export function parsed<const O extends NonNullable<ParseArgsConfig['options']>>(words: readonly string[], options: O) {
+/** Flags, and, where they are `named`, what else there is. @throws UsageError */
+export function parsed<const O extends NonNullable<ParseArgsConfig['options']>>(
+  words: readonly string[],
+  options: O,
+  { named = false } = {},
+) {
   try {
-    return parseArgs({ args: [...words], allowPositionals: true, options })
+    return parseArgs({ args: [...words], allowPositionals: named, options })
   } catch (error) {
     throw new UsageError((error as Error).message)
   }

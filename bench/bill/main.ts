@@ -55,15 +55,19 @@ export interface Idle {
 }
 
 export async function bill(words: readonly string[]): Promise<void> {
-  const { positionals, values } = parsed(words, {
-    bill: { type: 'boolean' },
-    rates: { type: 'string', default: '10,100,1000,10000,50000' },
-    windows: { type: 'string', default: '0,1,10' },
-    backends: { type: 'string', default: 'table' },
-    data: { type: 'string' },
-    minutes: { type: 'string' },
-    json: { type: 'string' },
-  })
+  const { positionals, values } = parsed(
+    words,
+    {
+      bill: { type: 'boolean' },
+      rates: { type: 'string', default: '10,100,1000,10000,50000' },
+      windows: { type: 'string', default: '0,1,10' },
+      backends: { type: 'string', default: 'table' },
+      data: { type: 'string' },
+      minutes: { type: 'string' },
+      json: { type: 'string' },
+    },
+    { named: true },
+  )
   const unknown = positionals.find(p => !PIPELINES.includes(p))
   if (unknown !== undefined) throw new UsageError(`--bill knows ${PIPELINES.join(', ')}, and not ${unknown}`)
   const rates = numbers('rates', values.rates)

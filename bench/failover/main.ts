@@ -2,8 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { UsageError, wholeNumber } from '../arguments.ts'
+import { parsed, UsageError, wholeNumber } from '../arguments.ts'
 import { markdown } from '../table.ts'
 import { type Figures, figures } from './figures.ts'
 import { runFlinkFailover } from './flink.ts'
@@ -32,7 +31,15 @@ export interface FailoverRow {
 }
 
 export async function failover(words: readonly string[]): Promise<void> {
-  const { values } = parsed(words)
+  const { values } = parsed(words, {
+    failover: { type: 'boolean' },
+    'vs-flink': { type: 'string' },
+    subtasks: { type: 'string', default: '8' },
+    rate: { type: 'string', default: '2000' },
+    seconds: { type: 'string', default: '30' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  })
   if (values.help) return console.log(FAILOVER_USAGE)
   const seconds = wholeNumber('seconds', values.seconds, 10)
   const settings = {
@@ -82,22 +89,3 @@ export function failoverTable(rows: readonly FailoverRow[]): string {
 }
 
 const milliseconds = (ms: number) => `${Math.round(ms)} ms`
-
-function parsed(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        failover: { type: 'boolean' },
-        'vs-flink': { type: 'string' },
-        subtasks: { type: 'string', default: '8' },
-        rate: { type: 'string', default: '2000' },
-        seconds: { type: 'string', default: '30' },
-        json: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
-}

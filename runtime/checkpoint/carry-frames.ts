@@ -1,4 +1,5 @@
-import type { Shape, ShapeEdge } from '../graph/shape.ts'
+import { canTake, edgesOf } from '../graph/edge-heirs.ts'
+import type { Shape } from '../graph/shape.ts'
 import type { Blobs } from '../ports.ts'
 import { ENTRY_RECORD, FrameWriter, readFrame } from '../protocol/frame.ts'
 import { encodeChannelState, type KeptFrame, readChannelState } from './channel-state.ts'
@@ -17,29 +18,12 @@ interface Route {
 /** By number of the former plan's edge. `isDropped`: an operator whose state, and so its input, is given up. */
 export function routesOf(former: Shape, shape: Shape, isDropped: (operator: string) => boolean): Route[] {
   const now = edgesOf(shape)
-  return edgesOf(former).map(({ edge: [, ...old] }) => {
-    const same = now.flatMap(({ edge: [, ...is], stage }, edge) =>
-      sameRecords(old, is) ? [{ edge, stage, targets: is[6] }] : [],
-    )
-    const reached = new Set(same.flatMap(({ targets }) => targets.map(target => String(target))))
-    const lost = old[6].find(target => !reached.has(String(target)) && !isDropped(target[0]))
-    return { edges: same.map(({ edge, stage }) => ({ edge, stage })), lost: lost?.[0], from: old[4] }
+  return edgesOf(former).map(old => {
+    const same = now.filter(edge => canTake(edge, old))
+    const reached = new Set(same.flatMap(({ targets }) => targets.map(String)))
+    const lost = old.targets.find(target => !reached.has(String(target)) && !isDropped(target[0]))
+    return { edges: same.map(({ id, toStage }) => ({ edge: id, stage: toStage })), lost: lost?.[0], from: old.from }
   })
-}
-
-type EdgeOf<T> = T extends readonly [unknown, ...infer Rest] ? Rest : never
-type EdgeKind = EdgeOf<ShapeEdge>
-
-/** The same output, dealt out the same way, with all the fields that are needed now. */
-function sameRecords([exchange, key, carryKey, fields, ...from]: EdgeKind, is: EdgeKind): boolean {
-  const enough = fields == null || (is[3]?.every(field => fields.includes(field)) ?? false)
-  return (
-    enough && JSON.stringify([exchange, key, carryKey, from[0], from[1]]) === JSON.stringify([is[0], is[1], is[2], is[4], is[5]])
-  )
-}
-
-function edgesOf({ stages }: Shape): { edge: ShapeEdge; stage: number }[] {
-  return stages.flatMap(({ inputs }, stage) => inputs.map(edge => ({ edge, stage })))
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { Shape, ShapeOperator } from '../graph/shape.ts'
 import { stateOfText } from '../graph/state-text.ts'
 import type { Blobs } from '../ports.ts'
-import { type Counts, emptyHead, type HeadFields } from '../protocol/item.ts'
+import { emptyHead, type HeadFields, sumOf } from '../protocol/item.ts'
 import { SnapshotError } from '../snapshot/error.ts'
 import { splitAddress } from '../snapshot/item.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
+import { operatorOf } from '../state/address.ts'
 import type { Beginning } from './beginning.ts'
 import { carriedFrames, routesOf } from './carry-frames.ts'
 import { spaceIn } from './fold.ts'
@@ -83,8 +84,7 @@ function takesOnly(kept: readonly ShapeOperator[], former: Shape): (address: str
   const states = new Map(kept.map(o => [o.id, o.states.map(stateOfText)]))
   return address => {
     const { pk, sk } = splitAddress(address)
-    // Ids hold what their authors put into uids; what follows holds no bar before the first of its own (state/address.ts).
-    const id = ids.find(candidate => pk.startsWith(`${candidate}|`) && OWNER.test(pk.slice(candidate.length + 1)))
+    const id = operatorOf(pk, ids)
     if (id === undefined) throw new SnapshotError(`the checkpoint has state at ${JSON.stringify(pk)}, which is no operator's`)
     const known = states.get(id)
     if (known === undefined) return false
@@ -92,9 +92,6 @@ function takesOnly(kept: readonly ShapeOperator[], former: Shape): (address: str
     return known.some(s => (s.primitive === 'map' ? sk.startsWith(`m|${s.name}|`) : sk === `v|${s.name}`))
   }
 }
-
-/** What follows the id of an operator in a partition. */
-const OWNER = /^(timers\|\d+$|b\d+$|[snh])/s
 
 /** Of a subtask whose operators were in `origins`, subtasks of several stages. */
 function headOf(
@@ -119,11 +116,7 @@ function headOf(
     ...(source?.takesFrom !== undefined && { takesFrom: source.takesFrom }),
     watermark: origins.length === 0 ? emptyHead.watermark : Math.min(...origins.map(o => o.head.watermark)),
     sinks: taken.filter(([index]) => index >= 0),
-    counts: origins.filter(counts).reduce((sum, o) => added(sum, o.head.counts), emptyHead.counts),
+    counts: sumOf(origins.filter(counts).map(o => o.head.counts)),
     ...(timers.length > 0 && { timerAt: Math.min(...timers) }),
   }
-}
-
-function added(a: Counts, b: Counts): Counts {
-  return Object.fromEntries(Object.entries(a).map(([name, n]) => [name, n + b[name as keyof Counts]])) as unknown as Counts
 }

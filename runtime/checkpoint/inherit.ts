@@ -1,9 +1,9 @@
 import type { SinkState } from '../connectors/sink.ts'
 import type { Ports } from '../ports.ts'
-import { BrokenLogError } from '../protocol/errors.ts'
-import { type Counts, countsOf, type HeadFields, later } from '../protocol/item.ts'
-import { type Head, loadHead, putSlot } from '../protocol/log.ts'
+import { type Counts, type HeadFields, later, sumOf } from '../protocol/item.ts'
+import { type Head, loadHead } from '../protocol/log.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
+import { beginLog } from './begin-log.ts'
 import { writeMarker } from './marker.ts'
 
 /** What the log of a shard begins with that took over from others, in the place of an attempt's id. */
@@ -37,11 +37,7 @@ export async function inherit(
   // Behind all of them: a fold of a parent that hangs can't win over what the child writes, nor an older attempt at a sink.
   const version = Math.max(...parents.map(p => p.head.version)) + 1
   await writeMarker(ports.store, log, version)
-  const head = inheritedHead(topology, at, shard, parents)
-  const item = { kind: 'commit', attempt: INHERITED, prev: '', lastCommit: [0, ''], head, chunk: undefined } as const
-  if (!(await putSlot(ports.log, log, version, item))) throw new BrokenLogError(`slot ${version} of ${log}, a new log, is taken`)
-  // From here on the log is read from its first slot.
-  await ports.log.raiseFloor(log, version)
+  await beginLog(ports.log, log, version, INHERITED, inheritedHead(topology, at, shard, parents))
   return true
 }
 
@@ -119,5 +115,5 @@ function inheritedSinks(topology: Topology, at: StageTopology, fields: readonly 
 /** What was counted goes to the first of the children, so that the sum over subtasks stays. */
 function inheritedCounts(topology: Topology, stage: number, shard: number, parents: readonly Parent[]): Counts {
   const mine = parents.filter(p => topology.shard(stage, p.shard).children?.[0] === shard).map(p => p.head.fields.counts)
-  return countsOf(field => mine.reduce((n, counts) => n + counts[field], 0))
+  return sumOf(mine)
 }

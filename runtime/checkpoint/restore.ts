@@ -1,28 +1,26 @@
 import type { SinkState } from '../connectors/sink.ts'
 import type { Shape } from '../graph/shape.ts'
 import type { Blobs, CommitLog, Ports } from '../ports.ts'
-import { BrokenLogError } from '../protocol/errors.ts'
 import type { HeadFields } from '../protocol/item.ts'
-import { putSlot } from '../protocol/log.ts'
 import { SnapshotError } from '../snapshot/error.ts'
-import { type SnapshotItem, splitAddress } from '../snapshot/item.ts'
 import { mergeRuns, type Runs, RunWriter, type SortedRun } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
 import { writeBase } from './base.ts'
+import { beginLog } from './begin-log.ts'
 import type { Beginning } from './beginning.ts'
 import { channelsOf, segmentsOf } from './blob-names.ts'
 import { decide, decisions } from './decision.ts'
 import { formerOf } from './divide/former.ts'
-import { divideState, type Keep } from './divide/state.ts'
+import { divideState } from './divide/state.ts'
 import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { writeMarker } from './marker.ts'
 import { sinkCommitContext } from './sink-context.ts'
+import { tableWriter } from './table-writer.ts'
 import { unfoldedRuns } from './unfolded.ts'
 import { beginningsFrom, isDivided } from './upgrade.ts'
 
 /** What a restored subtask's log begins with, in the place of an attempt's id. */
 const RESTORED = 'restored'
-const UPSERT_ITEMS = 1000
 
 /** The checkpoints that a run can be started from, oldest first. A manifest alone is none: its checkpoint may have been decided otherwise (protocol.md, D6). */
 export async function completeCheckpoints(ports: { blobs: Pick<Blobs, 'list'>; log: CommitLog }, run: string): Promise<number[]> {
@@ -114,10 +112,7 @@ async function restoreSubtask(
   const head = restoredHead(beginning.head, checkpoint, version, channelState)
   if (topology.stateBackend.kind === 'segments') await writeBase(ports.store, log, { version, runs, checkpoint })
   else await writeMarker(ports.store, log, version)
-  const item = { kind: 'commit', attempt: RESTORED, prev: '', lastCommit: [0, ''], head, chunk: undefined } as const
-  if (!(await putSlot(ports.log, log, version, item))) throw new BrokenLogError(`slot ${version} of ${log}, a new log, is taken`)
-  // From here on the log is read from its first slot, whose number is that of the cut.
-  await ports.log.raiseFloor(log, version)
+  await beginLog(ports.log, log, version, RESTORED, head)
   return { stage, shard, log, version, attempt: RESTORED, head, channelState, runs, folded: version, changes: [] }
 }
 
@@ -146,8 +141,7 @@ async function restoreState(
   const prefix = `${segmentsOf(topology.log(stage, shard))}${checkpoint}`
   const both = { get: async (key: string) => (await from.get(key)) ?? ports.blobs.get(key) }
   const writer = new RunWriter(ports, prefix)
-  const keep = tableOf(topology, version, ports)
-  let items: SnapshotItem[] = []
+  const table = tableWriter(topology, version, ports)
   const runs: SortedRun[] = []
   const unfolded: SortedRun[] = []
   for (const { snapshot, space } of states) {
@@ -160,12 +154,9 @@ async function restoreState(
   for await (const item of mergeRuns(both, runs)) {
     if (item.value === undefined || !takes(item.address)) continue
     await writer.add(item)
-    items.push(item)
-    if (items.length < UPSERT_ITEMS) continue
-    await keep?.(items)
-    items = []
+    await table?.add(item)
   }
-  await keep?.(items)
+  await table?.flush()
   for (const { blob } of unfolded.flat()) await ports.blobs.delete(blob)
   const run = await writer.finish()
   return run.length > 0 ? [run] : []
@@ -174,20 +165,8 @@ async function restoreState(
 /** The state of each subtask, by its log, where it is divided among others than it was; undefined: it is not. */
 async function dividedRuns(topology: Topology, manifest: Manifest, beginnings: readonly Beginning[], from: Blobs, ports: Ports) {
   if (!isDivided(manifest, topology)) return undefined
-  const keep = tableOf(topology, beginnings[0]!.version, ports)
-  return divideState(formerOf(manifest, topology), from, ports, keep)
-}
-
-/** Takes items to the table that a run's state is in; undefined: it has none. */
-function tableOf({ run, stateBackend }: Topology, v: number, ports: Ports): Keep | undefined {
-  if (stateBackend.kind === 'segments') return undefined
-  return async items => {
-    const all = items.map(({ address, value, expiry }) => {
-      const { pk, sk } = splitAddress(address)
-      return { pk: `${run}|${pk}`, sk, v, value, ...(expiry !== undefined && { expiry }) }
-    })
-    if (all.length > 0) await ports.store.upsert(all)
-  }
+  const table = tableWriter(topology, beginnings[0]!.version, ports)
+  return divideState(formerOf(manifest, topology), from, ports, table)
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Clock } from '../ports.ts'
-import { type Counts, countsOf, emptyHead } from '../protocol/item.ts'
+import { type Counts, countsOf, emptyHead, sumOf } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { Checkpointer } from './checkpointer.ts'
 import type { MeteredStreams } from './meter.ts'
@@ -101,12 +101,7 @@ export class Report {
   /** A subtask has ended: its counts go on in the log of `heir`, the first of those that took over. */
   ended(worker: Worker, heir: string): void {
     const add = (to: Map<string, Counts>, counts: Counts | undefined) => {
-      const known = to.get(heir) ?? emptyHead.counts
-      if (counts !== undefined)
-        to.set(
-          heir,
-          countsOf(field => known[field] + counts[field]),
-        )
+      if (counts !== undefined) to.set(heir, sumOf([to.get(heir) ?? emptyHead.counts, counts]))
     }
     add(this.lastSeen, this.now(worker))
     add(this.before, this.before.get(worker.log))

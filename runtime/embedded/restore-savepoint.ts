@@ -1,23 +1,13 @@
-import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
+import { withNewInput } from '../checkpoint/new-input.ts'
 import { restore } from '../checkpoint/restore.ts'
-import {
-  checkBackend,
-  checkKind,
-  checkSplits,
-  openRestored,
-  type RunKind,
-  type RunMeta,
-  readRun,
-} from '../checkpoint/run-meta.ts'
-import { beginningsFrom, checkStart, type UpgradeOptions } from '../checkpoint/upgrade.ts'
+import { checkBackend, checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import { beginningsFrom, type UpgradeOptions } from '../checkpoint/upgrade.ts'
 import { checkedFiles, readSavepoint } from '../savepoint/format.ts'
 import type { Topology } from '../stage/topology.ts'
+import { checkOrigin, REMEDY } from './check-origin.ts'
 import { SnapshotOriginError } from './errors.ts'
 import type { EmbeddedPorts } from './ports.ts'
 import type { SavepointPlace } from './run-options.ts'
-
-const REMEDY = 'run what it was made by'
-const NEW_INPUT = `${REMEDY}, or read another input from its beginning (--new-input)`
 
 /**
  * A new run that starts from a savepoint, or the one that began with it, which goes on. Sinks begin anew: what they had written stays with the run that the savepoint was taken of.
@@ -50,11 +40,8 @@ export async function restoreSavepoint(
     // Streams and their shards are not there to be read on from here.
     const newInput = takenFrom.kind !== 'directory' || (given.newInput ?? false)
     const wanted = kindFor(savepoint.shape)
-    checkStart(savepoint, wanted, place.name, REMEDY, given)
-    if (newInput) checkNewInput(savepoint, wanted, place.name)
-    else checkSplits(savepoint, wanted, place.name, NEW_INPUT)
     const files = checkedFiles(blobs, savepoint, place.name)
-    await beginningsFrom(savepoint, topologyOf(of, wanted), files)
+    await checkOrigin({ manifest: savepoint, blobs: files, what: place.name, newInput }, wanted, topologyOf, given)
     return await openRestored(ports, wanted, checkpoint, async run => {
       const topology = topologyOf(run, wanted)
       const begun = await beginningsFrom(savepoint, topology, files)

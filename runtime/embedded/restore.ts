@@ -1,20 +1,20 @@
 import { resolve } from 'node:path'
 import { readManifest } from '../checkpoint/manifest.ts'
-import { checkNewInput, withNewInput } from '../checkpoint/new-input.ts'
+import { withNewInput } from '../checkpoint/new-input.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
 import {
   checkBackend,
   checkKind,
-  checkSplits,
   type Origin,
   openRestored,
   type RunKind,
   type RunMeta,
   readRun,
 } from '../checkpoint/run-meta.ts'
-import { beginningsFrom, checkStart, type UpgradeOptions } from '../checkpoint/upgrade.ts'
+import { beginningsFrom, type UpgradeOptions } from '../checkpoint/upgrade.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
+import { checkOrigin } from './check-origin.ts'
 import { SnapshotOriginError } from './errors.ts'
 import { type EmbeddedPorts, openEmbedded } from './ports.ts'
 import { restoreSavepoint } from './restore-savepoint.ts'
@@ -91,10 +91,7 @@ async function restoreFrom(
   const what = `checkpoint ${known} in ${place}`
   const found = await readManifest(from.blobs, old.run, known)
   const wanted = kindFor(found.shape)
-  checkStart(found, wanted, what, REMEDY, upgrading)
-  if (newInput) checkNewInput(found, wanted, what)
-  else checkSplits(found, wanted, what, NEW_INPUT)
-  await beginningsFrom(found, topologyOf(old.run, wanted), from.blobs)
+  await checkOrigin({ manifest: found, blobs: from.blobs, what, newInput }, wanted, topologyOf, upgrading)
   return openRestored(ports, wanted, checkpoint, async run => {
     let [n, manifest] = [known, found]
     if (inPlace) {
@@ -110,6 +107,3 @@ async function restoreFrom(
     return { run: old.run, checkpoint: n }
   })
 }
-
-const REMEDY = 'run what it was made by'
-const NEW_INPUT = `${REMEDY}, or read another input from its beginning (--new-input)`

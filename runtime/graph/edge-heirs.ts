@@ -9,6 +9,8 @@ export interface NumberedEdge {
   /** `forward`, `key` or `broadcast`. */
   readonly exchange: string
   readonly targets: readonly (readonly [operator: string, input: number])[]
+  /** The operator that its records come from. */
+  readonly from: string
   /** All that makes two edges carry the same records. */
   readonly carries: string
   /** Undefined: all. */
@@ -21,7 +23,7 @@ export function edgesOf({ stages }: Pick<Shape, 'stages'>): NumberedEdge[] {
   return inputs.map(({ input, toStage }, id) => {
     const [fromStage, exchange, label, carryKey, fields, fromNode, output, targets] = input
     const carries = JSON.stringify([exchange, label, carryKey, fromNode, output])
-    return { id, fromStage, toStage, exchange, targets, carries, fields: fields ?? undefined }
+    return { id, fromStage, toStage, exchange, targets, from: fromNode, carries, fields: fields ?? undefined }
   })
 }
 
@@ -32,10 +34,11 @@ export function edgesOf({ stages }: Pick<Shape, 'stages'>): NumberedEdge[] {
 export function edgeHeirs(found: Shape, wanted: Shape): ReadonlyMap<number, readonly number[]> | undefined {
   const now = edgesOf(wanted)
   const heirs = new Map<number, readonly number[]>()
-  for (const { id, carries, targets, fields } of edgesOf(found)) {
+  for (const former of edgesOf(found)) {
+    const { id, targets } = former
     const left = new Set(targets.map(String))
     const mine = now.filter(edge => {
-      const fits = edge.carries === carries && edge.targets.every(t => left.has(String(t))) && includes(fields, edge.fields)
+      const fits = edge.targets.every(t => left.has(String(t))) && canTake(edge, former)
       // Of several with the same readers one takes all: they differ in where the same operator is upstream.
       if (fits) for (const t of edge.targets) left.delete(String(t))
       return fits
@@ -49,8 +52,9 @@ export function edgeHeirs(found: Shape, wanted: Shape): ReadonlyMap<number, read
   return heirs
 }
 
-function includes(all: readonly string[] | undefined, some: readonly string[] | undefined): boolean {
-  return all === undefined || (some?.every(field => all.includes(field)) ?? false)
+/** Whether an edge carries the records that another one did: the same output, dealt out the same way, with all the fields that it needs. */
+export function canTake(edge: NumberedEdge, { carries, fields }: NumberedEdge): boolean {
+  return edge.carries === carries && (fields === undefined || (edge.fields?.every(field => fields.includes(field)) ?? false))
 }
 
 /**

@@ -103,6 +103,10 @@ export function countsOf(field: (name: keyof Counts) => number): Counts {
   }
 }
 
+export function sumOf(all: readonly Counts[]): Counts {
+  return countsOf(field => all.reduce((sum, counts) => sum + counts[field], 0))
+}
+
 /** State changes of a commit: small ones lie in the item, others in a blob that carries the attempt in its name. */
 export type ChunkRef = { readonly inline: Uint8Array } | { readonly blob: string } | undefined
 

@@ -3,7 +3,6 @@ import type { RangedBlobs } from '../ports.ts'
 import { SnapshotError } from './error.ts'
 import type { SnapshotItem } from './item.ts'
 import type { SegmentRef } from './runs.ts'
-import { HEADER_BYTES } from './segment.ts'
 import { decodeIndex, readBlock, type SegmentIndex } from './segment-index.ts'
 
 /** A segment is not there any more: retention has taken it away, as a newer base does without it. */
@@ -57,7 +56,7 @@ export class SegmentCache {
     const { blob, index, bytes } = ref
     if (index === undefined) throw new SnapshotError(`segment ${blob} has no index: it is of an older format`)
     return this.cached(`${blob}#index`, async () => {
-      const take = (stored: Uint8Array) => decodeIndex(stored, HEADER_BYTES, blob)
+      const take = (stored: Uint8Array) => decodeIndex(stored, blob)
       const value = await this.fetch(blobs, blob, 'index', [index, bytes], take)
       return { value, bytes: value.filter.length + value.blocks.length * 200 }
     })

@@ -23,6 +23,8 @@ export interface SegmentIndex {
   readonly filter: Uint8Array
 }
 
+/** In front of a segment's first block. */
+export const HEADER_BYTES = 28
 /** Raw bytes of one block at most, save for a larger single item. */
 const RAW_BYTES_MAX = 512 * 1024 * 1024
 
@@ -43,17 +45,17 @@ export function encodeIndex({ blocks, filter }: SegmentIndex): Uint8Array {
 }
 
 /**
- * `start`: where the first block is in the segment.
+ * What is behind a segment's blocks.
  * @throws SnapshotError when it is damaged; `name` says which segment it is
  */
-export function decodeIndex(index: Uint8Array, start: number, name: string): SegmentIndex {
+export function decodeIndex(index: Uint8Array, name: string): SegmentIndex {
   const bytes = Buffer.from(index.buffer, index.byteOffset, index.byteLength)
   const end = bytes.length - 4
   if (end < 0 || crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end))
     throw new SnapshotError(`segment ${name} is damaged: its index fails its checksum`)
   const reader = new ByteReader(bytes.subarray(0, end), `segment ${name} is damaged: its index doesn't add up`)
   const blocks: Block[] = []
-  let offset = start
+  let offset = HEADER_BYTES
   for (let left = reader.varint(); left > 0; left--) {
     const [stored, rawBytes, items] = [reader.varint(), reader.varint(), reader.varint()]
     const crc = reader.take(4).readUInt32LE(0)

@@ -3,7 +3,7 @@ import { SnapshotError } from './error.ts'
 import { FilterWriter } from './filter.ts'
 import { SEPARATOR, type SnapshotItem } from './item.ts'
 import { ItemWriter, readItems } from './items.ts'
-import { type Block, decodeIndex, decompress, encodeIndex, readBlock } from './segment-index.ts'
+import { type Block, decodeIndex, decompress, encodeIndex, HEADER_BYTES, readBlock } from './segment-index.ts'
 
 /**
  * A segment: items sorted by address, immutable, in blocks that are compressed and checksummed one by one, with an index and a filter behind them
@@ -13,7 +13,6 @@ const MAGIC = 0x4753524d // 'MRSG'
 const VERSION = 2
 /** All items compressed in one piece, without an index. Read, not written any more. */
 const VERSION_WHOLE = 1
-export const HEADER_BYTES = 28
 /** Raw bytes at which a block is complete: what a read of one item takes. */
 const BLOCK_BYTES = 32 * 1024
 
@@ -114,7 +113,7 @@ export function* readSegment(segment: Uint8Array, name: string): Generator<Snaps
     yield* readItems(decompress(body, bytes.readUInt32LE(16), name), items, name)
     return
   }
-  const { blocks } = decodeIndex(bytes.subarray(bytes.readUInt32LE(16)), HEADER_BYTES, name)
+  const { blocks } = decodeIndex(bytes.subarray(bytes.readUInt32LE(16)), name)
   const found = blocks.reduce((sum, b) => sum + b.items, 0)
   if (found !== items || blocks.length !== bytes.readUInt32LE(20))
     throw new SnapshotError(`segment ${name} is damaged: its index doesn't add up`)

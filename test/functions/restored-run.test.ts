@@ -8,8 +8,8 @@ import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { completeCheckpoints } from '../../runtime/checkpoint/restore.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
+import { within } from '../../runtime/connectors/within.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
-import { blobsBelow } from '../../runtime/savepoint/below.ts'
 import { writeSavepoint } from '../../runtime/savepoint/write.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
 import { faulty } from '../engine/harness.ts'
@@ -58,7 +58,7 @@ async function finish(world: EmbeddedWorld, mappings: ReturnType<typeof deploy>)
 async function copyTo(from: EmbeddedWorld, n: number, to: EmbeddedWorld): Promise<string> {
   const { run } = await runOf(from)
   const manifest = await readManifest(from.ports.blobs, run, n)
-  const blobs = blobsBelow(to.ports.blobs, 'restores/x/')
+  const blobs = within(to.ports.blobs, 'restores/x/')
   await writeSavepoint(manifest, from.ports.blobs, blobs, { kind: 'stack', name: 'the stack' }, to.ports)
   return 'restores/x/'
 }

@@ -16,7 +16,7 @@ const SMALL: readonly Change[] = [
   number('runtime/checkpoint/fold.ts', 'FOLD_ITEMS = 20_000', 'FOLD_ITEMS = 5'),
   number('runtime/checkpoint/retention.ts', 'PAGE = 200', 'PAGE = 8'),
   number('runtime/checkpoint/decision.ts', 'KEPT = 200', 'KEPT = 6'),
-  number('runtime/checkpoint/restore.ts', 'UPSERT_ITEMS = 1000', 'UPSERT_ITEMS = 3'),
+  number('runtime/checkpoint/table-writer.ts', 'UPSERT_ITEMS = 1000', 'UPSERT_ITEMS = 3'),
   number('runtime/state/base.ts', 'SMALL_MAP = 32', 'SMALL_MAP = 2'),
   number('runtime/state/base.ts', 'PAGE = 1000', 'PAGE = 3'),
   number('runtime/snapshot/runs.ts', 'SEGMENT_BYTES = 2 * 1024 * 1024', 'SEGMENT_BYTES = 300'),

@@ -9,7 +9,7 @@ import { keyHash, mayHave } from '../../runtime/snapshot/filter.ts'
 import { joinAddress, type SnapshotItem, splitAddress } from '../../runtime/snapshot/item.ts'
 import { ItemWriter } from '../../runtime/snapshot/items.ts'
 import { addRun, mergeRuns, type Runs, RunWriter } from '../../runtime/snapshot/runs.ts'
-import { HEADER_BYTES, readSegment, SegmentWriter } from '../../runtime/snapshot/segment.ts'
+import { readSegment, SegmentWriter } from '../../runtime/snapshot/segment.ts'
 import { decodeIndex, readBlock } from '../../runtime/snapshot/segment-index.ts'
 
 /** Keys as wild as users': NULs, halves of surrogate pairs, separators. */
@@ -95,7 +95,7 @@ describe('segments', () => {
     for (const pk of addresses) writer.add({ address: joinAddress(pk, 'v'), value: Buffer.from(`${pk} and some more`) })
     const { bytes, first, index, items } = writer.finish()
     assert.deepEqual([first, items], [joinAddress('k000000', 'v'), 8_000])
-    const { blocks, filter } = decodeIndex(bytes.subarray(index), HEADER_BYTES, 's')
+    const { blocks, filter } = decodeIndex(bytes.subarray(index), 's')
     assert.ok(blocks.length > 3)
     const read = blocks.flatMap(b => [...readBlock(bytes.subarray(b.offset, b.offset + b.bytes), b, 's')])
     assert.deepEqual(plain(read), plain(readSegment(bytes, 's')))

@@ -5,10 +5,10 @@ import { checkNewInput, withNewInput } from '../../checkpoint/new-input.ts'
 import { completeCheckpoints, restore, supersede } from '../../checkpoint/restore.ts'
 import { openRestored, type RunKind, type RunMeta, readRun } from '../../checkpoint/run-meta.ts'
 import { beginningsFrom, checkStart } from '../../checkpoint/upgrade.ts'
+import { within } from '../../connectors/within.ts'
 import { MillraceError } from '../../errors.ts'
 import { logsOf } from '../../inspect/stages.ts'
 import type { Blobs } from '../../ports.ts'
-import { blobsBelow } from '../../savepoint/below.ts'
 import { checkedFiles, readSavepoint } from '../../savepoint/format.ts'
 import type { Environment } from './environment.ts'
 import { inheritOwners } from './owners.ts'
@@ -79,7 +79,7 @@ export async function restoreRun(environment: Environment, event: RestoreEvent):
 
 async function findSnapshot({ ports }: Environment, old: RunMeta | undefined, { from }: RestoreEvent): Promise<Snapshot> {
   if ('savepoint' in from) {
-    const blobs = blobsBelow(ports.blobs, from.savepoint)
+    const blobs = within(ports.blobs, from.savepoint)
     const manifest = await readSavepoint(blobs, from.name)
     const files = checkedFiles(blobs, manifest, from.name)
     return { manifest, blobs: files, what: from.name, checkpoint: manifest.checkpoint, isOwn: false }

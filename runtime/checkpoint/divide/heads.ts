@@ -1,5 +1,5 @@
 import type { Counts, HeadFields } from '../../protocol/item.ts'
-import { emptyHead } from '../../protocol/item.ts'
+import { emptyHead, sumOf } from '../../protocol/item.ts'
 import type { StageTopology } from '../../stage/topology.ts'
 import type { SubtaskSnapshot } from '../manifest.ts'
 import { type Former, heirsIn, originsOf } from './former.ts'
@@ -43,12 +43,7 @@ function watermarkOf(former: Former, at: StageTopology, shard: number): number {
 
 /** Each former subtask's go on with one subtask, so that there are as many in all. */
 function countsOf(former: Former, at: StageTopology, shard: number): Counts {
-  const sum: { -readonly [K in keyof Counts]: Counts[K] } = { ...emptyHead.counts }
-  for (const stage of former.stages.filter(s => s.heirs[0] === at)) {
-    for (const s of stage.subtasks) {
-      if (heirsIn(former, stage, s.shard, at)[0] !== shard) continue
-      for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += s.head.counts[name]
-    }
-  }
-  return sum
+  const stages = former.stages.filter(s => s.heirs[0] === at)
+  const mine = stages.flatMap(stage => stage.subtasks.filter(s => heirsIn(former, stage, s.shard, at)[0] === shard))
+  return sumOf(mine.map(s => s.head.counts))
 }

@@ -9,6 +9,7 @@ import { operatorOf } from '../../state/address.ts'
 import { segmentsOf } from '../blob-names.ts'
 import { spaceIn } from '../fold.ts'
 import type { SubtaskSnapshot } from '../manifest.ts'
+import type { TableWriter } from '../table-writer.ts'
 import { unfoldedRuns } from '../unfolded.ts'
 import { type Former, type FormerStage, heirsIn, originsOf } from './former.ts'
 
@@ -19,14 +20,9 @@ interface Place {
   readonly address: string
 }
 
-/** Takes the items of one subtask, in order of address. */
-export type Keep = (items: readonly SnapshotItem[]) => Promise<void>
-
-const KEPT_AT_ONCE = 1000
-
 /**
  * The keyed state of all former subtasks, each item with who owns its key group now; of broadcast state, of which each subtask has a copy, that of the one whose first key group it has got.
- * One reading of what there is. Memory: a segment for each heir of one subtask. `keep` is given all of it besides.
+ * One reading of what there is. Memory: a segment for each heir of one subtask. `table` gets all of it besides.
  *
  * @throws SnapshotError a part is gone or damaged, or can't be divided
  */
@@ -34,7 +30,7 @@ export async function divideState(
   former: Former,
   from: Pick<Blobs, 'get'>,
   ports: Ports,
-  keep: Keep | undefined,
+  table: TableWriter | undefined,
 ): Promise<Map<string, Runs>> {
   const { manifest, topology } = former
   const divided = new Map<string, Runs>()
@@ -42,7 +38,6 @@ export async function divideState(
     for (const s of stage.subtasks) {
       const places = placesOf(former, stage, s)
       const writers = new Map<string, RunWriter>()
-      let kept: SnapshotItem[] = []
       for await (const item of itemsOf(former, stage, s, from, ports)) {
         for (const { at, shard, address } of places(item)) {
           const log = topology.log(at.stage.index, shard)
@@ -50,14 +45,10 @@ export async function divideState(
           writers.set(log, writer)
           const moved = address === item.address ? item : { ...item, address }
           await writer.add(moved)
-          if (keep === undefined) continue
-          kept.push(moved)
-          if (kept.length < KEPT_AT_ONCE) continue
-          await keep(kept)
-          kept = []
+          await table?.add(moved)
         }
       }
-      if (kept.length > 0) await keep!(kept)
+      await table?.flush()
       for (const [log, writer] of writers)
         divided.set(
           log,

@@ -1,8 +1,8 @@
 import type { RestoredRun, RestoreEvent } from '../../aws/functions/restore-run.ts'
 import { SNAPSHOT_COPIES } from '../../aws/names.ts'
 import { readRun, refuseInterrupted } from '../../checkpoint/run-meta.ts'
+import { within } from '../../connectors/within.ts'
 import type { Ports } from '../../ports.ts'
-import { blobsBelow } from '../../savepoint/below.ts'
 import { asUsage, UsageError } from '../error.ts'
 import { type Control, FunctionFailedError } from './control.ts'
 import type { FoundSnapshot, Snapshot } from './snapshot.ts'
@@ -57,7 +57,7 @@ export async function restoreStack(
     const newInput = options.newInput || found.takenFrom.kind !== 'stack'
     if (!newInput) checkStreams(stack, found)
     const prefix = `${SNAPSHOT_COPIES}${ports.random.id()}/`
-    const copies = blobsBelow(ports.blobs, prefix)
+    const copies = within(ports.blobs, prefix)
     tell('the snapshot is copied')
     try {
       await found.copyTo(copies)

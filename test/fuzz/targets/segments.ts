@@ -3,8 +3,8 @@ import { crc32 } from 'node:zlib'
 import type { Dice } from '../../../runtime/sim/random.ts'
 import { SnapshotError } from '../../../runtime/snapshot/error.ts'
 import { joinAddress, type SnapshotItem } from '../../../runtime/snapshot/item.ts'
-import { HEADER_BYTES, readSegment, SegmentWriter } from '../../../runtime/snapshot/segment.ts'
-import { decodeIndex, encodeIndex } from '../../../runtime/snapshot/segment-index.ts'
+import { readSegment, SegmentWriter } from '../../../runtime/snapshot/segment.ts'
+import { decodeIndex, encodeIndex, HEADER_BYTES } from '../../../runtime/snapshot/segment-index.ts'
 import { mutate, noise } from '../mutate.ts'
 import type { Target } from '../target.ts'
 import { number, text } from '../values.ts'
@@ -68,7 +68,7 @@ function resealed(bytes: Uint8Array): Uint8Array {
 function withIndex(segment: Buffer, at: number): Buffer {
   segment.writeUInt32LE(crc32(segment.subarray(at, -4)), segment.length - 4)
   try {
-    const { blocks, filter } = decodeIndex(segment.subarray(at), HEADER_BYTES, 'it')
+    const { blocks, filter } = decodeIndex(segment.subarray(at), 'it')
     const sealed = blocks.map(b => ({ ...b, crc: crc32(segment.subarray(b.offset, b.offset + b.bytes)) }))
     return Buffer.concat([segment.subarray(0, at), encodeIndex({ blocks: sealed, filter })])
   } catch (error) {
