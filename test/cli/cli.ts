@@ -13,11 +13,16 @@ export interface Result {
   readonly err: string
 }
 
+export interface Call {
+  readonly input?: string
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+  /** What it has to say on stderr before it is killed. */
+  readonly until?: RegExp
+}
+
 /** Runs the command to its end. */
-export function millrace(
-  args: readonly string[],
-  options: { readonly input?: string; readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
-): Promise<Result> {
+export function millrace(args: readonly string[], options: Call = {}): Promise<Result> {
   const child = spawn(process.execPath, [MILLRACE, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
@@ -29,6 +34,7 @@ export function millrace(
   })
   child.stderr.on('data', data => {
     err += data
+    if (options.until?.test(err)) child.kill('SIGKILL')
   })
   child.stdin.on('error', () => {})
   child.stdin.end(options.input ?? '')

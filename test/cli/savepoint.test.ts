@@ -3,28 +3,8 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { directoryWith, millrace } from './cli.ts'
+import { COUNTS, EVENTS, events } from './counts.ts'
 
-const COUNTS = `
-import { monotonous, ndjson, pipeline, print, value } from 'millrace'
-import { z } from '${import.meta.resolve('zod')}'
-
-const app = pipeline('counts')
-app
-  .source('events', ndjson(z.object({ item: z.string(), time: z.number() })), { time: e => e.time, watermark: monotonous() })
-  .keyBy('item')
-  .process({
-    state: { n: value<number>() },
-    onRecord(e, ctx) {
-      const n = (ctx.state.n.get() ?? 0) + 1
-      ctx.state.n.set(n)
-      return [{ item: e.item, n }]
-    },
-  })
-  .sink('counts', print())
-export default app
-`
-const EVENTS = 20_000
-const events = Array.from({ length: EVENTS }, (_, i) => `${JSON.stringify({ item: `i${i % 7}`, time: i * 100 })}\n`).join('')
 const run = ['run', 'counts.ts', '--source', 'events=a.ndjson', '--checkpoint', '10ms', '--batch', '100', '--parallelism', '2']
 
 test('a savepoint of a state directory outlives it: a run from it ends the same, with the same input; verified, listed and deleted', async () => {

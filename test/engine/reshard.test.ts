@@ -3,35 +3,14 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
-import type { SourceConnector } from '../../runtime/connectors/source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import type { Rescaled } from '../../runtime/embedded/rescaled.ts'
 import type { RunningJob, RunOptions } from '../../runtime/embedded/run-options.ts'
 import { generate, scratch, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
-import { lines } from './runs.ts'
+import { lines, watched } from './runs.ts'
 
 const EVENTS = 600
-
-/** Calls `each` with how many records were read, and waits for it. */
-function watched(connector: SourceConnector, each: (read: number) => Promise<void>): SourceConnector {
-  let read = 0
-  return {
-    ...connector,
-    async open(split) {
-      const reader = await connector.open(split)
-      return {
-        async read(position, limit) {
-          const batch = await reader.read(position, limit)
-          read += batch.records.length
-          await each(read)
-          return batch
-        },
-        close: () => reader.close(),
-      }
-    },
-  }
-}
 
 interface Way extends RunOptions {
   readonly out: string

@@ -13,8 +13,8 @@ import { openSqlite } from '../../runtime/embedded/sqlite.ts'
 import { sortedLines } from './events.ts'
 import { pipelines } from './pipelines.ts'
 
-/** Asks the run to stop when `records` have been read. */
-export function stoppingAfter(records: number, connector: SourceConnector, stop: AbortController): SourceConnector {
+/** Calls `each` with how many records were read so far, and waits for it. */
+export function watched(connector: SourceConnector, each: (read: number) => void | Promise<void>): SourceConnector {
   let read = 0
   return {
     ...connector,
@@ -24,7 +24,7 @@ export function stoppingAfter(records: number, connector: SourceConnector, stop:
         async read(position, limit) {
           const batch = await reader.read(position, limit)
           read += batch.records.length
-          if (read >= records) stop.abort()
+          await each(read)
           return batch
         },
         close: () => reader.close(),
@@ -32,6 +32,12 @@ export function stoppingAfter(records: number, connector: SourceConnector, stop:
     },
   }
 }
+
+/** Asks the run to stop when `records` have been read. */
+export const stoppingAfter = (records: number, connector: SourceConnector, stop: AbortController): SourceConnector =>
+  watched(connector, read => {
+    if (read >= records) stop.abort()
+  })
 
 export interface Way
   extends Pick<RunOptions, 'parallelism' | 'state' | 'from' | 'stateMemory' | 'keepOpen' | 'stateBackend' | 'onRescale'> {

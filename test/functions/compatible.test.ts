@@ -8,6 +8,7 @@ import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { planPhysical } from '../../runtime/graph/planner.ts'
 import { shapeOf } from '../../runtime/graph/shape.ts'
 import { monotonous, ndjson, pipeline, print, value } from '../../runtime/index.ts'
+import type { Ports } from '../../runtime/ports.ts'
 import { embeddedWorld } from './embedded-world.ts'
 import { generate, visits } from './visits.ts'
 
@@ -32,20 +33,25 @@ async function answering(work: (url: string) => Promise<void>): Promise<any> {
   return JSON.parse(body)
 }
 
-function request(
-  ResponseURL: string,
-  Shape: string,
-  RequestType: 'Create' | 'Update' | 'Delete' = 'Update',
-  Pipeline = 'visits',
-) {
-  const ids = { StackId: 'stack', RequestId: 'request', LogicalResourceId: 'CompatibleState', PhysicalResourceId: 'it' }
-  return { ...ids, RequestType, ResponseURL, ResourceProperties: { Pipeline, Shape } }
+interface Asked {
+  readonly Pipeline?: string
+  readonly StateBackend?: 'table' | 'segments'
+  readonly NewRun?: 'keep' | 'drop'
 }
+
+/** What the function answers CloudFormation. */
+const asks =
+  (ports: Pick<Ports, 'log'>) =>
+  (Shape: string, asked: Asked = {}, RequestType: 'Create' | 'Update' | 'Delete' = 'Update') =>
+    answering(ResponseURL => {
+      const ids = { StackId: 'stack', RequestId: 'request', LogicalResourceId: 'CompatibleState', PhysicalResourceId: 'it' }
+      const ResourceProperties = { Pipeline: 'visits', Shape, ...asked }
+      return compatibleHandler(ports)({ ...ids, RequestType, ResponseURL, ResourceProperties })
+    })
 
 test('code that the state fits is let through, other code is refused by name, and the way back is free', async () => {
   const { ports } = await embeddedWorld(visits(), generate(10, 2), 2)
-  const ask = (...args: [string, ('Create' | 'Update' | 'Delete')?, string?]) =>
-    answering(url => compatibleHandler(ports)(request(url, ...args)))
+  const ask = asks(ports)
   const { Status, ...ids } = await ask(shape(2))
   assert.equal(Status, 'SUCCESS')
   assert.deepEqual(ids, {
@@ -57,19 +63,14 @@ test('code that the state fits is let through, other code is refused by name, an
   const refused = await ask(shape(3))
   assert.equal(refused.Status, 'FAILED')
   assert.match(refused.Reason, /written by another plan of 'visits' \(.*parallelism.*\): deploy the code that it was made by/)
-  const other = await ask(shape(2), 'Update', 'orders')
+  const other = await ask(shape(2), { Pipeline: 'orders' })
   assert.match(other.Reason, /belongs to pipeline 'visits', not 'orders'/)
   // CloudFormation rolls back by asking with the old properties.
   assert.equal((await ask(shape(2))).Status, 'SUCCESS')
-  assert.equal((await ask(shape(3), 'Delete')).Status, 'SUCCESS')
-  const asked = (StateBackend: 'table' | 'segments') =>
-    answering(url => {
-      const event = request(url, shape(2))
-      return compatibleHandler(ports)({ ...event, ResourceProperties: { ...event.ResourceProperties, StateBackend } })
-    })
-  assert.equal((await asked('table')).Status, 'SUCCESS')
+  assert.equal((await ask(shape(3), {}, 'Delete')).Status, 'SUCCESS')
+  assert.equal((await ask(shape(2), { StateBackend: 'table' })).Status, 'SUCCESS')
   assert.match(
-    (await asked('segments')).Reason,
+    (await ask(shape(2), { StateBackend: 'segments' })).Reason,
     /was made with the state backend 'table', not 'segments': set stateBackend to 'table', or deploy/,
   )
 })
@@ -98,14 +99,7 @@ const shapeOfKeeping = (...args: Parameters<typeof keeping>) => shapeOf(planPhys
 
 test('code whose values are of newer versions is let through, and takes the run over; code of older ones is refused, but for a rollback', async () => {
   const ports = await openEmbedded({})
-  const ask = async (Shape: string, NewRun?: 'keep' | 'drop') =>
-    answering(url => {
-      const event = request(url, Shape)
-      return compatibleHandler(ports)({
-        ...event,
-        ResourceProperties: { ...event.ResourceProperties, ...(NewRun && { NewRun }) },
-      })
-    })
+  const ask = asks(ports)
   const join = (shape: string) => joinRun(ports, { pipeline: 'visits', shape }, async () => ({ events: ['0'] }))
   const made = await join(shapeOfKeeping(2))
   assert.equal((await ask(shapeOfKeeping(3))).Status, 'SUCCESS')
@@ -122,28 +116,21 @@ test('code whose values are of newer versions is let through, and takes the run 
 
 test('code of another layout takes a new run, and what that would drop is dropped only where the deployment says so', async () => {
   const ports = await openEmbedded({})
-  const ask = async (Shape: string, NewRun?: 'keep' | 'drop') =>
-    answering(url => {
-      const event = request(url, Shape)
-      return compatibleHandler(ports)({
-        ...event,
-        ResourceProperties: { ...event.ResourceProperties, ...(NewRun && { NewRun }) },
-      })
-    })
+  const ask = asks(ports)
   await joinRun(ports, { pipeline: 'visits', shape: shapeOfKeeping(1, true) }, async () => ({ events: ['0'] }))
   assert.match((await ask(shapeOfKeeping(1))).Reason, /another plan of 'visits' \(last.* gone.*\).*newRun of the construct/)
   assert.match(
-    (await ask(shapeOfKeeping(1), 'keep')).Reason,
+    (await ask(shapeOfKeeping(1), { NewRun: 'keep' })).Reason,
     /state that nothing in 'visits' takes over any more: reduced of last/,
   )
-  assert.equal((await ask(shapeOfKeeping(1), 'drop')).Status, 'SUCCESS')
+  assert.equal((await ask(shapeOfKeeping(1), { NewRun: 'drop' })).Status, 'SUCCESS')
 })
 
 test('without state anything fits; where that can not be found out, the answer says so', async () => {
   const empty = { log: { range: async () => [] } as any }
-  assert.equal((await answering(url => compatibleHandler(empty)(request(url, shape(1), 'Create')))).Status, 'SUCCESS')
+  assert.equal((await asks(empty)(shape(1), {}, 'Create')).Status, 'SUCCESS')
   const away = { log: { range: async () => Promise.reject(new Error('no network')) } as any }
-  const answer = await answering(url => compatibleHandler(away)(request(url, shape(1))))
+  const answer = await asks(away)(shape(1))
   assert.equal(answer.Status, 'FAILED')
   assert.match(answer.Reason, /could not be found out: no network/)
 })

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -12,38 +11,17 @@ import { runBounded } from '../../runtime/batch/run.ts'
 import { systemClock as clock, systemRandom as random } from '../../runtime/embedded/clock.ts'
 import { fileSink } from '../../runtime/index.ts'
 import { write } from '../batch/both.ts'
-import { MILLRACE } from '../cli/cli.ts'
 import { scratch, sortedLines } from '../engine/events.ts'
 import { visibleRows } from '../functions/embedded-world.ts'
 import { generate, visits } from '../functions/visits.ts'
 import { deploy, destroy, type StackSource } from './cdk.ts'
-import { account, clientOptions, endpoint, withoutLocalStack } from './resources.ts'
+import { millraceUntil } from './millrace.ts'
+import { clientOptions, withoutLocalStack } from './resources.ts'
 
 const source: StackSource = { stack: 'Past', app: 'test/localstack/stacks/past-app.ts' }
 const SINKS = ['pages', 'rejected']
 
-/** As somebody types it. `until`: what it has to say before it is killed. */
-async function backfill(words: readonly string[], until?: RegExp) {
-  const env = {
-    ...process.env,
-    AWS_ENDPOINT_URL: endpoint,
-    AWS_REGION: account.region,
-    AWS_ACCESS_KEY_ID: account.credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: account.credentials.secretAccessKey,
-  }
-  const child = spawn(process.execPath, [MILLRACE, 'backfill', '--stack', 'Past', ...words], { env })
-  let out = ''
-  let err = ''
-  child.stdout.on('data', data => {
-    out += data
-  })
-  child.stderr.on('data', data => {
-    err += data
-    if (until?.test(err)) child.kill('SIGKILL')
-  })
-  const code = await new Promise(resolve => child.on('close', resolve))
-  return { code, out, err, json: () => JSON.parse(out) }
-}
+const backfill = (words: readonly string[], until?: RegExp) => millraceUntil(until, 'backfill', '--stack', 'Past', ...words)
 
 describe('millrace backfill --stack', { skip: withoutLocalStack }, () => {
   const { s3, close } = openClients(clientOptions)
