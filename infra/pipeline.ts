@@ -187,6 +187,7 @@ export class MillracePipeline extends Construct {
       MILLRACE_STATE_TABLE: this.storage.state.tableName,
       MILLRACE_BUCKET: this.storage.bucket.bucketName,
       MILLRACE_TIMEOUT_MS: String(Math.max(...stages.map(({ timeout }) => timeout.toMilliseconds()))),
+      MILLRACE_MEMORY_MB: String(Math.min(...stages.map(({ memorySize }) => memorySize))),
       MILLRACE_METRICS: props.metrics === false ? 'off' : 'on',
       MILLRACE_STATE_BACKEND: stateBackendOf(props, this.plan.graph),
       MILLRACE_OPTIONS: JSON.stringify(planOptions(props)),

@@ -10,6 +10,8 @@ export interface ChangesRef {
   readonly bytes: number
   /** Changes in it; absent in manifests that are older than the field. */
   readonly count?: number
+  /** Bytes of memory that the entries in these and all earlier changes take (waiting.ts), where they were counted. */
+  readonly waiting?: number
 }
 
 export interface Gathered {

@@ -4,15 +4,16 @@ import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import { readBase, writeBase } from './base.ts'
 import { segmentsOf } from './blob-names.ts'
-import { type ChangesRef, gatherChanges, readChanges } from './changes.ts'
+import { type ChangesRef, type Gathered, gatherChanges, readChanges } from './changes.ts'
 import type { Part } from './cut.ts'
-import type { LoggedChunk } from './fold.ts'
+import { type LoggedChunk, spaceOf } from './fold.ts'
 import { foldToSegments } from './fold-to-segments.ts'
 import { readManifest, type SubtaskSnapshot } from './manifest.ts'
 import { readMarker } from './marker.ts'
 import { loggedChunks, type Materialised, type MaterialiseOptions, materialise, type SnapshotFold } from './materialise.ts'
 import type { CheckpointStart } from './start.ts'
 import { writeRun } from './unfolded.ts'
+import { CHANGE_BYTES, waitingBytes } from './waiting.ts'
 
 /** A part of a checkpoint, durable by itself: see SubtaskSnapshot. */
 export interface MaterialisedPart extends Materialised, Pick<SubtaskSnapshot, 'runs' | 'folded' | 'changes'> {}
@@ -20,8 +21,10 @@ export interface MaterialisedPart extends Materialised, Pick<SubtaskSnapshot, 'r
 /** How much may be logged before it is folded. */
 export interface FoldLimits {
   readonly bytesMax: number
-  /** Changes: each may be an entry that stays in memory until then, whose bytes in the log may be less than one. Default: any number. */
+  /** Changes, which a cold start replays one by one: each may have less than a byte in the log. Default: any number. */
   readonly changesMax?: number
+  /** Bytes of memory that the entries take which were written: none of them may leave it until they are folded. Default: any number. */
+  readonly waitingMax?: number
   /** Checkpoints. */
   readonly checkpointsMax: number
   /** Slots of the log, which a cold start reads one by one. Default: any number. */
@@ -36,7 +39,7 @@ export interface PartOptions extends Pick<MaterialiseOptions, 'exclusive' | 'ite
  * Makes a part of a checkpoint durable: what changed since the last complete checkpoint is folded into the base and, if the run keeps snapshots, into a segment.
  *
  * `defer`: not each time. Up to these limits the snapshot just keeps the changes as they were logged, and the fold comes later: the longer it waits, the more of what was
- * written has been overwritten or deleted by then. Until then the log stays behind the marker, and a cold start replays it.
+ * written has been overwritten or deleted by then. Until then the log stays behind the marker, a cold start replays it, and what was written stays in memory.
  */
 export async function materialisePart(
   topology: Topology,
@@ -54,7 +57,7 @@ export async function materialisePart(
   }
   const before = await snapshotBefore(topology, start, log, ports)
   const prefix = `${segmentsOf(log)}${start.checkpoint}`
-  const deferred = defer && (await deferFold(before, prefix, part, ports, defer))
+  const deferred = defer && (await deferFold(topology, before, prefix, part, ports, defer))
   if (deferred !== undefined) return deferred
   let runs: Runs = before.runs
   const tookOver = topology.shard(part.stage, part.shard).parents.length > 0
@@ -89,14 +92,15 @@ async function materialiseSegments(
   const limits = marker > version ? UNLIMITED : marker < version ? defer : undefined
   if (limits !== undefined) {
     const before = await snapshotBefore(topology, start, log, ports)
-    const deferred = await deferFold(before, `${segmentsOf(log)}${checkpoint}`, part, ports, limits)
+    const deferred = await deferFold(topology, before, `${segmentsOf(log)}${checkpoint}`, part, ports, limits)
     if (deferred !== undefined) return deferred
   }
   const done = await foldToSegments(topology, topology.stages[stage]!, shard, version, ports, { checkpoint, itemsMax })
   return { ...done, folded: version, changes: [] }
 }
 
-const UNLIMITED: FoldLimits = { bytesMax: Number.POSITIVE_INFINITY, checkpointsMax: Number.POSITIVE_INFINITY }
+const ANY = Number.POSITIVE_INFINITY
+const UNLIMITED: FoldLimits = { bytesMax: ANY, checkpointsMax: ANY }
 
 /** What the last complete checkpoint had of a subtask. */
 interface Before {
@@ -122,16 +126,19 @@ function emptySince(version: number): Before {
 
 /** Undefined: there is so much by now that it is to be folded. */
 async function deferFold(
+  topology: Topology,
   before: Before,
   prefix: string,
-  { log, version }: Part,
+  part: Part,
   ports: Ports,
-  { bytesMax, checkpointsMax, changesMax = Number.POSITIVE_INFINITY, slotsMax = Number.POSITIVE_INFINITY }: FoldLimits,
+  limits: FoldLimits,
 ): Promise<MaterialisedPart | undefined> {
+  const { log, version } = part
+  const { bytesMax, checkpointsMax, changesMax = ANY, slotsMax = ANY, waitingMax = ANY } = limits
   const marker = await readMarker(ports.store, log)
   if (before.changes.length >= checkpointsMax || version - marker > slotsMax) return undefined
   const knownBytes = before.changes.reduce((sum, c) => sum + c.bytes, 0)
-  const known = before.changes.reduce((sum, c) => sum + (c.count ?? 0), 0)
+  const known = countOf(before.changes)
   const gathered = await gatherChanges(
     loggedChunks(ports, log, before.version, version),
     bytesMax - knownBytes,
@@ -142,9 +149,36 @@ async function deferFold(
   const bytes = gathered.changes.length
   const unfolded = { from: marker, to: marker, items: 0, bytes, tombstones: new Set<string>(), runs, folded }
   if (bytes === 0) return { ...unfolded, changes }
+  const waiting = await countWaiting(topology, before, gathered, part, ports, waitingMax)
+  if (waiting !== undefined && waiting > waitingMax) return undefined
   const blob = `${prefix}-changes-${ports.random.id()}`
   await ports.blobs.put(blob, gathered.changes)
-  return { ...unfolded, changes: [...changes, { blob, bytes, count: gathered.count }] }
+  return { ...unfolded, changes: [...changes, { blob, bytes, count: gathered.count, ...(waiting !== undefined && { waiting }) }] }
+}
+
+/**
+ * How much memory waits for a fold. Undefined: no more than `max`, by what was counted last and as many entries since as there are changes. All of them are only read when there may be more.
+ */
+async function countWaiting(
+  topology: Topology,
+  { changes }: Before,
+  gathered: Gathered,
+  { stage, shard }: Part,
+  ports: Ports,
+  max: number,
+): Promise<number | undefined> {
+  const last = changes.findLastIndex(c => c.waiting !== undefined)
+  const since = countOf(changes.slice(last + 1)) + gathered.count
+  if ((changes[last]?.waiting ?? 0) + since * CHANGE_BYTES <= max) return undefined
+  const all = async function* () {
+    yield* readChanges(ports.blobs, changes)
+    yield gathered.changes
+  }
+  return waitingBytes(spaceOf(topology, topology.stages[stage]!.stage, shard), all(), max)
+}
+
+function countOf(changes: readonly ChangesRef[]): number {
+  return changes.reduce((sum, c) => sum + (c.count ?? 0), 0)
 }
 
 /** What the runs of the last checkpoint do not hold: as that checkpoint kept it, and as it was logged since. */

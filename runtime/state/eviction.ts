@@ -1,12 +1,13 @@
 import type { KeyPart } from '../graph/key.ts'
 import type { KeyedOperator } from '../operators/keyed-operator.ts'
 import { BROADCAST_KEY } from './broadcast.ts'
+import type { StateDeclaration } from './declaration.ts'
 import type { KeyEntry, MapSlot } from './entry.ts'
 import type { KeyedState } from './keyed-state.ts'
 
 /** Rough bytes of V8 heap that an entry, a map entry and a key's own string take beside the value. */
 const ENTRY_BYTES = 200
-const SUBENTRY_BYTES = 80
+export const SUBENTRY_BYTES = 80
 /** A map slot with its Map and Set, before the first entry. */
 const SLOT_BYTES = 350
 const TIMER_BYTES = 100
@@ -51,16 +52,17 @@ function sampleBytes(operator: KeyedOperator): number {
       walk.next = entries.values()
       item = walk.next.next()
     }
-    bytes += entryBytes(item.value, operator)
+    bytes += entryBytes(item.value, state.declarations)
   }
   walk.looked = Math.min(walk.looked, REMEMBERED - n, entries.size - n) + n
   walk.average += (bytes / n - walk.average) * (n / walk.looked)
   return walk.average
 }
 
-function entryBytes(entry: KeyEntry, operator: KeyedOperator): number {
+/** The same of one entry. */
+export function entryBytes(entry: KeyEntry, declarations: readonly StateDeclaration[]): number {
   let bytes = ENTRY_BYTES
-  operator.state.declarations.forEach((d, i) => {
+  declarations.forEach((d, i) => {
     const value = entry.values[i]
     if (value === undefined) return
     if (d.primitive === 'value') bytes += valueBytes(value, 3)
@@ -74,7 +76,8 @@ function entryBytes(entry: KeyEntry, operator: KeyedOperator): number {
   return bytes
 }
 
-function valueBytes(value: unknown, depth: number): number {
+/** About how many bytes a value takes in memory; what lies deeper than `depth` is guessed. */
+export function valueBytes(value: unknown, depth: number): number {
   if (typeof value === 'string') return 16 + value.length
   if (typeof value !== 'object' || value === null) return 8
   if (ArrayBuffer.isView(value)) return 100 + value.byteLength

@@ -6,7 +6,7 @@ import { lookHandler } from '../../runtime/aws/functions/look.ts'
 import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { decisions } from '../../runtime/checkpoint/decision.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
-import type { Blobs, RangedBlobs } from '../../runtime/ports.ts'
+import type { Blobs, Ports, RangedBlobs } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
@@ -285,6 +285,30 @@ describe('a cut', () => {
 })
 
 describe('what was materialised', () => {
+  test('is folded once it would fill a good part of what memory the functions of the stages have', async () => {
+    const rows = async (memoryMb: number) => {
+      const { world, mappings, step } = await open()
+      await drain(mappings)
+      const start = await step<StartedCheckpoint>({ step: 'start' })
+      await cutAll(world, start)
+      await drain(mappings)
+      const { parts } = await step({ step: 'collect', start })
+      const small = { ...world, settings: { ...world.settings, memoryMb } }
+      let upserted = 0
+      const upsert: Ports['store']['upsert'] = items => {
+        upserted += items.filter(({ pk }) => pk.startsWith(world.topology.run)).length
+        return world.ports.store.upsert(items)
+      }
+      const ports = { ...world.ports, store: { ...world.ports.store, upsert } }
+      const back: EmbeddedWorld['back'] = deadline => ({ ...world.back(deadline), ports })
+      const materialise = materialiseHandler(environment({ ...small, back }))
+      for (const part of parts) await materialise({ start, part }, context())
+      return upserted
+    }
+    assert.equal(await rows(128), 0)
+    assert.ok((await rows(0.1)) > 0)
+  })
+
   test('is swept when nobody can need it any more', async () => {
     const { world, mappings, behind } = await open()
     await mappings[0]!.step(20)

@@ -44,10 +44,12 @@ test('what is said for all stages is said for each, unless it says its own', () 
     ],
   )
   for (const { Properties } of Object.values(made)) {
-    const { MILLRACE_OPTIONS, MILLRACE_TIMEOUT_MS } = Properties.Environment.Variables
+    const { MILLRACE_OPTIONS, MILLRACE_TIMEOUT_MS, MILLRACE_MEMORY_MB } = Properties.Environment.Variables
     assert.deepEqual(JSON.parse(MILLRACE_OPTIONS), { parallelism: 3, parallelismOf: { pages: 8 } })
     // No frame is undecided for longer than the longest of them takes.
     assert.equal(MILLRACE_TIMEOUT_MS, '120000')
+    // What waits for a fold has to find room in the smallest.
+    assert.equal(MILLRACE_MEMORY_MB, '1024')
   }
   const mapping = (stage: string) =>
     all(template, 'AWS::Lambda::EventSourceMapping').find(

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { ChangesRef } from '../../runtime/checkpoint/changes.ts'
 import { materialise } from '../../runtime/checkpoint/materialise.ts'
 import type { RunMeta } from '../../runtime/checkpoint/run-meta.ts'
+import { CHANGE_BYTES, waitingBytes } from '../../runtime/checkpoint/waiting.ts'
 import { lastCuts } from '../../runtime/inspect/checkpoints.ts'
 import { stagesOf } from '../../runtime/inspect/stages.ts'
 import type { Ports } from '../../runtime/ports.ts'
+import { FrameWriter } from '../../runtime/protocol/frame.ts'
+import { dice } from '../../runtime/sim/random.ts'
+import { applyState, forEachChange } from '../../runtime/state/changelog.ts'
+import { entryBytes } from '../../runtime/state/eviction.ts'
+import { KeyedState } from '../../runtime/state/keyed-state.ts'
 import { FOLDED, KEPT, openTexts } from './texts.ts'
 
 /** Ports that say what is read of the bucket, after `before` has been called. */
@@ -134,4 +141,56 @@ test('a checkpoint folds when there are more bytes, changes, commits or checkpoi
     }
     assert.deepEqual(kept, [1, 0, 1], JSON.stringify(limits))
   }
+})
+
+test('a checkpoint folds when more memory waits than may: each entry counts once, and is counted when there may be too many', async () => {
+  const kept = async (waitingMax: number) => {
+    const { h, feed, checkpoint } = await openTexts()
+    const { read, ports } = watched(h.ports)
+    const all: (readonly ChangesRef[])[] = []
+    for (const rows of [30, 60, 90, 120]) {
+      await feed(rows)
+      all.push((await checkpoint({ ...KEPT, waitingMax }, ports)).changes!)
+    }
+    const counted = all.at(-1)!.map(c => c.waiting !== undefined)
+    return { refs: all.map(c => c.length), counted, reads: read.filter(key => key.includes('-changes-')).length }
+  }
+  // Four keys with 3,000 characters each, but where one is clear; 30 changes between two checkpoints.
+  assert.deepEqual(await kept(15_000), { refs: [1, 2, 3, 4], counted: [true, true, true, true], reads: 1 + 2 + 3 })
+  const twice = { refs: [1, 2, 3, 4], counted: [false, true, false, true], reads: 1 + 3 }
+  assert.deepEqual(await kept(14_624 + 30 * CHANGE_BYTES), twice)
+  assert.deepEqual(await kept(1e9), { refs: [1, 2, 3, 4], counted: [false, false, false, false], reads: 0 })
+  assert.deepEqual((await kept(11_000)).refs, [0, 0, 0, 0])
+})
+
+test('what waits is about as much as a cold function has that replays it, with what was deleted', async () => {
+  const random = dice(3)
+  const declarations = [
+    { name: 'last', primitive: 'value' },
+    { name: 'panes', primitive: 'map' },
+  ] as const
+  const writer = new FrameWriter()
+  const state = new KeyedState(declarations)
+  const chunks: Uint8Array[] = []
+  for (let n = 1; n <= 20; n++) {
+    for (let i = 0; i < 50; i++) {
+      const [key, subkey] = [`k${random.below(40)}`, random.below(30)]
+      const kind = random.below(3) === 0 ? 3 : 0
+      const text = 'x'.repeat(random.below(100))
+      if (random.below(4) === 0) writer.record(0, kind === 3 ? null : text, 0, key, kind)
+      else writer.record(1, { k: subkey, ...(kind === 0 && { v: { text } }) }, 0, key, kind)
+    }
+    const tag = { run: 'r', producer: 0, version: n, attempt: 'a'.repeat(16), index: 1, predVersion: 0, predIndex: 0 }
+    chunks.push(writer.finish(tag))
+  }
+  for (const chunk of chunks) forEachChange(chunk, change => applyState(state, change.state as number, change, 1))
+  const entries = [...state.entries.values()]
+  const held = entries.reduce((sum, entry) => sum + entryBytes(entry, declarations), 0)
+  const all = async function* () {
+    yield* chunks
+  }
+  const waiting = await waitingBytes({ operators: [{ run: 'r', operatorId: 'o', subtask: 0, states: declarations }] }, all(), 1e9)
+  assert.ok(waiting >= held && waiting < 1.5 * held, `${waiting} for ${held}`)
+  const some = await waitingBytes({ operators: [{ run: 'r', operatorId: 'o', subtask: 0, states: declarations }] }, all(), 1000)
+  assert.ok(some > 1000 && some < 2000, `${some}`)
 })

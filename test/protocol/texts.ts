@@ -52,12 +52,12 @@ export async function openTexts() {
     }
   }
   /** Gives the stage's part. */
-  const checkpoint = async (defer: FoldLimits) => {
+  const checkpoint = async (defer: FoldLimits, ports: Ports = h.ports) => {
     const start = await startCheckpoint(h.topology, h.ports)
     await source.cutSource(start.checkpoint)
     await h.deliver(stage)
     const { parts } = await collectParts(h.topology, start.checkpoint, h.ports)
-    const done = await Promise.all(parts.map(part => materialisePart(h.topology, start, part, h.ports, { defer })))
+    const done = await Promise.all(parts.map(part => materialisePart(h.topology, start, part, ports, { defer })))
     assert.equal((await completeCheckpoint(h.topology, start, parts, done, h.ports)).outcome, 'complete')
     return done.at(-1)!
   }

@@ -7,6 +7,7 @@ import type { Ports } from '../../ports.ts'
 import { pack, unpack } from '../../state/codec.ts'
 import type { Environment } from './environment.ts'
 import type { InvocationContext } from './event.ts'
+import { DEFAULT_MB } from './memory.ts'
 
 /** One subtask's part of a checkpoint: all else about it is in its log. */
 export interface PartRef {
@@ -38,9 +39,11 @@ const SWEPT_MAX = 20
 
 /**
  * Rows of the base are what a checkpoint costs, so that only some of them fold: most of what is logged has been overwritten or deleted by then. Until then a cold function
- * replays it (some seconds for so many slots), and it stays in the memory of warm ones, with up to some hundred bytes a change.
+ * replays it: some seconds for so many slots, or so many changes. And it stays in the memory of warm ones: see `WAITING_SHARE`.
  */
-export const FOLD_LIMITS: FoldLimits = { bytesMax: 8 * 1024 * 1024, changesMax: 250_000, checkpointsMax: 59, slotsMax: 4_000 }
+export const FOLD_LIMITS: FoldLimits = { bytesMax: 8 * 1024 * 1024, changesMax: 2_000_000, checkpointsMax: 59, slotsMax: 4_000 }
+/** Of the memory of a stage's function, by a subtask. One that runs out of memory starts cold, with as much of it: it would not come back. */
+const WAITING_SHARE = 0.09
 /** About a KB each, of the function's 1,769 MB. So many are written in a minute or so, behind which a fold that is cut off goes on. */
 const FOLDED_AT_ONCE = 100_000
 
@@ -49,7 +52,8 @@ export function materialiseHandler(
   environment: Environment,
   defer = FOLD_LIMITS,
 ): (event: MaterialiseEvent, context: InvocationContext) => Promise<MaterialisedRef> {
-  const options = { defer, itemsMax: FOLDED_AT_ONCE }
+  const waitingMax = (environment.settings.memoryMb ?? DEFAULT_MB) * 2 ** 20 * WAITING_SHARE
+  const options = { defer: { waitingMax, ...defer }, itemsMax: FOLDED_AT_ONCE }
   return async ({ start, part: { stage, shard, version } }, context) => {
     environment.begin(context)
     await environment.renew()

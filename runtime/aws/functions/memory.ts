@@ -7,7 +7,8 @@ import type { ShardTask } from './shard-task.ts'
 const STATE_SHARE = 0.25
 /** The same of blocks of segments, beside it. */
 const SEGMENTS_SHARE = 0.1
-const DEFAULT_MB = 512
+/** Where nobody says how much it has. */
+export const DEFAULT_MB = 512
 /** Checkpoints move the marker, at intervals of seconds to minutes. */
 const MARKER_AGE_MS = 30_000
 

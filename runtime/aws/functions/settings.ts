@@ -16,6 +16,8 @@ export interface Settings {
   readonly stage: string | undefined
   /** The longest time-out of the functions that send, ms: no frame is undecided for longer but one whose function died. Default: this function's own. */
   readonly timeoutMs: number | undefined
+  /** The least memory of the stages' functions, MB. */
+  readonly memoryMb?: number
   /** What functions count goes to CloudWatch. Default false. */
   readonly metrics?: boolean
   /** Where keyed state lies behind the log. Default: the pipeline's own, else `table`. */
@@ -67,6 +69,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   checkKinds(sources, SOURCE_KINDS, 'MILLRACE_SOURCES')
   checkKinds(sinks, ['s3'], 'MILLRACE_SINKS')
   const timeout = env.MILLRACE_TIMEOUT_MS
+  const memory = env.MILLRACE_MEMORY_MB
   return {
     prefix: needed(env, 'MILLRACE_PREFIX'),
     tables: { log: needed(env, 'MILLRACE_LOG_TABLE'), state: needed(env, 'MILLRACE_STATE_TABLE') },
@@ -76,6 +79,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     sinks,
     stage: env.MILLRACE_STAGE,
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
+    memoryMb: memory === undefined ? undefined : Number(memory),
     metrics: env.MILLRACE_METRICS === 'on',
     stateBackend: stateBackend(env.MILLRACE_STATE_BACKEND),
   }
