@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PRICES as prices } from '../../runtime/cli/prices.ts'
 import { STATE_BACKENDS, type StateBackendName } from '../../runtime/state/backend.ts'
-import { parsed, UsageError } from '../arguments.ts'
+import { parsed, UsageError, wholeNumber } from '../arguments.ts'
 import { outputOf } from '../ours.ts'
 import type { Cell } from './cell.ts'
 import { type Bill, eventsOfMonth, flinkMonth, idleMonth, kpusFor, monthOf, sourceStreamMonth, total } from './price.ts'
@@ -17,7 +17,8 @@ export const BILL_USAGE = `  npm run bench -- --bill [PIPELINE...] [--rates N,�
   --rates N,…           events a second (default 10,100,1000,10000,50000); the bill at idle is always told
   --windows S,…         batching windows of all mappings, seconds (default 0,1,10)
   --backends B,…        where keyed state lies: table, segments (default table)
-  --minutes N           simulated after as many to warm up (default: by the rate, twenty at most)
+  --minutes N           simulated (default: by the rate, twenty at most)
+  --warm N              minutes before that, which do not count (default: as many)
   --data DIR            nexmark-*.ndjson and ecom-*.ndjson (default: the small sets of the tests; see docs/bill.md)
   --json FILE           all counts as JSON as well`
 
@@ -64,6 +65,7 @@ export async function bill(words: readonly string[]): Promise<void> {
       backends: { type: 'string', default: 'table' },
       data: { type: 'string' },
       minutes: { type: 'string' },
+      warm: { type: 'string' },
       json: { type: 'string' },
     },
     { named: true },
@@ -72,7 +74,8 @@ export async function bill(words: readonly string[]): Promise<void> {
   if (unknown !== undefined) throw new UsageError(`--bill knows ${PIPELINES.join(', ')}, and not ${unknown}`)
   const rates = numbers('rates', values.rates)
   const windows = numbers('windows', values.windows)
-  const minutes = values.minutes === undefined ? undefined : Math.max(1, numbers('minutes', values.minutes)[0]!)
+  const minutes = values.minutes === undefined ? undefined : wholeNumber('minutes', values.minutes)
+  const warm = values.warm === undefined ? undefined : wholeNumber('warm', values.warm)
   const stateBackends = backends(values.backends)
   const rows: Row[] = []
   const idle: Idle[] = []
@@ -80,7 +83,8 @@ export async function bill(words: readonly string[]): Promise<void> {
     for (const windowSeconds of windows)
       for (const rate of rates)
         for (const stateBackend of stateBackends) {
-          const wanted = { pipeline, rate, windowSeconds, stateBackend, minutes: minutes ?? minutesOf(pipeline, rate) }
+          const simulated = minutes ?? minutesOf(pipeline, rate)
+          const wanted = { pipeline, rate, windowSeconds, stateBackend, minutes: simulated, warm: warm ?? simulated }
           const row = await measure(wanted, values.data)
           rows.push(row)
           if (!idle.some(i => i.pipeline === pipeline)) idle.push(idleOf(row))
@@ -106,10 +110,16 @@ function idleOf({ pipeline, simulated }: Row): Idle {
   }
 }
 
-type Wanted = Pick<Row, 'pipeline' | 'rate' | 'windowSeconds' | 'stateBackend'> & { readonly minutes: number }
+type Wanted = Pick<Row, 'pipeline' | 'rate' | 'windowSeconds' | 'stateBackend'> & {
+  readonly minutes: number
+  readonly warm: number
+}
 
 /** Simulates with as many subtasks as the load takes, which is known when it was simulated: so perhaps twice. */
-async function measure({ pipeline, rate, windowSeconds, stateBackend, minutes }: Wanted, data: string | undefined): Promise<Row> {
+async function measure(
+  { pipeline, rate, windowSeconds, stateBackend, minutes, warm }: Wanted,
+  data: string | undefined,
+): Promise<Row> {
   const sourceShards = Math.max(1, Math.ceil(rate / (SHARD_RECORDS * LOAD)))
   for (let parallelism = 1; ; ) {
     process.stderr.write(
@@ -122,7 +132,7 @@ async function measure({ pipeline, rate, windowSeconds, stateBackend, minutes }:
       sourceShards,
       parallelism,
       windowSeconds,
-      warmSeconds: minutes * 60,
+      warmSeconds: warm * 60,
       seconds: minutes * 60,
       stateBackend,
     }

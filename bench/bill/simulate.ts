@@ -7,6 +7,7 @@ import type { Ports } from '../../runtime/ports.ts'
 import type { StateBackendName } from '../../runtime/state/backend.ts'
 import { openController } from './controller.ts'
 import type { Events } from './events.ts'
+import machine from './machine.json' with { type: 'json' }
 import { noSizes } from './metered-ports.ts'
 import { openPart, type Part, shardId, type World } from './parts.ts'
 import { noUsage, since, sum, type Usage } from './usage.ts'
@@ -79,6 +80,7 @@ export async function simulate(options: Simulation): Promise<Simulated> {
       sources: Object.fromEntries(sourcesOf(options.app).map(name => [name, { kind: 'kinesis', stream: 'events' } as const])),
       sinks: {},
       timeoutMs: undefined,
+      memoryMb: machine.memoryGb * 1024,
       ...(options.stateBackend && { stateBackend: options.stateBackend }),
     },
     sourceShards: options.sourceShards,
