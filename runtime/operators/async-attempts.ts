@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.ts'
+import { OVER } from '../over.ts'
 import type { AsyncCall, AsyncOptions, Backoff } from './async-options.ts'
 import type { OperatorContext } from './operator.ts'
 import { describeError } from './user-code.ts'
@@ -64,7 +65,7 @@ async function once<R>(
   const settled = new AbortController()
   const stop = () => {
     call.abort(cancelled.reason)
-    settled.abort()
+    settled.abort(OVER)
   }
   cancelled.addEventListener('abort', stop)
   try {
@@ -77,7 +78,7 @@ async function once<R>(
     return await Promise.race([fn({ signal: call.signal, attempt }), timeout])
   } finally {
     cancelled.removeEventListener('abort', stop)
-    settled.abort()
+    settled.abort(OVER)
   }
 }
 

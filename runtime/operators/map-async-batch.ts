@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.ts'
+import { OVER } from '../over.ts'
 import { attempts } from './async-attempts.ts'
 import { AsyncOperator } from './async-operator.ts'
 import type { AsyncCall, AsyncOptions } from './async-options.ts'
@@ -72,7 +73,7 @@ export class MapAsyncBatchOperator<T, R> extends AsyncOperator<T, R> {
   }
 
   private stopTimer(): void {
-    this.timer?.abort()
+    this.timer?.abort(OVER)
     this.timer = undefined
   }
 }

@@ -15,12 +15,13 @@ import { sourceStream, type World } from './world.ts'
 export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, report: (violation: Violation) => void): void {
   const { log: table, kinesis } = world.services
   const sentAt = watchFrames(kinesis)
+  const read = openReader(table)
   table.onSlot = (log, version, bytes, now) => {
     if (/^[^/]+\/decisions$/.test(log)) return watchDecision(world, shadow, log, version, bytes, report)
     if (!/^[^/]+\/[^/]+\/\d+$/.test(log)) return
     // Below the floor a slot that was deleted counts as free: whoever takes it finds out by the floor (C2).
     if (version <= table.of(log).floor) return
-    const item = decodeItem(bytes)
+    const item = read(log, version)!
     const fail = (what: string) => report(new Violation(`slot ${version} of ${log}: ${what}`))
     if (item.attempt === 'restored') return
     if (item.kind === 'abort') {
@@ -28,11 +29,11 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
       if (since === undefined) fail('it is aborted, though no frame waits for it')
       else if (now - since < timeoutMs) fail(`it is aborted ${Math.round(now - since)} ms after its first frame was sent`)
     }
-    const before = read(table, log, version - 1)
+    const before = read(log, version - 1)
     if (version > 1 && before === undefined) return fail('its predecessor is not there')
     if (item.prev !== (before?.attempt ?? ''))
       return fail(`it names ${item.prev} as its predecessor, which is ${before?.attempt}`)
-    const last = lastCommit(table, log, version - 1)
+    const last = lastCommit(read, log, version - 1)
     if (item.kind === 'commit' && last !== undefined) compare(last, item, fail)
     if (item.kind === 'commit') shadow.commit(log, version, item)
   }
@@ -81,14 +82,23 @@ function watchFrames(kinesis: Kinesis): (log: string, version: number, topology:
   }
 }
 
-function read(table: LogTable, log: string, version: number): SlotItem | undefined {
-  const bytes = table.get(log, version)
-  return bytes === undefined ? undefined : decodeItem(bytes)
+type Read = (log: string, version: number) => SlotItem | undefined
+
+/** A slot never changes: each is decoded once, and looked at again with those behind it. */
+function openReader(table: LogTable): Read {
+  const decoded = new WeakMap<Uint8Array, SlotItem>()
+  return (log, version) => {
+    const bytes = table.get(log, version)
+    if (bytes === undefined) return undefined
+    const item = decoded.get(bytes) ?? decodeItem(bytes)
+    decoded.set(bytes, item)
+    return item
+  }
 }
 
-function lastCommit(table: LogTable, log: string, from: number): CommitItem | undefined {
+function lastCommit(read: Read, log: string, from: number): CommitItem | undefined {
   for (let version = from; version > 0; version--) {
-    const item = read(table, log, version)
+    const item = read(log, version)
     if (item === undefined) return undefined
     if (item.kind === 'commit') return item
   }

@@ -55,6 +55,7 @@ export function openScheduler(start: number, tie: () => number): Scheduler {
         steps++
         event.run()
         await settled()
+        if (steps % TURN_STEPS === 0) await turned()
       }
     },
   }
@@ -62,6 +63,14 @@ export function openScheduler(start: number, tie: () => number): Scheduler {
 
 /** All promises that can go on have gone on: Node runs them before it comes to this. */
 function settled(): Promise<void> {
+  return new Promise(resolve => process.nextTick(resolve))
+}
+
+/** So many events take some milliseconds. */
+const TURN_STEPS = 500
+
+/** Whatever else the process has to do, the timer of a test for instance, has its turn. */
+function turned(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }
 

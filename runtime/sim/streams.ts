@@ -28,9 +28,11 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
   let sequence = first
 
   function of(name: string): StreamRecord[] {
-    const known = shards.get(name) ?? []
-    shards.set(name, known)
-    return known
+    const known = shards.get(name)
+    if (known !== undefined) return known
+    const fresh: StreamRecord[] = []
+    shards.set(name, fresh)
+    return fresh
   }
 
   const next = () => formatPosition(String((sequence += 1 + gap())))

@@ -183,12 +183,13 @@ export function openWorld(
     lambdas,
     ports: openSimPorts(simulation, services, outside),
     environment: () => environmentIn(outside),
+    // What is seldom so comes first: it is asked after each event.
     isQuiet: () =>
-      mappings.length > 0 &&
-      mappings.every(m => m.isThrough) &&
-      lambdas.every(l => l.running === 0) &&
-      controller.running === 0 &&
       controller.last?.outcome === 'nothing' &&
+      controller.running === 0 &&
+      mappings.length > 0 &&
+      lambdas.every(l => l.running === 0) &&
+      mappings.every(m => m.isThrough) &&
       // It has looked since anything could have changed.
       stages.every(({ endedAt }) => endedAt < controller.last!.begunAt),
     start: () => void start(),

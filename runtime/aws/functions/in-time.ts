@@ -1,3 +1,4 @@
+import { OVER } from '../../over.ts'
 import type { Clock } from '../../ports.ts'
 import { DeadlineError } from '../../protocol/errors.ts'
 
@@ -15,6 +16,6 @@ export async function inTime<T>(clock: Clock, until: number, what: string, work:
   } finally {
     // After that the sleep's end is heard by nobody.
     timeUp.catch(() => {})
-    done.abort()
+    done.abort(OVER)
   }
 }

@@ -1,4 +1,5 @@
 import type { SourcePosition } from '../../connectors/source.ts'
+import { OVER } from '../../over.ts'
 import { DeadlineError, LostRaceError } from '../../protocol/errors.ts'
 import { defaultLimits } from '../../stage/attempt.ts'
 import { Subtask } from '../../stage/subtask.ts'
@@ -77,7 +78,7 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
     try {
       return await Promise.race([work(subtask), timeUp])
     } finally {
-      done.abort()
+      done.abort(OVER)
     }
   }
 
