@@ -195,10 +195,10 @@ export class StageOutput {
     return frames
   }
 
+  /** Last frame of each channel that goes on. Shards that aren't known here were split off since: who knows them goes on from what was sent to them. */
   *sent(): Generator<readonly [stage: number, shard: number, ...FrameId]> {
-    for (const { shard } of this.channels) {
-      const [version, index] = this.lastSent.get(shard)!
-      if (version > 0) yield [this.stage, shard, version, index]
+    for (const [shard, [version, index]] of this.lastSent) {
+      if (version > 0 && this.shards[shard]?.children === undefined) yield [this.stage, shard, version, index]
     }
   }
 
