@@ -27,6 +27,7 @@ export const FAULTS = {
   'step is called again late': 0.2,
   'controller stops': 0.1,
   'two controllers at once': 0.8,
+  'source is resharded': 1,
 } as const
 
 export type Fault = keyof typeof FAULTS

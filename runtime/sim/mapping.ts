@@ -7,12 +7,13 @@ import type { Kinesis } from './streams.ts'
 
 /** An event source mapping's reader of one shard. */
 export interface Mapping {
-  /** All that the shard has is through. */
+  /** All that the shard has is through, and that of those it came of. */
   readonly isThrough: boolean
   start(): void
 }
 
 const POLL_MS = [5, 1_000] as const
+const BEHIND_MS = 1_000
 const AGAIN_MS = [100, 5_000] as const
 const TWICE_MS = [1, 20_000] as const
 /** For so long nobody comes back to what has failed: whoever waits for its commit has to help himself (protocol.md, B3). */
@@ -25,6 +26,8 @@ export interface MappingOptions {
   readonly stream: string
   readonly shard: number
   readonly batchMax: number
+  /** Of the shards that it came of: Lambda delivers nothing of it before they are through. */
+  readonly behind?: readonly Mapping[]
   /** Called when its functions have answered for long, and got no further than to this record. */
   readonly onStuck?: (first: StreamRecord) => void
 }
@@ -37,7 +40,7 @@ export function openMapping(
   { scheduler, dice, faults, trace }: Simulation,
   kinesis: Kinesis,
   lambda: Lambda,
-  { stream, shard, batchMax, onStuck }: MappingOptions,
+  { stream, shard, batchMax, behind = [], onStuck }: MappingOptions,
 ): Mapping {
   const shardId = formatShard(shard)
   /** How many records are through. */
@@ -80,11 +83,12 @@ export function openMapping(
 
   return {
     get isThrough() {
-      return through === kinesis.records(stream, shard).length
+      return behind.every(m => m.isThrough) && through === kinesis.records(stream, shard).length
     },
     async start() {
       for (;;) {
         await kinesis.more(stream, shard, through)
+        while (!behind.every(m => m.isThrough)) await scheduler.sleep(BEHIND_MS)
         if (visits === 0) stuckSince = scheduler.now
         await scheduler.sleep(dice.spread(...POLL_MS))
         await deliver()

@@ -1,6 +1,7 @@
 import type { Ports } from '../ports.ts'
 import { DeadlineError } from '../protocol/errors.ts'
 import { type Bucket, simBlobs } from './blobs.ts'
+import type { Lineage } from './lineage.ts'
 import { type LogTable, openLogTable, simLog } from './log.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
@@ -13,6 +14,8 @@ export interface Services {
   readonly state: StateTable
   readonly bucket: Bucket
   readonly kinesis: Kinesis
+  /** Shards of the sources' streams, by stream. */
+  readonly sources: Map<string, Lineage>
   /** How many ids were drawn. */
   ids: number
 }
@@ -23,17 +26,19 @@ export function openServices(simulation: Simulation): Services {
     state: new Map(),
     bucket: new Map(),
     kinesis: openKinesis(() => simulation.dice.below(3)),
+    sources: new Map(),
     ids: 0,
   }
 }
 
 /** The same once more, from where it stands. */
-export function copyServices({ log, state, bucket, kinesis, ids }: Services): Services {
+export function copyServices({ log, state, bucket, kinesis, sources, ids }: Services): Services {
   return {
     log: log.copy(),
     state: new Map([...state].map(([pk, items]) => [pk, new Map(items)])),
     bucket: new Map(bucket),
     kinesis: kinesis.copy(),
+    sources: new Map([...sources].map(([stream, lineage]) => [stream, lineage.copy()])),
     ids,
   }
 }

@@ -1,7 +1,10 @@
 import { tellJoined } from '../aws/functions/joined.ts'
+import { inheritOwners } from '../aws/functions/owners.ts'
+import { ownersIn, standingsOf } from '../aws/functions/positions.ts'
 import { readManifest } from '../checkpoint/manifest.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
 import { openRestored, readRun } from '../checkpoint/run-meta.ts'
+import { beginningsFrom } from '../checkpoint/upgrade.ts'
 import { blobSink } from '../connectors/blob-sink.ts'
 import { canDivide } from '../graph/edge-heirs.ts'
 import { planPhysical } from '../graph/planner.ts'
@@ -37,7 +40,10 @@ export async function goBack({ ports, plan, app }: Pick<World, 'ports' | 'plan' 
     const topology = new Topology(plan, app.name, run, counts, { sinks, splits, snapshots: true, stateBackend: backend })
     // The mappings of another world begin at the beginning of their streams.
     for (const [source, shards] of splits) for (const subtask of shards.keys()) await tellJoined(ports.log, run, source, subtask)
-    await restore(topology, await readManifest(ports.blobs, old.run, checkpoint), ports.blobs, ports)
+    const manifest = await readManifest(ports.blobs, old.run, checkpoint)
+    const standings = standingsOf(await beginningsFrom(manifest, topology, ports.blobs), topology)
+    for (const [source, owners] of ownersIn(standings, topology)) await inheritOwners(ports.log, run, source, owners)
+    await restore(topology, manifest, ports.blobs, ports)
     return { run: old.run, checkpoint }
   })
 }

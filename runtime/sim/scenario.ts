@@ -24,6 +24,8 @@ export interface Scenario {
   readonly parallelism: number
   /** How many inputs there are, each of which many seeds share. Infinity: each seed has its own. */
   readonly variants: number
+  /** Nothing depends on what is late: shards of the sources may be merged with one another. */
+  readonly mayMix?: boolean
   app(user: UserCode, variant: number): Pipeline
   /** What comes out must not depend on how shards interleave. */
   input(dice: Dice): Input

@@ -1,5 +1,6 @@
 import { isExpected } from './expected-errors.ts'
 import { type Faults, type Injected, type Leaves, NO_FAULTS, openFaults } from './faults.ts'
+import { feed } from './feed.ts'
 import { watchLogs } from './monitor.ts'
 import { copyServices, type Services } from './ports.ts'
 import { type Dice, dice } from './random.ts'
@@ -10,7 +11,7 @@ import { openScheduler } from './scheduler.ts'
 import { openShadow } from './shadow.ts'
 import { type Simulation, Violation } from './simulation.ts'
 import { openUserCode } from './user-code.ts'
-import { type Deployment, openWorld, sourceStream, type World } from './world.ts'
+import { type Deployment, openWorld, type World } from './world.ts'
 
 export interface Run {
   readonly seed: number
@@ -43,8 +44,6 @@ const STEPS_MAX = 400_000
 /** Faults go on for a part of the time that the input takes, when all of it is there. */
 const AFTERMATH = 0.5
 const AFTERMATH_MS_MAX = 5 * 60_000
-/** That nothing comes for a while. */
-const PAUSE_CHANCE = 0.15
 /** Of a run that goes back to a checkpoint. */
 const AGAIN_MS = 30_000
 
@@ -69,7 +68,7 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
   try {
     const expected = await expectedOf(scenario, variant)
     const first = simulation('first', START)
-    const world = await play(stage, first, async w => feed(w, first, stage.input))
+    const world = await play(stage, first, async w => feed(w, first, stage))
     for (const [outcome, n] of world.controller.outcomes) outcomes.set(outcome, n)
     checkWorld(stage, world, expected)
     const checkpoint = random.fork('back').pick(await through(first, checkpointsOf(world)))
@@ -173,26 +172,6 @@ function progress({ mappings, lambdas, controller }: World): string {
   return `${mappings.filter(m => !m.isThrough).length} of ${mappings.length} shards are not, ${running.join(', ') || 'nothing'} runs, the last checkpoint was ${controller.last?.outcome}`
 }
 
-/** Puts the input into the sources' streams, in its time. Gives when the last of it comes, ms from now. */
-function feed({ services }: World, { scheduler, dice }: Simulation, input: Input): number {
-  const random = dice.fork('feed')
-  const pace = random.spread(200, 30_000)
-  // Long enough for those who were frozen to thaw, and for what was deleted to be swept.
-  const pause = random.chance(PAUSE_CHANCE) ? { at: random.fraction(), ms: random.spread(60_000, 2 * 3_600_000) } : undefined
-  let end = 0
-  for (const [source, shards] of Object.entries(input))
-    for (const [shard, lines] of shards.entries()) {
-      let at = 0
-      for (const [i, line] of lines.entries()) {
-        at += random.fraction() * pace
-        if (pause !== undefined && i === Math.floor(pause.at * lines.length)) at += pause.ms
-        scheduler.after(at, () => void services.kinesis.append(sourceStream(source), shard, Buffer.from(line), scheduler.now))
-      }
-      end = Math.max(end, at)
-    }
-  return end
-}
-
 /** What a run without faults comes to. */
 interface Expected {
   readonly rows: Rows
@@ -223,7 +202,7 @@ async function calm(scenario: Scenario, variant: number): Promise<Expected> {
   const input = scenario.input(dice(variant))
   const stage = { scenario, variant, input, deployment }
   const simulation = open(dice(variant), START, NO_FAULTS)
-  const world = await play(stage, simulation, async w => feed(w, simulation, input))
+  const world = await play(stage, simulation, async w => feed(w, simulation, stage))
   const expected = { rows: rowsOf(world), letters: lettersOf(world) }
   checkWorld(stage, world, expected)
   return expected

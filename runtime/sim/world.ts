@@ -6,7 +6,6 @@ import { materialiseHandler } from '../aws/functions/materialise.ts'
 import type { Settings } from '../aws/functions/settings.ts'
 import { stageHandler } from '../aws/functions/stage.ts'
 import type { Objects } from '../aws/objects.ts'
-import { formatShard, parseShard } from '../aws/position.ts'
 import { blobSink } from '../connectors/blob-sink.ts'
 import type { PhysicalPlan } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
@@ -17,10 +16,12 @@ import type { StateBackendName } from '../state/backend.ts'
 import { type Controller, openController } from './controller.ts'
 import { NO_FAULTS } from './faults.ts'
 import { type Handler, type Lambda, openLambda } from './lambda.ts'
-import { type Mapping, openMapping } from './mapping.ts'
+import { firstShard, openLineage, type SourceShard } from './lineage.ts'
+import { type Mapping, type MappingOptions, openMapping } from './mapping.ts'
 import { openServices, openSimPorts, type Services } from './ports.ts'
 import { openSandbox, type Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
+import { simSourceStreams } from './source-streams.ts'
 import { streamOf } from './streams.ts'
 
 /** How a pipeline is deployed. */
@@ -84,6 +85,9 @@ export function openWorld(
   const plan = planPhysical(graph, { parallelism })
   const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
   const sinks = graph.nodes.flatMap(n => n.sink?.name ?? [])
+  for (const stream of sources.map(sourceStream))
+    if (!services.sources.has(stream))
+      services.sources.set(stream, openLineage(Array.from({ length: shards }, (_, i) => firstShard(i))))
   const settings: Settings = {
     prefix: 'sim',
     tables: { log: 'log', state: 'state' },
@@ -103,14 +107,7 @@ export function openWorld(
     }
     const backing = (ports: Ports): Backing => ({
       ports,
-      sourceStreams: {
-        listShards: async () => Array.from({ length: shards }, (_, i) => ({ id: formatShard(i), parents: [], closed: false })),
-        isReadToEnd: async () => false,
-        async read(stream, shard, after, limit) {
-          const records = await ports.streams.poll(stream, parseShard(shard), after || undefined, limit)
-          return { records, isAll: records.length < limit }
-        },
-      },
+      sourceStreams: simSourceStreams(simulation, services, ports, sandbox),
       objects: NO_OBJECTS,
       sinks: Object.fromEntries(sinks.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),
     })
@@ -136,7 +133,7 @@ export function openWorld(
     everyMs: deployment.checkpointEveryMs,
   })
   const outside = openSandbox({ ...simulation, faults: NO_FAULTS, trace: undefined }, 'outside')
-  let mappings: Mapping[] = []
+  const mappings: Mapping[] = []
   let topology: Topology | undefined
 
   /** Others get no further since they have too little time. */
@@ -147,25 +144,42 @@ export function openWorld(
     return version > services.log.of(log).floor && services.log.get(log, version) === undefined
   }
 
+  function follow(lambda: Lambda, options: MappingOptions): Mapping {
+    const mapping = openMapping(simulation, services.kinesis, lambda, options)
+    mappings.push(mapping)
+    mapping.start()
+    return mapping
+  }
+
+  function followStage(lambda: Lambda, stream: string, parallelism: number): void {
+    const { batchMax } = deployment
+    for (let shard = 0; shard < parallelism; shard++)
+      follow(lambda, {
+        stream,
+        shard,
+        batchMax,
+        onStuck: ({ data }) => isUndecided(data) && onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`),
+      })
+  }
+
+  /** Sources wait for memory, but for no frames. */
+  function followSource(lambda: Lambda, stream: string): void {
+    const lineage = services.sources.get(stream)!
+    const followed: Mapping[] = []
+    const followShard = ({ index, parents }: SourceShard) => {
+      const behind = parents.map(parent => followed[parent]!)
+      followed[index] = follow(lambda, { stream, shard: index, batchMax: deployment.batchMax, behind })
+    }
+    lineage.shards.forEach(followShard)
+    lineage.onShard = followShard
+  }
+
   async function start(): Promise<void> {
     topology = (await environmentIn(outside).run()).topology
     const { stages: all } = topology
-    mappings = all.flatMap((at, i) => {
-      const source = at.stage.source?.source?.name
-      const stream = source === undefined ? streamOf(topology!.stream(at.stage.index)) : sourceStream(source)
-      return Array.from({ length: at.parallelism }, (_, shard) =>
-        openMapping(simulation, services.kinesis, stages[i]!, {
-          stream,
-          shard,
-          batchMax: deployment.batchMax,
-          // Sources wait for memory, but for no frames.
-          ...(source === undefined && {
-            onStuck: ({ data }) => isUndecided(data) && onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`),
-          }),
-        }),
-      )
-    })
-    for (const mapping of mappings) mapping.start()
+    for (const [i, { stage, parallelism }] of all.entries())
+      if (stage.source === undefined) followStage(stages[i]!, streamOf(topology.stream(stage.index)), parallelism)
+      else followSource(stages[i]!, sourceStream(stage.source.source!.name))
     controller.start()
   }
 
@@ -177,9 +191,7 @@ export function openWorld(
     get topology() {
       return topology
     },
-    get mappings() {
-      return mappings
-    },
+    mappings,
     lambdas,
     ports: openSimPorts(simulation, services, outside),
     environment: () => environmentIn(outside),

@@ -6,7 +6,10 @@ import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { cutHandler } from '../../runtime/aws/functions/cut.ts'
 import type { SourceStreams } from '../../runtime/aws/functions/environment.ts'
+import { readShardMap } from '../../runtime/aws/functions/shard-map.ts'
+import { openSourceShards } from '../../runtime/aws/functions/source-shards.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
+import { isTakenOver } from '../../runtime/aws/functions/tend-shards.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { type Duration, fileSink, fileSource, type Pipeline } from '../../runtime/index.ts'
@@ -120,6 +123,21 @@ describe('a shard of a source that is split', () => {
     await finish(opened)
   })
 
+  test('and children of which all are silent: the watermark is that of the one that is furthest', async () => {
+    const opened = await open(1, '50ms')
+    const { stream, world, source, mappings } = opened
+    put(opened, 0, 100)
+    await drain([source])
+    const [heard] = stream.split(stream.open()[0]!)
+    for (const json of all.slice(100)) stream.put(heard!.from, json)
+    await drain([source], 1_000)
+    await new Promise(resolve => setTimeout(resolve, 60))
+    for (let i = 0; (await checkpoint(world, mappings, { scheduled: true })).outcome !== 'nothing'; i++) assert.ok(i < 5)
+    const { source: position, watermark } = (await headOf(world, 0)).fields
+    const map = readShardMap(position, shardId(0), watermark, 0)
+    assert.equal(watermark, Math.max(...[...map.values()].map(state => (state === 'ended' ? 0 : state.watermark))))
+  })
+
   test('has silent children: they hold the watermark back as a silent split does, and no longer than idleAfter says', async () => {
     for (const idleAfter of [undefined, '20ms'] as const) {
       const opened = await open(1, idleAfter)
@@ -175,6 +193,25 @@ describe('shards of a source that are merged', () => {
     // What `status` says does not count it either.
     const [source0] = await stagesOf(world.ports.log, (await readRun(world.ports))!)
     assert.equal(source0!.watermark, (await headOf(world, 0)).fields.watermark)
+  })
+
+  test('of two subtasks, and then split: an heir that is silent for longer than idleAfter keeps nobody waiting', async () => {
+    const opened = await open(SPLITS, '50ms')
+    const { stream, world, source } = opened
+    put(opened, 0, 100)
+    while (await source.step(20));
+    const merged = stream.merge(stream.open()[0]!, stream.open()[1]!)
+    put(opened, 100, 150)
+    while (await source.step(20));
+    const [heard] = stream.split(merged)
+    stream.put(heard!.from, all[150]!)
+    while (await source.step(20));
+    await new Promise(resolve => setTimeout(resolve, 60))
+    for (const json of all.slice(151)) stream.put(heard!.from, json)
+    while (await source.step(20));
+    const at = world.topology.stages[0]!
+    const shards = openSourceShards(environment(world, at.stage.id), world.topology, at)
+    assert.equal(await isTakenOver(environment(world), world.topology, { at, shard: 1 }, shards, await shards.list()), true)
   })
 
   test('of which one was far behind the other: nothing of it is late (its own watermark stands until the merged shard has caught up)', async () => {

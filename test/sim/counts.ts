@@ -37,7 +37,7 @@ const inOrder = ({ counts }: Rows) => {
   }
 }
 
-const base = { shards: SHARDS, parallelism: 2, variants: 4, input }
+const base = { shards: SHARDS, parallelism: 2, variants: 4, mayMix: true, input }
 
 /** The smallest pipeline with a shuffle: how manieth of its user each record is. */
 export const counts: Scenario = {

@@ -1,19 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts are parts of source files
-import type { Change } from './changes.ts'
-
-/** A fault that is planted into the runtime, to see whether the simulator finds it. */
-export interface Mutant {
-  /** The rule of protocol.md that it leaves out comes first, if it is one. */
-  readonly name: string
-  readonly changes: readonly Change[]
-}
-
-const at =
-  (file: string) =>
-  (name: string, text: string, by: string, ...more: readonly (readonly [string, string])[]) => ({
-    name,
-    changes: [{ file, text, by }, ...more.map(([t, b]) => ({ file, text: t, by: b }))],
-  })
+import { at, type Mutant } from './mutant.ts'
+import { SHARDS } from './shard-mutants.ts'
 
 const attempt = at('runtime/stage/attempt.ts')
 const subtask = at('runtime/stage/subtask.ts')
@@ -399,4 +386,4 @@ const OTHERS: readonly Mutant[] = [
   ),
 ]
 
-export const mutants: readonly Mutant[] = [...RULES, ...SEGMENTS, ...OTHERS]
+export const mutants: readonly Mutant[] = [...RULES, ...SEGMENTS, ...OTHERS, ...SHARDS]

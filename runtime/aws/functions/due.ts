@@ -1,7 +1,7 @@
 import type { HeadFields } from '../../protocol/item.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Environment, OpenRun } from './environment.ts'
-import { isEnded, isSingle, leastWatermark, readShardMap } from './shard-map.ts'
+import { isEnded, isSingle, readShardMap, watermarkOf } from './shard-map.ts'
 import { isSilent } from './silence.ts'
 import type { Heads } from './something-new.ts'
 import { openSourceShards } from './source-shards.ts'
@@ -46,7 +46,7 @@ function isKnownIdle(topology: Topology, { stage }: StageTopology, shard: number
 function isShardDue(fields: HeadFields, idleAfter: number | undefined, now: number): boolean {
   const map = mapOf(fields, now)
   if ([...map.values()].some(state => state !== 'ended' && state.closed)) return true
-  return (leastWatermark(map, idleAfter, now) ?? fields.watermark) > fields.watermark
+  return (watermarkOf(map, idleAfter, now) ?? fields.watermark) > fields.watermark
 }
 
 function mapOf({ source, watermark }: HeadFields, now: number) {

@@ -77,11 +77,23 @@ export function isTaken(seq: string, taken: string): boolean {
   return taken === ENDED || seq <= taken
 }
 
-/**
- * The least watermark of the shards that may still bring something; undefined: there are none. One that has been silent for `idleAfter` is left out.
- */
+/** Whether a shard has been silent for so long that it holds no watermark back. */
+export function isIdle({ takenAt }: LiveShard, idleAfter: number | undefined, now: number): boolean {
+  return idleAfter !== undefined && now - takenAt >= idleAfter
+}
+
+/** The least watermark of the shards that may still bring something, without those that have been silent for `idleAfter`; undefined: there are none. */
 export function leastWatermark(map: ShardMap, idleAfter: number | undefined, now: number): number | undefined {
-  const live = [...map.values()].filter(state => state !== ENDED)
-  const heard = live.filter(({ takenAt }) => idleAfter === undefined || now - takenAt < idleAfter)
+  const heard = liveIn(map).filter(state => !isIdle(state, idleAfter, now))
   return heard.length === 0 ? undefined : Math.min(...heard.map(({ watermark }) => watermark))
 }
+
+/** A subtask's watermark: the least of its shards', or where all are silent the highest, as if they had become so one after the other; undefined: they have all ended. */
+export function watermarkOf(map: ShardMap, idleAfter: number | undefined, now: number): number | undefined {
+  const live = liveIn(map)
+  return live.length === 0
+    ? undefined
+    : (leastWatermark(map, idleAfter, now) ?? Math.max(...live.map(({ watermark }) => watermark)))
+}
+
+const liveIn = (map: ShardMap) => [...map.values()].filter(state => state !== ENDED)

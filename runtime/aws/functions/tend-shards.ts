@@ -5,7 +5,7 @@ import type { Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
 import type { OwnedShard } from './follow-shards.ts'
 import { inTime } from './in-time.ts'
-import { isEnded, leastWatermark, readShardMap, writeShardMap } from './shard-map.ts'
+import { isEnded, isIdle, readShardMap, watermarkOf, writeShardMap } from './shard-map.ts'
 import type { ShardTask } from './shard-task.ts'
 import type { SourceShards } from './source-shards.ts'
 
@@ -33,7 +33,7 @@ export async function tendShards(
     const before = readShardMap(position, split, watermark, now)
     const after = await shards.follow(before, task.shard, listed, ends)
     isOver = isEnded(after)
-    const least = leastWatermark(after, shards.idleAfter, now) ?? watermark
+    const least = watermarkOf(after, shards.idleAfter, now) ?? watermark
     const next = writeShardMap(after)
     const isNews = least > watermark || JSON.stringify(next) !== JSON.stringify(writeShardMap(before))
     const nothing = { records: [], after: () => next, next, done: false }
@@ -77,7 +77,7 @@ export async function isTakenOver(
   { ports }: Environment,
   topology: Topology,
   { at, shard: subtask }: Pick<Subtask, 'at' | 'shard'>,
-  { splits, now }: SourceShards,
+  { splits, now, idleAfter }: SourceShards,
   listed: readonly OwnedShard[],
 ): Promise<boolean> {
   const children = (ids: ReadonlySet<string>) => listed.filter(({ parents }) => parents.some(parent => ids.has(parent)))
@@ -89,7 +89,8 @@ export async function isTakenOver(
     const state = readShardMap(source, splits[owner]!, watermark, now()).get(id)
     if (state === undefined) return false
     if (state !== 'ended') {
-      if (state.watermark < watermark) return false
+      // A silent one has no part in that watermark either, and may never say anything.
+      if (state.watermark < watermark && !isIdle(state, idleAfter, now())) return false
       continue
     }
     // Read to its end as well: what came of it stands for it.

@@ -1,0 +1,74 @@
+import type { Lineage, SourceShard } from './lineage.ts'
+import type { Simulation } from './simulation.ts'
+
+/** Shards of a source's stream that are split and merged while its input comes, and who has which part of that. */
+export interface Reshards {
+  /** The shard that takes the next line of `part`; `isLast`: none comes behind it. */
+  shardOf(part: number, isLast: boolean): number
+}
+
+export interface ReshardOptions {
+  readonly lineage: Lineage
+  /** Of the input: each goes to one shard at a time, as its keys are its own. */
+  readonly parts: number
+  /** Parts may come to lie in one shard: nothing depends on what is late there. */
+  readonly mayMix: boolean
+}
+
+/**
+ * By lot, in front of a line. What is split goes on in two shards, one of which may be silent; what is merged in one. In front of each part's last line silent shards are merged with others: they would hold the watermark
+ * back for ever.
+ */
+export function openReshards({ faults, dice, scheduler, trace }: Simulation, options: ReshardOptions): Reshards {
+  const { lineage, parts, mayMix } = options
+  const random = dice.fork('reshards')
+  /** Open shards, with the parts that go there. */
+  const open = new Map<SourceShard, readonly number[]>(lineage.shards.map((shard, i) => [shard, i < parts ? [i] : []]))
+  let hasEnded = false
+
+  function replace(parents: readonly SourceShard[], children: readonly (readonly number[])[]): void {
+    for (const parent of parents) open.delete(parent)
+    const shards = lineage.replace(parents, children.length, scheduler.now)
+    for (const [i, shard] of shards.entries()) open.set(shard, children[i]!)
+    trace?.(`source shards ${shards.map(s => s.index).join(' and ')} take over from ${parents.map(p => p.index).join(' and ')}`)
+  }
+
+  function split(): void {
+    const [shard, had] = random.pick([...open])
+    const isLeft = had.map(() => random.chance(0.5))
+    replace([shard], [had.filter((_, i) => isLeft[i]), had.filter((_, i) => !isLeft[i])])
+  }
+
+  function merge(one: SourceShard, other: SourceShard): void {
+    replace([one, other], [[...open.get(one)!, ...open.get(other)!]])
+  }
+
+  function mergeSome(): void {
+    if (open.size < 2) return
+    const one = random.pick([...open.keys()])
+    const other = random.pick([...open.keys()].filter(shard => shard !== one))
+    if (mayMix || open.get(one)!.length === 0 || open.get(other)!.length === 0) merge(one, other)
+  }
+
+  function mergeSilent(): void {
+    for (;;) {
+      const silent = [...open.keys()].find(shard => open.get(shard)!.length === 0)
+      if (silent === undefined || open.size === 1) return
+      merge(silent, random.pick([...open.keys()].filter(shard => shard !== silent)))
+    }
+  }
+
+  return {
+    shardOf(part, isLast) {
+      if (!hasEnded && faults.happens('source is resharded')) {
+        if (random.chance(0.5)) split()
+        else mergeSome()
+      }
+      if (isLast) {
+        hasEnded = true
+        mergeSilent()
+      }
+      return [...open].find(([, had]) => had.includes(part))![0].index
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import { at } from './mutant.ts'
+
+const follow = at('runtime/aws/functions/follow-shards.ts')
+const map = at('runtime/aws/functions/shard-map.ts')
+
+/** Of the shards of sources, which are split and merged. */
+export const SHARDS = [
+  follow(
+    'a closed shard counts as read to its end',
+    '(await isReadToEnd(shard, state.sequenceNumber))',
+    'isReadToEnd !== undefined',
+  ),
+  follow(
+    'a closed shard is never read to its end',
+    "return 'ended'\n    return { ...state",
+    'return state\n    return { ...state',
+  ),
+  map(
+    'what comes again of a shard that has ended is taken again',
+    'taken === ENDED || seq <= taken',
+    'seq <= taken && taken !== ENDED',
+  ),
+  at('runtime/aws/functions/kinesis-arrivals.ts')(
+    "a subtask's watermark is that of the shard it hears of",
+    'return Math.min(own, others)',
+    'return Math.max(own, Math.min(own, others))',
+  ),
+  at('runtime/aws/functions/tend-shards.ts')(
+    'a subtask without shards is left out before those who have taken over have caught up',
+    'return isOver && (await isTakenOver(environment, topology, task.subtask, shards, listed))',
+    'return isOver',
+  ),
+]
