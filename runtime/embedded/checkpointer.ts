@@ -19,6 +19,12 @@ const STOPPING_TIMEOUT_MS = 20_000
 /** Bytes as logged: about what a cold start replays in a few seconds. */
 const FOLD_LIMITS = { bytesMax: 32 * 1024 * 1024, checkpointsMax: 64 }
 
+/** Of the memory for state, for each entry that is held while it is folded: they take about a tenth of it. */
+const BYTES_PER_ITEM = 4096
+const ITEMS_MIN = 20_000
+/** They are sorted in one go, in which nothing else is done. */
+const ITEMS_MAX = 250_000
+
 /**
  * What a checkpoint brings to the base: all state, so that it may leave memory; or only where it has become worth it; or none, as nobody will read it: the last one of a run
  * whose state ends with the process.
@@ -38,6 +44,8 @@ export class Checkpointer {
   private readonly folding: Exclusive
   private readonly ended: () => boolean
   private readonly stopping: () => boolean
+  /** What comes and goes among so many is never written. */
+  private readonly itemsMax: number
   private readonly progress = new Signal()
   /** Notable ones, and as they were when the last complete checkpoint began. */
   private commits = 0
@@ -52,8 +60,10 @@ export class Checkpointer {
     folding: Exclusive,
     ended: () => boolean,
     stopping: () => boolean,
+    stateBudget: number,
   ) {
     this.stopping = stopping
+    this.itemsMax = Math.max(ITEMS_MIN, Math.min(ITEMS_MAX, Math.floor(stateBudget / BYTES_PER_ITEM)))
     this.folding = folding
     this.topology = topology
     this.ports = ports
@@ -107,7 +117,8 @@ export class Checkpointer {
     }
     const materialised: MaterialisedPart[] = []
     for (const part of parts) {
-      const options = { exclusive: true, defer: fold === 'all' ? undefined : FOLD_LIMITS }
+      // Where memory is short, no more of it is taken.
+      const options = fold === 'all' ? { exclusive: true } : { exclusive: true, defer: FOLD_LIMITS, itemsMax: this.itemsMax }
       const work = () => materialisePart(this.topology, start, part, this.ports, options)
       const done = fold === 'none' ? await unfolded(part, this.ports) : await this.folding.run(work)
       materialised.push(done)

@@ -159,6 +159,7 @@ class Run {
       this.folding,
       () => this.ending || this.failure !== undefined,
       () => this.stopping,
+      this.stateBudget,
     )
     this.report = new Report(topology, this.workers, this.checkpointer, streams, ports.clock, resumed)
   }

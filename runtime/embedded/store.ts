@@ -3,6 +3,9 @@ import { type Database, type Meter, text } from './database.ts'
 
 type Columns = [v: number, value: Uint8Array | null, expiry: number | null, sk: string]
 
+/** Of one transaction: a tenth of a second or so, in which nothing else is done. */
+const ROWS_AT_ONCE = 10_000
+
 export function embeddedStore(db: Database): KeyedStore {
   const read = db.prepare('select v, value, expiry from base where pk = ? and sk = ?')
   const scan = db.prepare('select v, value, expiry, sk from base where pk = ? and sk >= ? and sk < ? order by sk limit ?')
@@ -28,6 +31,12 @@ export function embeddedStore(db: Database): KeyedStore {
     write.run(text(pk), text(sk), v, value ?? null, expiry ?? null)
   }
 
+  const putAll = (items: readonly BaseItem[]) =>
+    db.call(meters.upsert, () => {
+      if (items.length === 1) put(items[0]!)
+      else db.transaction(() => items.forEach(put))
+    })
+
   return {
     batchGet: addresses =>
       db.call(meters.batchGet, () =>
@@ -40,11 +49,9 @@ export function embeddedStore(db: Database): KeyedStore {
       db.call(meters.range, () =>
         (scan.all(text(pk), text(from), text(to), limit) as unknown as Columns[]).map(row => item(meters.range, pk, row[3], row)),
       ),
-    upsert: items =>
-      db.call(meters.upsert, () => {
-        if (items.length === 1) put(items[0]!)
-        else if (items.length > 1) db.transaction(() => items.forEach(put))
-      }),
+    async upsert(items) {
+      for (let at = 0; at < items.length; at += ROWS_AT_ONCE) await putAll(items.slice(at, at + ROWS_AT_ONCE))
+    },
     sweep: (pk, v, now) =>
       db.call(meters.sweep, () => {
         remove.run(text(pk), v, now)

@@ -44,8 +44,8 @@ const SWEPT_MAX = 20
 export const FOLD_LIMITS: FoldLimits = { bytesMax: 8 * 1024 * 1024, changesMax: 2_000_000, checkpointsMax: 59, slotsMax: 4_000 }
 /** Of the memory of a stage's function, by a subtask. One that runs out of memory starts cold, with as much of it: it would not come back. */
 const WAITING_SHARE = 0.09
-/** About a KB each, of the function's 1,769 MB. So many are written in a minute or so, behind which a fold that is cut off goes on. */
-const FOLDED_AT_ONCE = 100_000
+/** What comes and goes among so many is never written. About a KB each at most, of the function's 1,769 MB; they are written in two or three minutes, behind which a fold that is cut off goes on. */
+const FOLDED_AT_ONCE = 250_000
 
 /** A part of a checkpoint folded into the base and into a segment, or kept as it was logged until that is worth it. Sweeps what this subtask's folds of long ago left. */
 export function materialiseHandler(
