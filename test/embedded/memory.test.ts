@@ -60,3 +60,19 @@ test('stats count calls and payload bytes', async () => {
   assert.equal(stats['streams.poll.bytes'], 200)
   await ports.close()
 })
+
+test('more rows than one transaction takes are all written, and other work is done between two', async () => {
+  const ports = await openEmbedded()
+  let turns = 0
+  const turn = () => {
+    turns++
+    timer = setImmediate(turn)
+  }
+  let timer = setImmediate(turn)
+  const items = Array.from({ length: 45_001 }, (_, i) => ({ pk: 'p', sk: String(i), v: 1, value: undefined }))
+  await ports.store.upsert(items)
+  clearImmediate(timer)
+  assert.equal((await ports.store.range('p', '', 'z', 50_000)).length, items.length)
+  assert.ok(turns >= 2, `${turns}`)
+  await ports.close()
+})
