@@ -19,7 +19,7 @@ const STOPPING_TIMEOUT_MS = 20_000
 /** Bytes as logged: about what a cold start replays in a few seconds. */
 const FOLD_LIMITS = { bytesMax: 32 * 1024 * 1024, checkpointsMax: 64 }
 
-/** Of the memory for state, for each entry that is held while it is folded: they take about a tenth of it. */
+/** Of the memory for state, for each entry that is held while it is folded: all of them take a quarter of it at most. */
 const BYTES_PER_ITEM = 4096
 const ITEMS_MIN = 20_000
 /** They are sorted in one go, in which nothing else is done. */
