@@ -36,15 +36,15 @@ export async function partOf(
   checkpoint: number,
   known?: number,
 ): Promise<Part | undefined> {
-  return (await find(log, topology, stage, shard, checkpoint, known)).part
+  return (await find(log, topology, stage, shard, checkpoint, name => headAt(log, name, known))).part
 }
 
-/** Every subtask of the run, with its part or without: of a shard that was split or merged before its cut, also those that took over from it. */
+/** Every subtask of the run, with its part or without: of a shard that was split or merged before its cut, also those that took over from it. `headOf`: how the heads of logs are read. */
 export async function partsOf(
   log: CommitLog,
   topology: Topology,
   checkpoint: number,
-  known?: (log: string) => number | undefined,
+  headOf: (name: string) => Promise<Head> = name => headAt(log, name),
 ): Promise<FoundPart[]> {
   const stages = topology.stages.map(async ({ stage, parallelism }) => {
     const found: FoundPart[] = []
@@ -52,7 +52,7 @@ export async function partsOf(
     const visit = async (shard: number): Promise<void> => {
       if (visited.has(shard)) return
       visited.add(shard)
-      const one = await find(log, topology, stage.index, shard, checkpoint, known?.(topology.log(stage.index, shard)))
+      const one = await find(log, topology, stage.index, shard, checkpoint, headOf)
       found[shard] = one
       const { part } = one
       if (part?.ended && part.item.kind === 'seal') await Promise.all(part.item.children.map(visit))
@@ -63,16 +63,21 @@ export async function partsOf(
   return (await Promise.all(stages)).flat()
 }
 
+/** Read anew; `known`: see `loadHead`. */
+export async function headAt(log: CommitLog, name: string, known?: number): Promise<Head> {
+  return (await loadHead(log, name, Number.POSITIVE_INFINITY, known)).head
+}
+
 async function find(
   log: CommitLog,
   topology: Topology,
   stage: number,
   shard: number,
   checkpoint: number,
-  known: number | undefined,
+  headOf: (name: string) => Promise<Head>,
 ): Promise<FoundPart> {
   const name = topology.log(stage, shard)
-  const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY, known)
+  const head = await headOf(name)
   const { alignment, lastCut } = head.fields
   if (alignment !== undefined && alignment.checkpoint === checkpoint && alignment.pending.length === 0) {
     const item = await commitAt(log, name, alignment.version, `cut ${checkpoint}`)

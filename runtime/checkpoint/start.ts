@@ -17,11 +17,15 @@ export class SupersededError extends MillraceError {
 }
 
 /**
- * The next checkpoint: n + 1 begins only after decision(n) (protocol.md, D6).
+ * The next checkpoint: n + 1 begins only after decision(n) (protocol.md, D6). `known`: the decisions, if they were just read.
  * @throws SupersededError
  */
-export async function startCheckpoint(topology: Topology, ports: Ports): Promise<CheckpointStart> {
-  const decided = await decisions(ports.log, topology.run)
+export async function startCheckpoint(
+  topology: Topology,
+  ports: Ports,
+  known?: Awaited<ReturnType<typeof decisions>>,
+): Promise<CheckpointStart> {
+  const decided = known ?? (await decisions(ports.log, topology.run))
   const last = decided.at(-1)
   if (last?.decision.outcome === 'superseded')
     throw new SupersededError(`run ${topology.run} of '${topology.pipeline}' has ended: ${last.decision.reason}`)

@@ -1,4 +1,5 @@
 import type { Blobs, Ports } from '../ports.ts'
+import type { Head } from '../protocol/log.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type Part, partsOf } from './cut.ts'
@@ -15,16 +16,16 @@ import type { CheckpointStart } from './start.ts'
  */
 
 /**
- * All parts if every subtask is through, else the names of those that are not; `never`: of those that will not be either. `known`: a version of a log that is there for certain, at or below its head; what comes
- * before it need not be read.
+ * All parts if every subtask is through, else the names of those that are not; `never`: of those that will not be either. `headOf`: how the
+ * heads of logs are read, by default anew.
  */
 export async function collectParts(
   topology: Topology,
   checkpoint: number,
   ports: Ports,
-  known?: (log: string) => number | undefined,
+  headOf?: (log: string) => Promise<Head>,
 ): Promise<{ parts: Part[]; missing: string[]; never: string[] }> {
-  const found = await partsOf(ports.log, topology, checkpoint, known)
+  const found = await partsOf(ports.log, topology, checkpoint, headOf)
   const missing = found.filter(f => f.part === undefined)
   return {
     parts: found.flatMap(f => f.part ?? []),

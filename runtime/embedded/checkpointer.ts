@@ -1,4 +1,4 @@
-import type { Part } from '../checkpoint/cut.ts'
+import { headAt, type Part } from '../checkpoint/cut.ts'
 import { decide, decisions } from '../checkpoint/decision.ts'
 import { readMarker } from '../checkpoint/marker.ts'
 import { type Materialised, sweepTombstones } from '../checkpoint/materialise.ts'
@@ -151,7 +151,9 @@ export class Checkpointer {
     const begun = this.ports.clock.now()
     for (;;) {
       if (this.workers.every(w => this.through(w, start.checkpoint))) {
-        const { parts, missing } = await collectParts(this.topology, start.checkpoint, this.ports, log => this.cutOf(log))
+        const { parts, missing } = await collectParts(this.topology, start.checkpoint, this.ports, log =>
+          headAt(this.ports.log, log, this.cutOf(log)),
+        )
         if (missing.length === 0) return parts
       }
       if (this.workers.some(w => this.never(w, start.checkpoint))) {

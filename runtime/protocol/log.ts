@@ -86,6 +86,22 @@ export async function loadHead(
   throw new BrokenLogError(`the floor of ${name} keeps moving while it is read`)
 }
 
+/** Heads that a process has read, by log. */
+export type KnownHeads = Map<string, Head>
+
+/**
+ * The head of a log, read on from where this process knows it: one read and one look at the floor, as a warm subtask does. Loaded anew when what it knows has expired (C2), or when it knows nothing.
+ * `known` gets what was read.
+ */
+export async function headOf(log: CommitLog, name: string, known: KnownHeads): Promise<Head> {
+  const base = known.get(name)
+  // Nothing says of the beginning whether what follows it has expired.
+  const read = base === undefined || base.version === 0 ? undefined : await follow(log, name, base)
+  const { head } = read ?? (await loadHead(log, name, Number.POSITIVE_INFINITY))
+  known.set(name, head)
+  return head
+}
+
 /** A commit: the slot at the floor, which is a cut and always stays, or one above it. */
 async function headAt(log: CommitLog, name: string, version: number): Promise<Head | undefined> {
   const bytes = await log.get(name, version)

@@ -27,8 +27,9 @@ export interface Controller {
 class Failed extends Error {}
 class Stopped extends Error {}
 
-/** Seconds, on AWS one; more of them cost a simulation most of its time. */
-const POLL_MS = 3_000
+/** On AWS each second. Looking so often for what does not come would cost a simulation most of its time: each look waits longer. */
+const POLL_MS = [3_000, 30_000] as const
+const POLL_GROWTH = 1.5
 const RETRY_MS = 1_000
 const TRIES = 6
 const LATE_MS = [1_000, 10 * 60_000] as const
@@ -61,11 +62,12 @@ export function openController(simulation: Simulation, controlled: Controlled): 
   }
 
   async function collect(start: StartedCheckpoint, begun: number): Promise<readonly PartRef[]> {
-    for (;;) {
+    const [least, most] = POLL_MS
+    for (let pause: number = least; ; pause = Math.min(most, pause * POLL_GROWTH)) {
       const { parts, missing } = await invoke(controlled.checkpoint, { step: 'collect', start })
       if (missing.length === 0) return parts
       if (scheduler.now > begun + controlled.timeoutMs) throw new Failed(`no ack in time from ${missing.join(', ')}`)
-      await scheduler.sleep(POLL_MS)
+      await scheduler.sleep(pause)
     }
   }
 

@@ -3,7 +3,7 @@ import { ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { GetFunctionConfigurationCommand, InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import { openClients } from '../../runtime/aws/clients.ts'
-import { openEnvironment } from '../../runtime/aws/functions/environment.ts'
+import { openEnvironment, openSeen } from '../../runtime/aws/functions/environment.ts'
 import type { LookEvent, Looked } from '../../runtime/aws/functions/look.ts'
 import { readSettings } from '../../runtime/aws/functions/settings.ts'
 import { isTaken, takenOf } from '../../runtime/aws/functions/shard-map.ts'
@@ -237,7 +237,8 @@ export async function openDeployed(options: DeployedOptions): Promise<Deployed> 
       await consumed()
       const topology = await existing()
       await seen('a checkpoint with nothing behind it', async () => {
-        if (!(await somethingNew(await loadHeads(topology, log, new Map()), (await decided()).at(-1), log))) return true
+        const known = openSeen()
+        if (!(await somethingNew(await loadHeads(topology, log, known), (await decided()).at(-1), log, known))) return true
         await execute()
         return undefined
       })

@@ -3,6 +3,7 @@ import { settleSinks } from '../../checkpoint/settle-sinks.ts'
 import { type CheckpointStart, startCheckpoint } from '../../checkpoint/start.ts'
 import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from '../../checkpoint/steps.ts'
 import { MillraceError } from '../../errors.ts'
+import { headOf } from '../../protocol/log.ts'
 import type { Topology } from '../../stage/topology.ts'
 import { lambdaCause } from '../lambda-cause.ts'
 import type { Environment, OpenRun } from './environment.ts'
@@ -73,8 +74,9 @@ async function start(run: OpenRun | undefined, scheduled: boolean, environment: 
   if (run === undefined) return { nothing: true }
   const { topology } = run
   const { ports } = environment
-  const started = await startCheckpoint(topology, ports)
-  const last = (await decisions(ports.log, topology.run)).at(-1)
+  const decided = await decisions(ports.log, topology.run)
+  const started = await startCheckpoint(topology, ports, decided)
+  const last = decided.at(-1)
   if (!(await isWanted(environment, run, last, scheduled))) {
     await settleSinks(topology, last, ports)
     return { nothing: true }
@@ -90,7 +92,7 @@ async function collect(
   { checkpoint }: StartedCheckpoint,
   { ports, seen }: Environment,
 ): Promise<CheckpointAnswer> {
-  const { parts, missing } = await collectParts(topology, checkpoint, ports, log => seen.get(log))
+  const { parts, missing } = await collectParts(topology, checkpoint, ports, log => headOf(ports.log, log, seen.heads))
   if (missing.length > 0) return { missing }
   const refs = parts.map(({ stage, shard, version }) => ({ stage: topology.stages[stage]!.stage.id, shard, version }))
   return { parts: refs, missing }
@@ -109,7 +111,7 @@ async function complete(
     if (decided.outcome === 'complete') await recommitSinks(topology, ports)
     return { outcome: decided.outcome, reason: decided.reason }
   }
-  const { parts, missing } = await collectParts(topology, checkpoint, ports, log => seen.get(log))
+  const { parts, missing } = await collectParts(topology, checkpoint, ports, log => headOf(ports.log, log, seen.heads))
   if (missing.length > 0)
     throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${missing.join(', ')} did not ack`)
   const byLog = await readMaterialised(refs, ports)

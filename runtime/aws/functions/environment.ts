@@ -5,6 +5,8 @@ import { MillraceError } from '../../errors.ts'
 import { planPhysical } from '../../graph/planner.ts'
 import { shapeOf } from '../../graph/shape.ts'
 import type { Ports, StreamRecord } from '../../ports.ts'
+import type { Counts } from '../../protocol/item.ts'
+import type { KnownHeads } from '../../protocol/log.ts'
 import { type CacheDisk, SegmentCache } from '../../snapshot/segment-cache.ts'
 import { type StageTopology, Topology } from '../../stage/topology.ts'
 import { type StateBackend, type StateBackendName, TABLE } from '../../state/backend.ts'
@@ -55,6 +57,16 @@ export interface OpenRun {
   readonly topology: Topology
 }
 
+/** What the logs of a run are known to hold. */
+export interface Seen {
+  /** Reading goes on there: floors stay behind while folds wait. */
+  readonly heads: KnownHeads
+  /** By log, its last cut, and what it had counted there. */
+  readonly cuts: Map<string, { readonly version: number; readonly counts: Counts }>
+}
+
+export const openSeen = (): Seen => ({ heads: new Map(), cuts: new Map() })
+
 /** One environment of a function: what stays in memory from one invocation to the next. */
 export interface Environment {
   readonly settings: Settings
@@ -65,8 +77,7 @@ export interface Environment {
   readonly deadline: number
   /** All the time that this invocation has from its start, ms. */
   readonly budgetMs: number
-  /** By log, a commit that has been seen in it: reading its head may begin there. Floors stay behind while folds wait. */
-  readonly seen: Map<string, number>
+  readonly seen: Seen
   /** At the start of each invocation. */
   begin(context: InvocationContext): void
   /** The run, which is made now if there is none yet. */
@@ -144,7 +155,7 @@ export function openEnvironment(
       return budgetMs
     },
     recorder,
-    seen: new Map<string, number>(),
+    seen: openSeen(),
     begin(context: InvocationContext) {
       recorder.clear()
       budgetMs = context.getRemainingTimeInMillis()
@@ -167,7 +178,8 @@ export function openEnvironment(
     async renew() {
       if (!(await environment.isReplaced())) return false
       opened = undefined
-      environment.seen.clear()
+      environment.seen.heads.clear()
+      environment.seen.cuts.clear()
       return true
     },
     kind: async () => ({ ...own, splits: await listSplits() }),

@@ -1,8 +1,9 @@
 import type { Decision } from '../../checkpoint/decision.ts'
 import type { CommitLog } from '../../ports.ts'
 import { type Counts, decodeItem } from '../../protocol/item.ts'
-import { type Head, loadHead } from '../../protocol/log.ts'
+import { type Head, headOf } from '../../protocol/log.ts'
 import type { Topology } from '../../stage/topology.ts'
+import type { Seen } from './environment.ts'
 
 /** Of all subtasks, by stage. */
 export type Heads = readonly (readonly SubtaskHead[])[]
@@ -13,12 +14,8 @@ export interface SubtaskHead {
 }
 
 /** `seen`: see Environment. */
-export function loadHeads(topology: Topology, log: CommitLog, seen: Map<string, number>): Promise<Heads> {
-  const load = async (name: string) => {
-    const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY, seen.get(name))
-    seen.set(name, head.lastCommit[0])
-    return { log: name, head }
-  }
+export function loadHeads(topology: Topology, log: CommitLog, { heads }: Seen): Promise<Heads> {
+  const load = async (name: string) => ({ log: name, head: await headOf(log, name, heads) })
   return Promise.all(
     topology.stages.map(({ stage, parallelism }) =>
       Promise.all(Array.from({ length: parallelism }, (_, shard) => load(topology.log(stage.index, shard)))),
@@ -31,8 +28,9 @@ export async function somethingNew(
   heads: Heads,
   last: { readonly checkpoint: number; readonly decision: Decision } | undefined,
   log: CommitLog,
+  seen: Seen,
 ): Promise<boolean> {
-  const found = await Promise.all(heads.flat().map(subtask => isNew(subtask, last, log)))
+  const found = await Promise.all(heads.flat().map(subtask => isNew(subtask, last, log, seen)))
   return found.includes(true)
 }
 
@@ -40,15 +38,27 @@ async function isNew(
   { log: name, head }: SubtaskHead,
   last: { readonly checkpoint: number; readonly decision: Decision } | undefined,
   log: CommitLog,
+  seen: Seen,
 ): Promise<boolean> {
   if (head.version === 0) return false
   const { alignment, counts, firing, injection } = head.fields
   // A restored subtask takes what was on its way to it when something wakes it, and a barrier does (D8).
   if (injection !== undefined) return true
   if (last?.decision.outcome !== 'complete' || alignment?.checkpoint !== last.checkpoint || firing.length > 0) return true
-  const bytes = await log.get(name, alignment.version)
+  const before = await countsAt(log, name, alignment.version, seen)
+  return before === undefined || flowed(before, counts)
+}
+
+/** A pipeline that has nothing to do is asked again and again, and its last cuts stay the same. */
+async function countsAt(log: CommitLog, name: string, version: number, { cuts }: Seen): Promise<Counts | undefined> {
+  const known = cuts.get(name)
+  if (known?.version === version) return known.counts
+  const bytes = await log.get(name, version)
   const item = bytes === undefined ? undefined : decodeItem(bytes)
-  return item?.kind !== 'commit' || flowed(item.head.counts, counts)
+  if (item?.kind !== 'commit') return undefined
+  const { counts } = item.head
+  cuts.set(name, { version, counts })
+  return counts
 }
 
 function flowed(before: Counts, now: Counts): boolean {

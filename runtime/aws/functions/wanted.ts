@@ -18,6 +18,6 @@ export async function isWanted(
   const stop = await lastStop(log, run.meta.run)
   if (scheduled && stop?.stopped) return false
   const heads = await loadHeads(run.topology, log, environment.seen)
-  if (await somethingNew(heads, last, log)) return true
+  if (await somethingNew(heads, last, log, environment.seen)) return true
   return scheduled && isDue(environment, run, heads, goingSince(run.meta, stop))
 }
