@@ -22,6 +22,8 @@ export interface SubtaskSnapshot {
   readonly channelState: readonly string[]
   /** Its shard was split or merged before the cut: this is its end. Those that took over are behind it, and hold only what has changed since. */
   readonly ended?: true
+  /** The key groups that it owns: from <= group < to. Absent: each subtask of its stage is one that was there from the beginning. */
+  readonly groups?: readonly [from: number, to: number]
   /** Its keyed state; undefined: the run kept no snapshots. */
   readonly runs: Runs | undefined
   /** The version up to which `runs` holds it; absent: the cut. */

@@ -3,7 +3,7 @@ import type { Shape } from '../graph/shape.ts'
 import type { Blobs, CommitLog, Ports } from '../ports.ts'
 import type { HeadFields } from '../protocol/item.ts'
 import { SnapshotError } from '../snapshot/error.ts'
-import { mergeRuns, type Runs, RunWriter, type SortedRun } from '../snapshot/runs.ts'
+import { mergeRuns, type Runs, RunWriter } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
 import { writeBase } from './base.ts'
 import { beginLog } from './begin-log.ts'
@@ -133,26 +133,20 @@ function restoredHead(cut: HeadFields, checkpoint: number, version: number, chan
 async function restoreState(
   topology: Topology,
   checkpoint: number,
-  beginning: Beginning,
+  { stage, shard, version, state }: Beginning,
   from: Blobs,
   ports: Ports,
 ): Promise<Runs> {
-  const { stage, shard, version, states, takes } = beginning
+  const { snapshot, space } = state!
   const prefix = `${segmentsOf(topology.log(stage, shard))}${checkpoint}`
   const both = { get: async (key: string) => (await from.get(key)) ?? ports.blobs.get(key) }
   const writer = new RunWriter(ports, prefix)
   const table = tableWriter(topology, version, ports)
-  const runs: SortedRun[] = []
-  const unfolded: SortedRun[] = []
-  for (const { snapshot, space } of states) {
-    if (snapshot.runs === undefined)
-      throw new SnapshotError(`checkpoint ${checkpoint} holds no state of ${snapshot.log}: its run kept no snapshots`)
-    const newest = await unfoldedRuns(space.run, space, snapshot, `${prefix}-unfolded`, from, ports)
-    unfolded.push(...newest)
-    runs.push(...snapshot.runs, ...newest)
-  }
-  for await (const item of mergeRuns(both, runs)) {
-    if (item.value === undefined || !takes(item.address)) continue
+  if (snapshot.runs === undefined)
+    throw new SnapshotError(`checkpoint ${checkpoint} holds no state of ${snapshot.log}: its run kept no snapshots`)
+  const unfolded = await unfoldedRuns(space.run, space, snapshot, `${prefix}-unfolded`, from, ports)
+  for await (const item of mergeRuns(both, [...snapshot.runs, ...unfolded])) {
+    if (item.value === undefined) continue
     await writer.add(item)
     await table?.add(item)
   }
@@ -184,11 +178,17 @@ async function restoreSinks(
     for (const [index, node] of at.stage.nodes.filter(node => node.sink !== undefined).entries()) {
       const sink = topology.sinkOf(node)
       const id = at.stage.ids.get(node)!
-      const parts = sinkParts(manifest, id)
-      const context = { ...sinkCommitContext(topology, run, id, from), parallelism: at.parallelism }
+      const mine = partsOfSink(manifest, id)
+      // Those that have ended keep their places (Sink.commit).
+      const parts = Array.from(
+        { length: Math.max(0, ...mine.map(s => s.shard + 1)) },
+        (_, shard) => mine.find(s => s.shard === shard)?.state,
+      )
+      const inOrder = mine.some(s => s.ended)
+      const context = { ...sinkCommitContext(topology, run, id, from), parallelism: at.parallelism, inOrder }
       const restored = await sink.restore?.(run, checkpoint, parts, context)
       if (sink.restore === undefined) await sink.commit?.(run, checkpoint, parts, context)
-      const own = restored ?? (parts.length === at.parallelism ? parts : [])
+      const own = restored ?? (parts.length === at.parallelism && !inOrder ? parts : [])
       for (const [shard, state] of own.entries()) {
         if (state === undefined) continue
         const log = topology.log(at.stage.index, shard)
@@ -199,11 +199,12 @@ async function restoreSinks(
   return states
 }
 
-/** What a sink had staged, by subtask; commit items number the sinks of their stage. None of one that was not there. */
-function sinkParts({ shape, subtasks }: Manifest, id: string): (SinkState | undefined)[] {
+/** What each subtask had staged of a sink; commit items number the sinks of their stage. None of one that was not there. */
+function partsOfSink({ shape, subtasks }: Manifest, id: string) {
   const { stages }: Shape = JSON.parse(shape)
   const stage = stages.findIndex(s => s.operators.some(o => o.id === id))
   const index = stages[stage]?.operators.filter(o => o.type === 'sink').findIndex(o => o.id === id)
-  const mine = subtasks.filter(s => s.stage === stage).sort((a, b) => a.shard - b.shard)
-  return mine.map(s => s.head.sinks.find(([i]) => i === index)?.[1])
+  return subtasks
+    .filter(s => s.stage === stage)
+    .map(({ shard, ended, head }) => ({ shard, ended, state: head.sinks.find(([i]) => i === index)?.[1] }))
 }

@@ -4,7 +4,7 @@ import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type Part, partsOf } from './cut.ts'
 import { type Decision, decide, decisions } from './decision.ts'
-import { encodeManifest, manifestKey } from './manifest.ts'
+import { encodeManifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { retain } from './retention.ts'
 import { sinkCommitContext } from './sink-context.ts'
 import type { MaterialisedPart } from './snapshot.ts'
@@ -59,6 +59,7 @@ export async function completeCheckpoint(
       head: item.head,
       channelState,
       ...(ended && { ended }),
+      ...groupsOf(topology, stage, shard),
       runs: materialised[i]!.runs,
       folded: materialised[i]!.folded,
       changes: materialised[i]!.changes,
@@ -77,6 +78,13 @@ export async function completeCheckpoint(
     await retain(topology, checkpoint, parts, ports)
   }
   return decision
+}
+
+/** Where shards were split or merged, a manifest says who has which keys: whoever starts from it knows of no layouts. */
+function groupsOf(topology: Topology, stage: number, shard: number): Pick<SubtaskSnapshot, 'groups'> {
+  if (topology.layout(stage).length === topology.stages[stage]!.parallelism) return {}
+  const { from, to } = topology.shard(stage, shard)
+  return { groups: [from, to] }
 }
 
 export async function failCheckpoint(

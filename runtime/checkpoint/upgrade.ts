@@ -1,10 +1,9 @@
-import { canDivide, isRescale } from '../graph/edge-heirs.ts'
+import { isRescale } from '../graph/edge-heirs.ts'
 import type { Shape } from '../graph/shape.ts'
 import { planUpgrade, type StateFate, type Upgrade } from '../graph/upgrade.ts'
 import type { Blobs, Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
-import { type Beginning, refuseRescaled, sameBeginnings } from './beginning.ts'
-import { carriedOver } from './carry-over.ts'
+import { type Beginning, sameBeginnings } from './beginning.ts'
 import { dividedBeginnings } from './divide/beginnings.ts'
 import { formerOf } from './divide/former.ts'
 import type { Manifest } from './manifest.ts'
@@ -71,17 +70,17 @@ export async function goesOn(
   return true
 }
 
-/** Whether a checkpoint is of the same operators in other numbers of subtasks, or in stages that are cut otherwise for that: its state is divided anew (checkpoint/divide). */
+/**
+ * Whether each operator's state has to be dealt out anew (checkpoint/divide): among other numbers of subtasks, in other stages, or as subtasks have taken over from others while the run went on.
+ */
 export function isDivided(manifest: Manifest, topology: Topology): boolean {
-  return !upgradeOf(manifest, topology).sameLayout && canDivide(manifest.shape, topology.shape)
+  return manifest.subtasks.some(s => s.ended) || !upgradeOf(manifest, topology).sameLayout
 }
 
-/** How each subtask of a run begins with a checkpoint of the same or another plan. @throws StateMismatchError it can't */
+/** How each subtask of a run begins with a checkpoint of the same or another plan. @throws StateMismatchError, SnapshotError it can't */
 export async function beginningsFrom(manifest: Manifest, topology: Topology, from: Pick<Blobs, 'get'>): Promise<Beginning[]> {
-  refuseRescaled(manifest)
-  if (upgradeOf(manifest, topology).sameLayout) return sameBeginnings(manifest, topology)
   if (isDivided(manifest, topology)) return dividedBeginnings(formerOf(manifest, topology), from)
-  return carriedOver(manifest, topology, from)
+  return sameBeginnings(manifest, topology)
 }
 
 /**

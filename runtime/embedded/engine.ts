@@ -9,7 +9,7 @@ import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
-import { planFor } from '../graph/plan-for.ts'
+import { planFor, planOfRun } from '../graph/plan-for.ts'
 import { shapeOf } from '../graph/shape.ts'
 import { Topology } from '../stage/topology.ts'
 import { Checkpointer } from './checkpointer.ts'
@@ -49,8 +49,8 @@ const ARRIVING_MS = 2_000
  * @throws MillraceError for a source without a connector, a state directory that doesn't fit, and whatever stops a subtask
  */
 export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {}): Promise<RunSummary> {
-  const planOf = (found: string | undefined) =>
-    planFor(graph, { parallelism: options.parallelism, chaining: options.chaining ?? true }, found)
+  const planned = { parallelism: options.parallelism, chaining: options.chaining ?? true }
+  const planOf = (found: string | undefined) => planFor(graph, planned, found)
   const connectors = bindSources(planOf(undefined), options.sources)
   if (options.threads !== undefined) refuseThreads(options.threads.count, connectors)
   const splits = await listSplits(connectors)
@@ -65,7 +65,7 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
       return { pipeline: graph.name, shape, splits: Object.fromEntries(splits), stateBackend }
     }
     const topologyOf = (run: string, kind: RunKind, snapshots = true) => {
-      const plan = planOf(kind.shape)
+      const plan = planOfRun(graph, planned, kind.shape)
       return new Topology(plan, graph.name, run, sourceSplits(plan, splits), {
         sources: options.sources,
         sinks: options.sinks,
@@ -345,7 +345,7 @@ class Run {
 
   /**
    * Until what the sources have sent has come to its end, as long as it gets less: then the last checkpoint has nothing that is on its way, which another plan may have no place for
-   * (checkpoint/carry-frames.ts). That there are commits says nothing: timers that set themselves again make some for ever.
+   * (checkpoint/divide/channels.ts). That there are commits says nothing: timers that set themselves again make some for ever.
    */
   private async arrived(): Promise<void> {
     const { clock } = this.shared.ports

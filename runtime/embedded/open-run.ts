@@ -8,6 +8,7 @@ import type { Topology } from '../stage/topology.ts'
 import type { EmbeddedPorts } from './ports.ts'
 import { restoreRun } from './restore.ts'
 import type { RunOptions } from './run-options.ts'
+import { findRun } from './shape-now.ts'
 
 /** A run's kind and topology: its plan depends on the shape of what it goes on from. */
 export interface RunPlans {
@@ -30,12 +31,12 @@ export async function openOrRestore(
   })
   if (options.from !== undefined) return restored(options.from)
   const { directory } = ports
-  const there = await readRun(ports)
-  const wanted = kindFor(there?.shape)
-  if (directory === undefined || there === undefined || there.pipeline !== wanted.pipeline)
-    return openRun(ports, wanted, directory !== undefined)
-  if (await goesOn(ports, there, wanted, options))
-    return (await isGoingBack(ports)) ? restored({ directory }) : openRun(ports, wanted, true)
+  const meta = await readRun(ports)
+  if (directory === undefined || meta === undefined) return openRun(ports, kindFor(undefined), directory !== undefined)
+  const { there, wanted, begun } = await findRun(ports.log, meta, kindFor)
+  if (there.pipeline !== wanted.pipeline) return openRun(ports, wanted, true)
+  if (begun !== undefined && (await goesOn(ports, meta, begun, options)))
+    return (await isGoingBack(ports)) ? restored({ directory }) : openRun(ports, begun, true)
   if (!isRescale(there.shape, wanted.shape)) return restored({ directory })
   const checkpoint = (await completeCheckpoints(ports, there.run)).at(-1)
   checkSplits(there, wanted, 'the state directory', 'run what it was made by')
@@ -43,9 +44,9 @@ export async function openOrRestore(
   options.onRescale?.({ checkpoint, difference: shapeDifference(was, is) })
   if (checkpoint !== undefined) return restored({ directory })
   // Nothing of it was ever visible.
-  const meta = await openRestored(ports, wanted, undefined, async () => {
+  const anew = await openRestored(ports, wanted, undefined, async () => {
     await supersede(ports.log, there.run, ports.clock.now(), 'the pipeline begins anew at another parallelism')
     return undefined
   })
-  return { meta, resumed: false }
+  return { meta: anew, resumed: false }
 }

@@ -8,6 +8,7 @@ import { checkOrigin, REMEDY } from './check-origin.ts'
 import { SnapshotOriginError } from './errors.ts'
 import type { EmbeddedPorts } from './ports.ts'
 import type { SavepointPlace } from './run-options.ts'
+import { findRun } from './shape-now.ts'
 
 /**
  * A new run that starts from a savepoint, or the one that began with it, which goes on. Sinks begin anew: what they had written stays with the run that the savepoint was taken of.
@@ -32,9 +33,9 @@ export async function restoreSavepoint(
         throw new SnapshotOriginError(
           `${ports.directory} holds a run already, which did not begin with ${place.name}: leave the savepoint out to go on with it, or start from it in an empty state directory`,
         )
-      const wanted = kindFor(there.shape)
-      checkBackend(there, wanted, 'the state directory')
-      checkKind(there, wanted, 'the state directory', `start from the savepoint in an empty one, or ${REMEDY}`)
+      const { there: found, wanted } = await findRun(ports.log, there, kindFor)
+      checkBackend(found, wanted, 'the state directory')
+      checkKind(found, wanted, 'the state directory', `start from the savepoint in an empty one, or ${REMEDY}`)
       return there
     }
     // Streams and their shards are not there to be read on from here.

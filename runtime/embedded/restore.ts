@@ -19,6 +19,7 @@ import { SnapshotOriginError } from './errors.ts'
 import { type EmbeddedPorts, openEmbedded } from './ports.ts'
 import { restoreSavepoint } from './restore-savepoint.ts'
 import type { SnapshotOrigin } from './run-options.ts'
+import { findRun } from './shape-now.ts'
 
 /** A checkpoint of a run that has its log: all but a savepoint. */
 type CheckpointOrigin = Exclude<SnapshotOrigin, { readonly savepoint: unknown }>
@@ -50,9 +51,9 @@ export async function restoreRun(
       throw new SnapshotOriginError(
         `${ports.directory} holds a run already, which did not begin there: leave the snapshot out to go on with it, or start from the snapshot in an empty state directory`,
       )
-    const wanted = kindFor(there.shape)
-    checkBackend(there, wanted, 'the state directory')
-    checkKind(there, wanted, 'the state directory', 'start from the snapshot in an empty one, or run what it was made by')
+    const { there: found, wanted } = await findRun(ports.log, there, kindFor)
+    checkBackend(found, wanted, 'the state directory')
+    checkKind(found, wanted, 'the state directory', 'start from the snapshot in an empty one, or run what it was made by')
     return there
   } finally {
     await from.close()

@@ -27,33 +27,41 @@ export function edgesOf({ stages }: Pick<Shape, 'stages'>): NumberedEdge[] {
   })
 }
 
+/** Where what was on its way along an edge goes. */
+export interface EdgeHeirs {
+  /** The edges of the new plan that take it, by id: several where its readers are in several stages now. */
+  readonly edges: readonly number[]
+  /** Operators that it was to go to, and that none of them leads to. */
+  readonly lost: readonly string[]
+}
+
 /**
- * Which edges of `wanted` take the records that were on their way on each edge of `found`, by id: several where its readers are in several stages now. Undefined: there are some that none
- * takes, as operators that were in two stages are in one now, or read something else.
+ * Where the records go in `wanted` that were on their way on each edge of `found`, by id. Some have nowhere to go where operators that were in two stages are in one now, or are gone, or read something
+ * else. An edge that takes them may lead to operators besides that are new.
  */
-export function edgeHeirs(found: Shape, wanted: Shape): ReadonlyMap<number, readonly number[]> | undefined {
+export function edgeHeirs(found: Shape, wanted: Shape): ReadonlyMap<number, EdgeHeirs> {
   const now = edgesOf(wanted)
-  const heirs = new Map<number, readonly number[]>()
+  const known = new Set(found.stages.flatMap(s => s.operators.map(o => o.id)))
+  const heirs = new Map<number, EdgeHeirs>()
   for (const former of edgesOf(found)) {
     const { id, targets } = former
     const left = new Set(targets.map(String))
     const mine = now.filter(edge => {
-      const fits = edge.targets.every(t => left.has(String(t))) && canTake(edge, former)
+      const takes = edge.targets.filter(t => left.has(String(t)))
+      // Whoever else was there has had these records by another way, or never.
+      const fits = takes.length > 0 && edge.targets.every(t => takes.includes(t) || !known.has(t[0])) && canTake(edge, former)
       // Of several with the same readers one takes all: they differ in where the same operator is upstream.
-      if (fits) for (const t of edge.targets) left.delete(String(t))
+      if (fits) for (const t of takes) left.delete(String(t))
       return fits
     })
-    if (left.size > 0) return undefined
-    heirs.set(
-      id,
-      mine.map(edge => edge.id),
-    )
+    const lost = targets.filter(t => left.has(String(t))).map(([operator]) => operator)
+    heirs.set(id, { edges: mine.map(edge => edge.id), lost })
   }
   return heirs
 }
 
 /** Whether an edge carries the records that another one did: the same output, dealt out the same way, with all the fields that it needs. */
-export function canTake(edge: NumberedEdge, { carries, fields }: NumberedEdge): boolean {
+function canTake(edge: NumberedEdge, { carries, fields }: NumberedEdge): boolean {
   return edge.carries === carries && (fields === undefined || (edge.fields?.every(field => fields.includes(field)) ?? false))
 }
 
@@ -66,7 +74,12 @@ export function canDivide(found: string, wanted: string): boolean {
   const [was, is]: [Shape, Shape] = [JSON.parse(found), JSON.parse(wanted)]
   if (was.keyGroups !== is.keyGroups || operatorsOf(was) !== operatorsOf(is)) return false
   const sources = ({ stages }: Shape) => String(stages.filter(s => s.parallelism === undefined).map(s => s.id))
-  return sources(was) === sources(is) && edgeHeirs(was, is) !== undefined
+  return sources(was) === sources(is) && lostEdges(was, is) === 0
+}
+
+/** How many edges lead to operators that have no such edge any more. */
+export function lostEdges(found: Shape, wanted: Shape): number {
+  return [...edgeHeirs(found, wanted).values()].filter(({ lost }) => lost.length > 0).length
 }
 
 /** Whether only, or also, the number of subtasks is another one. */

@@ -1,8 +1,9 @@
-import { canDivide } from './edge-heirs.ts'
+import { MillraceError } from '../errors.ts'
+import { lostEdges } from './edge-heirs.ts'
 import type { LogicalGraph } from './graph.ts'
 import type { PhysicalPlan } from './plan.ts'
 import { type PlanOptions, planPhysical } from './planner.ts'
-import { shapeOf } from './shape.ts'
+import { type Shape, shapeOf } from './shape.ts'
 
 /**
  * The plan that goes on from state of the shape `found`. With a parallelism of 1 a keyBy needs no cut, so that two stages would become one, and what was on its way between them could go nowhere: where the
@@ -14,6 +15,21 @@ export function planFor(graph: LogicalGraph, options: Omit<PlanOptions, 'apart'>
   const usual = planPhysical(graph, options)
   if (found === undefined || shapeOf(usual) === found) return usual
   const apart = planPhysical(graph, { ...options, apart: true })
-  if (shapeOf(apart) === found || (!canDivide(found, shapeOf(usual)) && canDivide(found, shapeOf(apart)))) return apart
-  return usual
+  if (shapeOf(apart) === found) return apart
+  const [was, ...is]: Shape[] = [found, shapeOf(usual), shapeOf(apart)].map(shape => JSON.parse(shape))
+  return lostEdges(was!, is[1]!) < lostEdges(was!, is[0]!) ? apart : usual
+}
+
+/**
+ * The plan of a run of this shape, which `planFor` has given; with as many subtasks as it began with. It may have been rescaled since, so that `options` say another parallelism.
+ * @throws MillraceError as planPhysical does, and when it is of another pipeline
+ */
+export function planOfRun(graph: LogicalGraph, options: Omit<PlanOptions, 'apart'>, shape: string): PhysicalPlan {
+  const { stages }: Shape = JSON.parse(shape)
+  for (const apart of [false, true]) {
+    const plan = planPhysical(graph, { ...options, apart })
+    const begun = plan.stages.map((s, i) => ({ ...s, parallelism: stages[i]?.parallelism ?? s.parallelism }))
+    if (shapeOf({ ...plan, stages: begun }) === shape) return { ...plan, stages: begun }
+  }
+  throw new MillraceError(`'${graph.name}' gives another plan than the one that its run is of: it has to give the same each time`)
 }

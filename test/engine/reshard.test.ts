@@ -1,29 +1,42 @@
 import assert from 'node:assert/strict'
+import { copyFileSync, existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { readLayouts } from '../../runtime/checkpoint/layouts.ts'
+import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
+import { systemClock, systemRandom } from '../../runtime/embedded/clock.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import { withCheckpoint } from '../../runtime/embedded/inspect.ts'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { Rescaled } from '../../runtime/embedded/rescaled.ts'
-import type { RunningJob, RunOptions } from '../../runtime/embedded/run-options.ts'
+import type { Rescale, RunningJob, RunOptions, SavepointPlace } from '../../runtime/embedded/run-options.ts'
+import type { Blobs } from '../../runtime/ports.ts'
+import { directoryBlobs } from '../../runtime/savepoint/directory.ts'
+import { writeSavepoint } from '../../runtime/savepoint/write.ts'
+import { openShards } from '../../runtime/stage/layout.ts'
 import { generate, scratch, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
-import { lines, watched } from './runs.ts'
+import { lines, onlyOneRun, watched } from './runs.ts'
 
 const EVENTS = 600
 
 interface Way extends RunOptions {
   readonly out: string
+  /** Records read, behind which it is stopped. */
+  readonly stopAfter?: number
 }
 
 /** Rescales at some records of the input, to what `steps` say. */
-async function rescaling(name: string, input: string, steps: readonly number[], { out, ...options }: Way) {
+async function rescaling(name: string, input: string, steps: readonly number[], { out, stopAfter, ...options }: Way) {
   const graph = pipelines[name]!().graph()
   const side = graph.nodes.some(n => n.sink?.name === 'side')
   const sinks = { out: fileSink(`${out}.out`), ...(side ? { side: fileSink(`${out}.side`) } : {}) }
   let job: RunningJob | undefined
   const done: Rescaled[] = []
   const asked: Promise<unknown>[] = []
+  const stop = new AbortController()
   const events = watched(fileSource([input]), async read => {
     if (asked.length < steps.length && job !== undefined && read > ((asked.length + 1) * EVENTS) / (steps.length + 2)) {
       const step = job.rescale(steps[asked.length]!).then(rescaled => done.push(rescaled))
@@ -32,12 +45,14 @@ async function rescaling(name: string, input: string, steps: readonly number[], 
     }
     // The next one is asked for when this one is through.
     if (asked.length > 0 && read > ((asked.length + 0.9) * EVENTS) / (steps.length + 2)) await asked.at(-1)
+    if (stopAfter !== undefined && read >= stopAfter) stop.abort()
   })
   const summary = await runEmbedded(graph, {
     sources: { events },
     sinks,
     batchSize: 13,
     checkpointMs: 1,
+    signal: stop.signal,
     ...options,
     onRunning: running => {
       job = running
@@ -52,9 +67,10 @@ const broadcasts = (name: string) =>
     .graph()
     .nodes.some(n => n.inputs.flat().some(e => e.exchange.kind === 'broadcast'))
 
-for (const [i, name] of Object.keys(pipelines)
-  .filter(n => !broadcasts(n))
-  .entries()) {
+const names = Object.keys(pipelines).filter(n => !broadcasts(n))
+const BACKENDS = ['table', 'segments'] as const
+
+for (const [i, name] of names.entries()) {
   test(`${name}: rescaled from 2 to 8, to 3 and back to 2 while records flow, the results are those of an undisturbed run (F1–F3)`, async t => {
     const directory = scratch(t)
     const input = writeEvents(join(directory, 'events.ndjson'), generate(EVENTS, 11))
@@ -111,7 +127,7 @@ async function lifeOf(
       sources: { events },
       sinks: { out: fileSink(`${out}.out`) },
       state,
-      parallelism: 2,
+      parallelism: await parallelismOf(state),
       batchSize: 7,
       checkpointMs: 1,
       onRunning: running => {
@@ -154,18 +170,85 @@ test('what can not be rescaled while it runs is refused by name, and the run goe
   }
 })
 
-test('another run can not start from a checkpoint behind a rescaling, and says so', async t => {
-  const directory = scratch(t)
-  const input = writeEvents(join(directory, 'events.ndjson'), generate(EVENTS, 14))
-  const state = join(directory, 'state')
-  await rescaling('session', input, [4], { out: join(directory, 'first'), parallelism: 2, state })
-  await assert.rejects(
-    rescaling('session', input, [], {
-      out: join(directory, 'fork'),
-      parallelism: 2,
-      state: join(directory, 'fork'),
-      from: { directory: state },
-    }),
-    /was taken after its stages were rescaled while they ran/,
-  )
+/** Of the stages that were rescaled, as a process that has died has left it. */
+async function parallelismOf(directory: string): Promise<number> {
+  const ports = await openEmbedded({ directory })
+  const meta = await readRun(ports)
+  const [layout] = meta === undefined ? [] : await readLayouts(ports.log, meta.run)
+  await ports.close()
+  return layout === undefined ? 2 : openShards(layout[1]).length
+}
+
+/** To eight, to three and to four: fewer subtasks than it has had, and more than it began with. */
+const STEPS = [8, 3, 4]
+
+for (const [i, name] of names.entries()) {
+  test(`${name}: behind a live rescaling, a fork at another parallelism, a savepoint, and the directory itself at any end with the results of an undisturbed run (D5, D8)`, async t => {
+    const directory = scratch(t)
+    const at = (file: string) => join(directory, file)
+    const input = writeEvents(at('events.ndjson'), generate(EVENTS, 30 + i))
+    const calm = at('calm')
+    await rescaling(name, input, [], { out: calm, parallelism: 2 })
+    const expected = lines(calm)
+    const way = { out: at('first'), state: at('state'), parallelism: 2 }
+    const stopped = await rescaling(name, input, STEPS, { ...way, stopAfter: 500 })
+    assert.equal(stopped.summary.outcome, 'stopped')
+    const savepoint = directoryBlobs(at('savepoint'))
+    await withCheckpoint(way.state, undefined, (manifest, blobs) =>
+      writeSavepoint(
+        manifest,
+        blobs,
+        savepoint,
+        { kind: 'directory', name: way.state },
+        { clock: systemClock, random: systemRandom },
+      ),
+    )
+    const last = stopped.done.at(-1)!
+    const behind = stopped.done.flatMap(d => d.stages).length > 0
+    const forks: [string, Partial<Way>][] = [
+      ['fork', { from: { directory: way.state }, parallelism: [1, 4, 5][i % 3]!, stateBackend: BACKENDS[i % 2]! }],
+      [
+        'restored',
+        { from: { savepoint: savepointAt(savepoint) }, parallelism: [4, 2][i % 2]!, stateBackend: BACKENDS[(i + 1) % 2]! },
+      ],
+    ]
+    for (const [place, options] of forks) {
+      // What the first had shown, and what comes now.
+      for (const end of ['out', 'side'])
+        if (existsSync(at(`first.${end}`))) copyFileSync(at(`first.${end}`), at(`${place}.${end}`))
+      if (place === 'restored') for (const end of ['out', 'side']) rmSync(at(`restored.${end}`), { force: true })
+      const { summary } = await rescaling(name, input, [], { ...way, ...options, out: at(place), state: at(`${place}-state`) })
+      assert.equal(summary.outcome, 'finished')
+      const found = lines(at(place))
+      if (place === 'restored')
+        for (const end of ['out', 'side'] as const) found[end] = [...found[end], ...lines(way.out)[end]].sort()
+      assert.deepEqual(found, expected, place)
+    }
+    // As many as it has by now: it goes on in its own logs. Then another number, and that is its own from then on.
+    const said: string[] = []
+    const onRescale = ({ difference }: Rescale) => void said.push(difference)
+    const run = await runIn(way.state)
+    await rescaling(name, input, [], { ...way, parallelism: 4, stopAfter: 20, onRescale })
+    assert.deepEqual([said.length, await runIn(way.state)], [0, run])
+    const [few, times] = behind ? [2, 1] : [2, 0]
+    await rescaling(name, input, [], { ...way, parallelism: few, stopAfter: 20, onRescale })
+    assert.equal(said.length, times)
+    if (behind) assert.match(said[0]!, new RegExp(`the parallelism of stage ${last.stages[0]!.id} was 4 and is 2`))
+    await rescaling(name, input, [], { ...way, parallelism: few, onRescale })
+    assert.equal(said.length, times)
+    assert.deepEqual(lines(way.out), expected)
+    await onlyOneRun(way.state)
+  })
+}
+
+async function runIn(directory: string): Promise<string> {
+  const ports = await openEmbedded({ directory })
+  const { run } = (await readRun(ports))!
+  await ports.close()
+  return run
+}
+
+const savepointAt = (blobs: Blobs): SavepointPlace => ({
+  name: 'the savepoint',
+  open: async () => ({ blobs, close: async () => {} }),
 })

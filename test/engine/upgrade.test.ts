@@ -149,9 +149,15 @@ function runningTotals(events: readonly Event[]): Total[] {
   })
 }
 
-for (const parallelism of [1, 3])
+for (const [parallelism, then] of [
+  [1, 1],
+  [3, 3],
+  [4, 1],
+  [1, 3],
+  [3, 8],
+] as const)
   for (const stateBackend of ['table', 'segments'] as const)
-    test(`operators are added and put in another order: those with a uid keep their state (parallelism ${parallelism}, ${stateBackend})`, async t => {
+    test(`operators are added and put in another order: those with a uid keep their state (parallelism ${parallelism}, then ${then}, ${stateBackend})`, async t => {
       const dir = scratch(t)
       const events = generate(EVENTS, 11)
       const input = writeEvents(join(dir, 'events.ndjson'), events)
@@ -160,7 +166,7 @@ for (const parallelism of [1, 3])
       const first = await go('first', { ...way, stopAfter: STOP_AFTER })
       assert.equal(first.outcome, 'stopped')
       let upgrade: Upgrade | undefined
-      const second = await go('second', { ...way, onUpgrade: u => (upgrade = u) })
+      const second = await go('second', { ...way, parallelism: then, onUpgrade: u => (upgrade = u) })
       assert.equal(second.outcome, 'finished')
       assert.deepEqual(
         upgrade!.fates.map(f => `${f.fate} ${f.operator} ${f.state}`),

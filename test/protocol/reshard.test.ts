@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { decisionOf } from '../../runtime/checkpoint/decision.ts'
 import { inherit } from '../../runtime/checkpoint/inherit.ts'
-import { readManifest } from '../../runtime/checkpoint/manifest.ts'
+import { type Manifest, readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { materialise } from '../../runtime/checkpoint/materialise.ts'
+import { completeCheckpoints, restore } from '../../runtime/checkpoint/restore.ts'
 import { type MaterialisedPart, materialisePart } from '../../runtime/checkpoint/snapshot.ts'
 import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
 import { collectParts, completeCheckpoint, failCheckpoint } from '../../runtime/checkpoint/steps.ts'
@@ -19,6 +20,7 @@ import { StaleViewError } from '../../runtime/state/base.ts'
 import { seeded } from '../engine/events.ts'
 import { batch, faulty, type Harness, harness, Lost } from '../engine/harness.ts'
 import { entries, statements } from '../engine/ledger.ts'
+import { cutsOf } from './schedule.ts'
 
 const INPUT = entries(60)
 /** Of the input: state is compared there, before the end fires everything. */
@@ -39,7 +41,7 @@ class World {
   private readonly sent: { stream: string; shard: number; data: Uint8Array }[] = []
   /** Warm ones, by log; of some there are two. */
   private readonly environments = new Map<string, Subtask[]>()
-  private readonly faults: number
+  readonly faults: number
   checkpoint: Awaited<ReturnType<typeof startCheckpoint>> | undefined
   splits = 0
   completed = 0
@@ -275,16 +277,16 @@ const sorted = (h: Harness) =>
     .map(r => JSON.stringify(r))
     .sort()
 
-async function life(seed: number, faults: number, steps: number) {
-  const h = await harness(statements(), { parallelism: 2 })
-  const wild = new World(h, seed, faults)
-  let upTo = 0
+/** Anything that can happen, in any order. */
+async function wilderness(wild: World, steps: number): Promise<void> {
+  const { working } = await wild.h.environment(0).ready()
+  let upTo = Number(working.source?.index ?? 0)
   for (let step = 0; step < steps; step++) {
     const dice = wild.random()
     upTo = Math.max(upTo, Math.min(COMPARED, Math.floor((step * COMPARED) / steps)))
     if (dice < 0.1) await wild.source(upTo)
     else if (dice < 0.13) wild.reshard()
-    else if (faults > 0 && dice < 0.16) await wild.late()
+    else if (wild.faults > 0 && dice < 0.16) await wild.late()
     else if (dice < 0.23) await wild.control()
     else {
       const shards = wild.shards()
@@ -292,6 +294,12 @@ async function life(seed: number, faults: number, steps: number) {
       await wild.deliver(stage, shard)
     }
   }
+}
+
+async function life(seed: number, faults: number, steps: number) {
+  const h = await harness(statements(), { parallelism: 2 })
+  const wild = new World(h, seed, faults)
+  await wilderness(wild, steps)
   const calm = new World(h, seed, 0)
   Object.assign(calm, { streams: wild.streams, ports: { ...h.ports, streams: wild.streams }, checkpoint: wild.checkpoint })
   await settle(calm, COMPARED)
@@ -322,4 +330,47 @@ test('shards of stages split and merge while environments die, come late and cal
   }
   t.diagnostic(`${sums.splits} changes of shards, ${sums.completed} checkpoints, ${sums.never} that never could be complete`)
   assert.ok(sums.splits > SEEDS && sums.completed > SEEDS / 2)
+})
+
+/** What came out up to a checkpoint, of whichever shards there were by then. */
+function resultsUpTo({ h, topology }: World, manifest: Manifest): unknown[] {
+  const logs = topology.stages.flatMap(({ stage }) =>
+    topology.layout(stage.index).map(({ shard }) => topology.log(stage.index, shard)),
+  )
+  return h.results(new Map([...logs.map(log => [log, 0] as const), ...cutsOf(manifest)]))
+}
+
+test('another run starts from whatever checkpoint there is while shards split and merge, at any parallelism, and again: nothing is lost, doubled or late (D5, D8)', {
+  timeout: 600_000,
+}, async t => {
+  const expected = (await life(0, 0, 0)).results
+  const sums = { behind: 0, onTheirWay: 0, again: 0 }
+  for (let seed = FIRST; seed < FIRST + 2 * SEEDS; seed++) {
+    const faults = seed % 4 === 0 ? 0 : 0.01
+    let world = new World(await harness(statements(), { parallelism: 2 }), seed, faults)
+    await wilderness(world, 250)
+    const rows: unknown[] = []
+    for (const life of ['second', 'third']) {
+      const from = (await completeCheckpoints(world.ports, world.topology.run)).at(-1)
+      if (from === undefined) break
+      const manifest = await readManifest(world.ports.blobs, world.topology.run, from)
+      rows.push(...resultsUpTo(world, manifest))
+      const parallelism = [1, 2, 3, 8][world.pick(4)]!
+      // What is in segments can't be split and merged while it runs.
+      const stateBackend = life === 'third' && seed % 2 === 0 ? 'segments' : 'table'
+      const h = await harness(statements(), { parallelism, run: life, found: manifest.shape, stateBackend })
+      await restore(h.topology, manifest, world.ports.blobs, h.ports)
+      sums.behind += manifest.subtasks.some(s => s.ended) ? 1 : 0
+      sums.onTheirWay += manifest.subtasks.some(s => s.channelState.length > 0) ? 1 : 0
+      sums.again += life === 'third' ? 1 : 0
+      world = new World(h, seed, faults)
+      if (life === 'second') await wilderness(world, 120)
+    }
+    const calm = new World(world.h, seed, 0)
+    Object.assign(calm, { streams: world.streams, ports: world.ports, topology: world.topology, checkpoint: world.checkpoint })
+    await settle(calm, INPUT.length)
+    assert.deepEqual([...rows, ...world.h.results()].map(r => JSON.stringify(r)).sort(), expected, `seed ${seed}`)
+  }
+  t.diagnostic(`${sums.behind} behind a change of shards, ${sums.onTheirWay} with records on their way, ${sums.again} again`)
+  assert.ok(sums.behind > SEEDS / 4 && sums.onTheirWay > SEEDS && sums.again > SEEDS)
 })

@@ -3,12 +3,12 @@ import { canonicalKey, type KeyPart, keyGroup, subtaskOf } from '../../graph/key
 import type { StageEdge } from '../../graph/plan.ts'
 import type { Blobs } from '../../ports.ts'
 import { ENTRY_RECORD, ENTRY_WATERMARK, FrameWriter, readFrame } from '../../protocol/frame.ts'
+import { SEAL_EDGE, type Seal } from '../../protocol/seal.ts'
 import type { StageTopology } from '../../stage/topology.ts'
 import { Working } from '../../stage/working.ts'
 import { ALL_PRODUCERS, encodeChannelState, type KeptFrame, readChannelState } from '../channel-state.ts'
-import type { SubtaskSnapshot } from '../manifest.ts'
-import { type Former, type FormerStage, formerProducers, heirsIn, originsOf } from './former.ts'
-import { originsFor } from './heads.ts'
+import { StateMismatchError } from '../run-meta.ts'
+import { type Former, type FormerSubtask, formerProducers, heirsIn, originsFor, originsIn } from './former.ts'
 
 /** Raw bytes of a frame, and frames of a blob: what is in memory at a time. */
 const FRAME_BYTES = 256 * 1024
@@ -69,7 +69,7 @@ export async function divideChannels(
 
 async function lanesOf(
   former: Former,
-  origins: readonly SubtaskSnapshot[],
+  origins: readonly FormerSubtask[],
   at: StageTopology,
   shard: number,
   from: Pick<Blobs, 'get'>,
@@ -103,26 +103,27 @@ async function* merged(lanes: readonly Lane[]): AsyncGenerator<Entry | { readonl
 /** Of one former subtask: records that are this one's now, and its watermark as it rose. */
 async function* entriesOf(
   former: Former,
-  s: SubtaskSnapshot,
+  s: FormerSubtask,
   at: StageTopology,
   shard: number,
   from: Pick<Blobs, 'get'>,
 ): AsyncGenerator<Entry | { readonly watermark: number }> {
-  const stage = former.stages[s.stage]!
-  const working = new Working(s.head, formerProducers(former, s.stage, s.shard))
+  const working = new Working(s.head, formerProducers(former, s))
   const readers = former.edges.map(({ heirs }) =>
     heirs
       .filter(edge => edge.toStage === at.stage.index)
-      .map(edge => ({ edge: edge.id, isMine: ownership(former, stage, s.shard, edge, at, shard) })),
+      .map(edge => ({ edge: edge.id, isMine: ownership(former, s, edge, at, shard) })),
   )
   for await (const { data, from: first, to } of readChannelState(from, s.channelState)) {
     const frame = readFrame(data)
-    const { producer } = frame.header
+    const { producer, version, index } = frame.header
     const cursor = frame.reader()
     if (first > 0) cursor.skip(first)
     working.idle.delete(producer)
     for (let i = first, type = cursor.next(); i < to && type >= 0; i++, type = cursor.next()) {
-      if (type === ENTRY_RECORD) {
+      if (type === ENTRY_RECORD && cursor.edge === SEAL_EDGE)
+        working.replace(producer, (cursor.value as Seal).children, [version, index])
+      else if (type === ENTRY_RECORD) {
         const key = cursor.key as KeyPart | undefined
         for (const { edge, isMine } of readers[cursor.edge]!)
           if (isMine(cursor.value, key)) yield { edge, value: cursor.value, timestamp: cursor.timestamp, key }
@@ -135,20 +136,13 @@ async function* entriesOf(
   }
 }
 
-/** Whether a record on its way to subtask `of` of a former stage is this one's. */
-function ownership(
-  former: Former,
-  stage: FormerStage,
-  of: number,
-  { exchange, carryKey }: StageEdge,
-  at: StageTopology,
-  shard: number,
-) {
+/** Whether a record on its way to a former subtask is this one's. */
+function ownership(former: Former, of: FormerSubtask, { exchange, carryKey }: StageEdge, at: StageTopology, shard: number) {
   if (exchange.kind === 'broadcast') {
-    const copied = originsOf(former, stage, at, shard)[0] === of
+    const copied = originsIn(former, former.stages[of.stage]!, at, shard)[0] === of
     return () => copied
   }
-  const heirs = heirsIn(former, stage, of, at)
+  const heirs = heirsIn(former, of, at)
   const first = heirs[0] === shard
   if (exchange.kind === 'forward') return () => first
   const { keyGroups } = former.topology.plan.options
@@ -165,5 +159,29 @@ function keyOf({ of, label }: KeySpec, value: unknown): KeyPart | undefined {
     return canonicalKey(of(value), label)
   } catch {
     return undefined
+  }
+}
+
+/**
+ * Whether each record that was on its way has somewhere to go.
+ * @throws StateMismatchError
+ */
+export async function refuseLost({ stages, edges }: Former, from: Pick<Blobs, 'get'>): Promise<void> {
+  for (const { index, subtasks } of stages) {
+    if (!edges.some(e => e.toStage === index && e.lost !== undefined)) continue
+    for await (const { data, from: first, to } of readChannelState(
+      from,
+      subtasks.flatMap(s => s.channelState),
+    )) {
+      const cursor = readFrame(data).reader()
+      if (first > 0) cursor.skip(first)
+      for (let i = first, type = cursor.next(); i < to && type >= 0; i++, type = cursor.next()) {
+        const edge = type === ENTRY_RECORD && cursor.edge !== SEAL_EDGE ? edges[cursor.edge]! : undefined
+        if (edge?.lost !== undefined)
+          throw new StateMismatchError(
+            `records were on their way from ${edge.from} to ${edge.lost} when the checkpoint was taken, and no such way is there any more: run the code that took it once more, and stop it (Ctrl-C), so that they arrive`,
+          )
+      }
+    }
   }
 }

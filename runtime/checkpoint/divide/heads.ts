@@ -1,19 +1,11 @@
-import type { Counts, HeadFields } from '../../protocol/item.ts'
-import { emptyHead, sumOf } from '../../protocol/item.ts'
+import { type Counts, emptyHead, type HeadFields, sumOf } from '../../protocol/item.ts'
+import { SnapshotError } from '../../snapshot/error.ts'
 import type { StageTopology } from '../../stage/topology.ts'
-import type { SubtaskSnapshot } from '../manifest.ts'
-import { type Former, heirsIn, originsOf } from './former.ts'
+import { type Former, heirsIn, originsFor } from './former.ts'
 
 /** Of all former subtasks: logs go on from one version, whoever had a part of it. */
 export function versionOf({ manifest }: Former): number {
   return Math.max(...manifest.subtasks.map(s => s.version))
-}
-
-/** Those whose key groups a subtask has got any of. */
-export function originsFor(former: Former, at: StageTopology, shard: number): SubtaskSnapshot[] {
-  return former.stages
-    .filter(stage => stage.heirs.includes(at))
-    .flatMap(stage => originsOf(former, stage, at, shard).map(i => stage.subtasks[i]!))
 }
 
 /**
@@ -22,28 +14,37 @@ export function originsFor(former: Former, at: StageTopology, shard: number): Su
  */
 export function headOf(former: Former, at: StageTopology, shard: number): HeadFields {
   const origins = originsFor(former, at, shard)
-  if (at.stage.source !== undefined) return origins[0]!.head
+  if (origins.some(o => o.head.firing.length > 0))
+    throw new SnapshotError('the checkpoint was taken while timers were firing: start from another one')
   const timers = origins.flatMap(s => s.head.timerAt ?? [])
   const { topology } = former
+  const source = at.stage.source === undefined ? undefined : origins[0]?.head
   return {
     ...emptyHead,
+    source: source?.source,
+    sourceDone: source?.sourceDone ?? false,
+    ...(source?.heardAt !== undefined && { heardAt: source.heardAt }),
+    ...(source?.takesFrom !== undefined && { takesFrom: source.takesFrom }),
     watermark: watermarkOf(former, at, shard),
     watermarks: topology.producersOf(at.stage.index, shard).map(producer => {
-      const from = topology.stages.findLast(s => s.firstProducer <= producer)!
-      return [producer, watermarkOf(former, from, producer - from.firstProducer)]
+      const from = topology.subtaskOfProducer(producer)
+      return [producer, watermarkOf(former, topology.stages[from.stage]!, from.shard)]
     }),
     counts: countsOf(former, at, shard),
     ...(timers.length > 0 && { timerAt: Math.min(...timers) }),
   }
 }
 
+/** One that nobody was in the place of has not begun. */
 function watermarkOf(former: Former, at: StageTopology, shard: number): number {
-  return Math.min(...originsFor(former, at, shard).map(s => s.head.watermark))
+  const origins = originsFor(former, at, shard)
+  return origins.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...origins.map(s => s.head.watermark))
 }
 
 /** Each former subtask's go on with one subtask, so that there are as many in all. */
 function countsOf(former: Former, at: StageTopology, shard: number): Counts {
-  const stages = former.stages.filter(s => s.heirs[0] === at)
-  const mine = stages.flatMap(stage => stage.subtasks.filter(s => heirsIn(former, stage, s.shard, at)[0] === shard))
+  const { origins, topology } = former
+  const stages = origins[at.stage.index]!.filter(s => topology.stages.find((_, i) => origins[i]!.includes(s)) === at)
+  const mine = stages.flatMap(stage => stage.subtasks.filter(s => heirsIn(former, s, at)[0] === shard))
   return sumOf(mine.map(s => s.head.counts))
 }

@@ -1,7 +1,6 @@
 /** Where a worker thread begins: it makes the pipeline again, from its module, and works on the subtasks that it is told to open. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { MillraceError } from '../../errors.ts'
-import { planFor } from '../../graph/plan-for.ts'
+import { planOfRun } from '../../graph/plan-for.ts'
 import { Topology } from '../../stage/topology.ts'
 import { commitLimits } from '../commit-limits.ts'
 import { bindSources, sourceSplits } from '../sources.ts'
@@ -49,7 +48,7 @@ function at(id: SubtaskId): Worker {
 async function settle(given: Assignment): Promise<WorkerSetting> {
   const module = (await import(given.module)) as { default: ThreadModule }
   const { graph, sources, sinks } = await module.default(given.data)
-  const plan = planFor(graph, { parallelism: given.parallelism, chaining: given.chaining }, given.shape)
+  const plan = planOfRun(graph, { parallelism: given.parallelism, chaining: given.chaining }, given.shape)
   const splits = new Map(given.splits)
   const bindings = {
     sources,
@@ -60,10 +59,6 @@ async function settle(given: Assignment): Promise<WorkerSetting> {
     stateBackend: openBackend(given.stateBackend, given.stateBytes / given.threads),
   }
   const topology = new Topology(plan, graph.name, given.run, sourceSplits(plan, splits), bindings)
-  if (topology.shape !== given.shape)
-    throw new MillraceError(
-      `${given.module} gave a thread another pipeline than the one that is run: it has to give the same each time`,
-    )
   const flags = readFlags(given.flags)
   const ports = remotePorts(() => main)
   const shared = {
