@@ -601,9 +601,12 @@ describe('whatever becomes of the shards', () => {
       const i = at % (shards.length - 1)
       stream.merge(shards[i]!, shards[i + 1]!)
     }
-    // Retention: of a closed shard, when all of it has been delivered.
+    // Retention: of a closed shard, when all of it has been delivered, and none before those that it came of, which were closed before it.
     if (what === 'forget') {
-      const old = stream.shards.find(s => s.closed && !s.forgotten && source.through(s) === s.records.length)
+      const isGone = (id: string) => stream.shards.some(s => s.id === id && s.forgotten)
+      const old = stream.shards.find(
+        s => s.closed && !s.forgotten && s.parents.every(isGone) && source.through(s) === s.records.length,
+      )
       if (old !== undefined) stream.forget(old)
     }
   }
