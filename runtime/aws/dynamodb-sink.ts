@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { type AttributeValue, DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { marshall } from '@aws-sdk/util-dynamodb'
 import { asked, checkAddress } from '../connectors/asked.ts'
@@ -37,12 +38,18 @@ interface Message {
   readonly key: string
   /** The user's own. */
   readonly version: number | undefined
+  /** The key that the record ran under, as a hash. */
+  readonly owner?: string
 }
 
 const ITEM_BYTES_MAX = 400 * 1024
 /** Of the version attribute, with the longest name of a writer. */
-const VERSION_BYTES = 100
+const VERSION_BYTES = 160
+const OWNER_CHARS = 24
 const CONDITION = 'attribute_not_exists(#guard) OR #guard.#by <> :by OR #guard.#version <= :version'
+/** The same, and none of a shard that took over (protocol.md, F3): it goes on behind the versions of those before it, whose call may hang and come late. */
+const OWNED =
+  'attribute_not_exists(#guard) OR (#guard.#by <> :by AND (attribute_not_exists(#guard.#owner) OR #guard.#owner <> :owner)) OR #guard.#version <= :version'
 
 /**
  * Upserts each record into a DynamoDB table, guarded by a version that is kept in an attribute of the item, so that a replay changes nothing and an older item never
@@ -72,18 +79,25 @@ export function dynamoDbService<T>(
       `${where} has ${key.length} key attributes: name the table's partition key, and its sort key if it has one`,
     )
 
-  async function put({ message, writer, version }: Outgoing<Message>): Promise<void> {
+  async function put({ message, writer, sink, version }: Outgoing<Message>): Promise<void> {
     const { client, call } = calls()
+    const owner = message.owner === undefined ? undefined : { S: `${sink}-${message.owner}` }
     const guard = {
       by: { S: message.version === undefined ? writer : 'user' },
       version: { N: String(message.version ?? version) },
+      ...(owner && { owner }),
     }
     const command = new PutItemCommand({
       TableName: table,
       Item: { ...message.item, [versionAttribute]: { M: guard } },
-      ConditionExpression: CONDITION,
-      ExpressionAttributeNames: { '#guard': versionAttribute, '#by': 'by', '#version': 'version' },
-      ExpressionAttributeValues: { ':by': guard.by, ':version': guard.version },
+      ConditionExpression: owner === undefined ? CONDITION : OWNED,
+      ExpressionAttributeNames: {
+        '#guard': versionAttribute,
+        '#by': 'by',
+        '#version': 'version',
+        ...(owner && { '#owner': 'owner' }),
+      },
+      ExpressionAttributeValues: { ':by': guard.by, ':version': guard.version, ...(owner && { ':owner': owner }) },
     })
     try {
       await call({ operation: 'dynamodb.PutItem', resource, expected: isNewerThere }, ({ signal }) =>
@@ -98,7 +112,7 @@ export function dynamoDbService<T>(
     kind: 'dynamodb',
     where,
     check: () => checkAddress(where, 'table', table),
-    message(value) {
+    message(value, _id, record) {
       const fields = item === undefined ? value : asked(where, 'item', () => item(value))
       const made = itemOf(fields, where)
       if (made[versionAttribute] !== undefined)
@@ -114,11 +128,16 @@ export function dynamoDbService<T>(
       if (version !== undefined && !Number.isFinite(own))
         throw new ConnectorError(`${where}: version() gave ${own}; it has to be a finite number`)
       checkBytes(where, itemBytes(made) + versionAttribute.length + VERSION_BYTES, ITEM_BYTES_MAX)
-      return { item: made, key: JSON.stringify(key.map(name => made[name])), version: own }
+      const owner = own === undefined && record.key !== undefined ? { owner: ownerOf(record.key) } : {}
+      return { item: made, key: JSON.stringify(key.map(name => made[name])), version: own, ...owner }
     },
     send: messages => eachConcurrently(newest(messages), put),
     describe: () => `dynamodb ${table}`,
   }
+}
+
+function ownerOf(key: unknown): string {
+  return hash('sha256', JSON.stringify(key)).slice(0, OWNER_CHARS)
 }
 
 /** One for each key. */

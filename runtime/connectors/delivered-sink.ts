@@ -16,6 +16,8 @@ interface Batch<M> {
   readonly messages: readonly M[]
 }
 
+type Origin = Pick<Outgoing<unknown>, 'writer' | 'sink'>
+
 const SUBTASKS_AT_ONCE = 4
 /** Sent at a time, unless one commit had more: behind that it is marked how far it has come. */
 const SEND_MESSAGES = 5_000
@@ -46,7 +48,7 @@ export function deliveredSink<T, M>(service: Service<T, M>, delivery: DeliveryGu
       service.check()
       const lasts = parts.flatMap((part, subtask) => (part === undefined ? [] : [{ subtask, last: (part as State).last }]))
       await atOnce(context.inOrder ? 1 : SUBTASKS_AT_ONCE, lasts, ({ subtask, last }) =>
-        publishChain(service, chainOf(service, context, subtask), writerOf(run, context.operatorId, subtask), last),
+        publishChain(service, chainOf(service, context, subtask), originOf(run, context.operatorId, subtask), last),
       )
     })
   return {
@@ -67,17 +69,17 @@ export function deliveredSink<T, M>(service: Service<T, M>, delivery: DeliveryGu
 
 /** Sends with each flush. Ids differ from one attempt to another, since the same one could stand for something else there. */
 function sendingWriter<T, M>(service: Service<T, M>, context: SinkContext): SinkWriter<T> {
-  const writer = writerOf(context.run, context.operatorId, context.subtask)
+  const origin = originOf(context.run, context.operatorId, context.subtask)
   const attempt = randomBytes(ATTEMPT_BYTES).toString('hex')
   let count = 0
   let messages: { readonly id: string; readonly message: M }[] = []
   return {
     write(value, record) {
-      const id = `${writer}-${attempt}-${++count}`
+      const id = `${origin.writer}-${attempt}-${++count}`
       messages.push({ id, message: service.message(value, id, record) })
     },
     async flush({ version }) {
-      const outgoing = messages.map(m => ({ ...m, writer, version }))
+      const outgoing = messages.map(m => ({ ...m, ...origin, version }))
       messages = []
       if (outgoing.length > 0) await failingAs(service.where, () => service.send(outgoing))
       return undefined
@@ -87,7 +89,7 @@ function sendingWriter<T, M>(service: Service<T, M>, context: SinkContext): Sink
 }
 
 function stagingWriter<T, M>(service: Service<T, M>, context: SinkContext, committed: State | undefined): SinkWriter<T> {
-  const writer = writerOf(context.run, context.operatorId, context.subtask)
+  const { writer } = originOf(context.run, context.operatorId, context.subtask)
   const chain = chainOf(service, context, context.subtask)
   let { last, count } = committed ?? { last: '', count: 0 }
   let messages: M[] = []
@@ -107,7 +109,7 @@ function stagingWriter<T, M>(service: Service<T, M>, context: SinkContext, commi
   }
 }
 
-async function publishChain<T, M>(service: Service<T, M>, chain: StagedChain, writer: string, last: StagedName): Promise<void> {
+async function publishChain<T, M>(service: Service<T, M>, chain: StagedChain, origin: Origin, last: StagedName): Promise<void> {
   await chain.publish(last, async (all, passed) => {
     let messages: Outgoing<M>[] = []
     let size = 0
@@ -115,7 +117,7 @@ async function publishChain<T, M>(service: Service<T, M>, chain: StagedChain, wr
       const batch = unpack<Batch<M>>(bytes)
       const version = Number.parseInt(staged.name, 10)
       for (const [i, message] of batch.messages.entries())
-        messages.push({ id: `${writer}-${batch.first + i}`, message, writer, version })
+        messages.push({ ...origin, id: `${origin.writer}-${batch.first + i}`, message, version })
       size += bytes.length
       if (messages.length < SEND_MESSAGES && size < SEND_BYTES) continue
       await service.send(messages)
@@ -131,9 +133,10 @@ function chainOf(service: Service<any, any>, { staging }: SinkStaging, subtask: 
   return new StagedChain(staging, `${subtask}/`, service.where)
 }
 
-function writerOf(run: string, operatorId: string, subtask: number): string {
-  return createHash('sha256')
-    .update(JSON.stringify([run, operatorId, subtask]))
-    .digest('hex')
-    .slice(0, WRITER_CHARS)
+function originOf(run: string, operatorId: string, subtask: number): Origin {
+  return { writer: hashOf([run, operatorId, subtask]), sink: hashOf([run, operatorId]) }
+}
+
+function hashOf(parts: readonly (string | number)[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, WRITER_CHARS)
 }

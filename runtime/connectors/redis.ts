@@ -1,3 +1,4 @@
+import { canonicalKey, keyId } from '../graph/key.ts'
 import { ConnectorError, reasonOf } from './error.ts'
 import { jsonLine } from './json-line.ts'
 import { UPSERT } from './redis-script.ts'
@@ -63,22 +64,31 @@ export function redis<T>(options: RedisOptions<T>): Sink<T> {
   }
 }
 
+interface Upsert {
+  /** The user's own. */
+  readonly version: number | undefined
+  readonly owner: string
+  readonly fields: Arguments
+}
+
 class RedisWriter<T> implements SinkWriter<T> {
   private readonly client: { redis: Client; lastError(): Error | undefined }
   private readonly options: RedisOptions<T>
   private readonly where: string
   private readonly origin: string
-  private readonly upserts = new Map<string, { readonly version: number | undefined; readonly fields: Arguments }>()
+  private readonly sink: string
+  private readonly upserts = new Map<string, Upsert>()
 
   constructor(client: RedisWriter<T>['client'], options: RedisOptions<T>, context: SinkContext, where: string) {
     this.client = client
     this.options = options
     this.where = where
     const { run, operatorId, subtask } = context
-    this.origin = options.version === undefined ? `${run}/${operatorId}/${subtask}` : 'user'
+    this.sink = `${run}/${operatorId}`
+    this.origin = options.version === undefined ? `${this.sink}/${subtask}` : 'user'
   }
 
-  write(value: T): void {
+  write(value: T, record: { readonly key: unknown }): void {
     const { key, version, type } = this.options
     const name = key(value)
     if (typeof name !== 'string' || name === '')
@@ -88,15 +98,21 @@ class RedisWriter<T> implements SinkWriter<T> {
       throw new ConnectorError(`${this.where}: version() gave ${order} for the key ${name}; it has to be a finite number`)
     const known = this.upserts.get(name)
     if (known?.version !== undefined && order! < known.version) return
-    this.upserts.set(name, { version: order, fields: type === 'hash' ? this.hash(value) : [this.text(value)] })
+    const owner = version === undefined ? this.ownerOf(record.key) : ''
+    this.upserts.set(name, { version: order, owner, fields: type === 'hash' ? this.hash(value) : [this.text(value)] })
+  }
+
+  /** One key's commits are numbered in one line, whoever has it: a shard that took over goes on behind those before it (protocol.md, F3), whose flush may hang and come late. */
+  private ownerOf(key: unknown): string {
+    return key === undefined ? '' : `${this.sink}/${keyId(canonicalKey(key, 'key'))}`
   }
 
   async flush(commit: CommitIdentity): Promise<undefined> {
     const { type = 'string', ttlMs = 0 } = this.options
     let pipeline = this.client.redis.pipeline()
     let queued = 0
-    for (const [key, { version, fields }] of this.upserts) {
-      pipeline.millraceUpsert(key, `${key}:version`, this.origin, version ?? commit.version, ttlMs, type, ...fields)
+    for (const [key, { version, owner, fields }] of this.upserts) {
+      pipeline.millraceUpsert(key, `${key}:version`, this.origin, owner, version ?? commit.version, ttlMs, type, ...fields)
       if (++queued < PIPELINE_COMMANDS_MAX) continue
       await this.send(pipeline)
       pipeline = this.client.redis.pipeline()

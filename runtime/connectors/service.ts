@@ -5,6 +5,8 @@ export interface Outgoing<M> {
   readonly message: M
   /** One subtask of one sink in one run, as a hash. */
   readonly writer: string
+  /** One sink in one run, as a hash. */
+  readonly sink: string
   /** Of the commit that it belongs to. Of one writer, versions only rise. */
   readonly version: number
 }

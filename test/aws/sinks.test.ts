@@ -106,7 +106,7 @@ const kinds: Kind[] = [
 function outgoing<M>(service: Service<Row, M>, rows: readonly Row[]): Outgoing<M>[] {
   return rows.map((row, i) => {
     const id = `w-${i}`
-    return { id, message: service.message(row, id, { timestamp: 1e12, key: row.key }), writer: 'w', version: 1 }
+    return { id, message: service.message(row, id, { timestamp: 1e12, key: row.key }), writer: 'w', sink: 's', version: 1 }
   })
 }
 
@@ -335,9 +335,11 @@ describe('DynamoDB', () => {
       assert.equal(name, 'PutItemCommand')
       if (random() < rate) throw serviceError('ProvisionedThroughputExceededException')
       const stored = items.get(Item.k.S)?.millrace_version.M
-      const newer =
-        stored !== undefined && stored.by.S === values[':by'].S && Number(stored.version.N) > Number(values[':version'].N)
-      if (newer) throw serviceError('ConditionalCheckFailedException')
+      const owner = values[':owner']?.S
+      const comparable =
+        stored !== undefined && (stored.by.S === values[':by'].S || (owner !== undefined && stored.owner?.S === owner))
+      if (comparable && Number(stored.version.N) > Number(values[':version'].N))
+        throw serviceError('ConditionalCheckFailedException')
       items.set(Item.k.S, Item)
       if (random() < rate) throw networkError('ECONNRESET')
       return {}
@@ -349,12 +351,18 @@ describe('DynamoDB', () => {
     readonly k: string
     readonly n: number
   }
-  const at = (service: Service<Item, any>, rows: readonly Item[], version: number, writer = 'w') =>
+  const at = (
+    service: Service<Item, any>,
+    rows: readonly Item[],
+    version: number,
+    { writer = 'w', sink = 's', keyed = true } = {},
+  ) =>
     service.send(
       rows.map((row, i) => ({
         id: `${writer}-${i}`,
-        message: service.message(row, '', { timestamp: 0, key: row.k }),
+        message: service.message(row, '', { timestamp: 0, key: keyed ? row.k : undefined }),
         writer,
+        sink,
         version,
       })),
     )
@@ -378,9 +386,25 @@ describe('DynamoDB', () => {
     await at(service, [{ k: 'a', n: 4 }], 10)
     await at(service, [{ k: 'a', n: 5 }], 9)
     assert.equal(n('a'), 4)
-    await at(service, [{ k: 'a', n: 6 }], 1, 'other')
+    await at(service, [{ k: 'a', n: 6 }], 1, { writer: 'other', sink: 'other' })
     assert.equal(n('a'), 6)
     assert.equal(n('b'), 1)
+  })
+
+  test('what a subtask sends late does not replace what the one has sent that took over its keys (F3)', async () => {
+    const { client, n } = table()
+    const service = dynamoDbService<Item>({ table: 't', key: ['k'] }, () => ({ ...fakeCalls(), client }))
+    const parent = { writer: 'parent' }
+    const child = { writer: 'child' }
+    await at(service, [{ k: 'a', n: 1 }], 10, parent)
+    await at(service, [{ k: 'a', n: 2 }], 12, child)
+    assert.equal(n('a'), 2)
+    await at(service, [{ k: 'a', n: 3 }], 11, parent)
+    assert.equal(n('a'), 2)
+    // Without a key nobody knows whether one took over from the other: the last one stays.
+    for (const [i, who] of [parent, child, parent].entries())
+      await at(service, [{ k: 'b', n: i }], 9 - i, { ...who, keyed: false })
+    assert.equal(n('b'), 2)
   })
 
   test('with versions of the user, the highest stays, over writers and failures', async () => {
@@ -391,7 +415,8 @@ describe('DynamoDB', () => {
         async (rows, seed) => {
           const { client, n } = table(seeded(seed), 0.2)
           const service = dynamoDbService<Item>({ table: 't', key: ['k'], version: r => r.n }, () => ({ ...fakeCalls(), client }))
-          for (const [i, row] of rows.entries()) await at(service, [row, rows[(i * 7) % rows.length]!], i, `w${i % 2}`)
+          for (const [i, row] of rows.entries())
+            await at(service, [row, rows[(i * 7) % rows.length]!], i, { writer: `w${i % 2}` })
           for (const key of ['a', 'b']) {
             const mine = rows.filter(r => r.k === key).map(r => r.n)
             if (mine.length > 0) assert.equal(n(key), Math.max(...mine))

@@ -221,23 +221,25 @@ describe('sinks on LocalStack, with throttling and lost answers', { skip: withou
       assert.deepEqual(found, expected)
     })
 
-  /** Each commit twice, and an older one again. */
+  /** Each commit twice, and an older one again; one of a subtask that had ended when another one had gone on with its keys. */
   async function flushAll(sink: Sink<Row>): Promise<Row[]> {
     const context = { run: prefix, pipeline: 'p', operatorId: 'o', subtask: 0, parallelism: 1, staging: memoryBlobs() }
     const rows = (version: number, attempt: string) =>
       Array.from({ length: 9 }, (_, i) => ({ id: `${version}/${attempt}/${i}`, subtask: 0, key: `k${(version * i) % 5}` }))
-    for (const [version, attempt] of [
-      [1, 'a'],
-      [2, 'a'],
-      [2, 'b'],
-      [1, 'c'],
-      [3, 'a'],
-      [3, 'a'],
+    for (const [version, attempt, subtask] of [
+      [1, 'a', 0],
+      [2, 'a', 0],
+      [2, 'b', 0],
+      [1, 'c', 0],
+      [3, 'a', 0],
+      [3, 'a', 0],
+      [6, 'a', 1],
+      [4, 'a', 0],
     ] as const) {
-      const writer = await sink.open(context, undefined)
+      const writer = await sink.open({ ...context, subtask }, undefined)
       for (const row of rows(version, attempt)) writer.write(row, { timestamp: 0, key: row.key })
       await writer.flush({ ...context, version, attempt }, undefined)
     }
-    return [...rows(1, 'a'), ...rows(2, 'b'), ...rows(3, 'a')]
+    return [...rows(1, 'a'), ...rows(2, 'b'), ...rows(3, 'a'), ...rows(6, 'a')]
   }
 })
