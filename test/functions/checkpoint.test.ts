@@ -316,7 +316,7 @@ describe('what was materialised', () => {
     const kept = await world.ports.blobs.list('materialised/')
     assert.equal(kept.length, 6)
     const late = { ...world.ports.clock, now: () => Date.now() + 3_600_000 }
-    const start = { checkpoint: 1, startedAt: 0, previous: undefined }
+    const start = { run: world.topology.run, checkpoint: 1, startedAt: 0, previous: undefined }
     const part = { stage: world.topology.stages[1]!.stage.id, shard: 0, version: 1 }
     const later = (deadline: () => number | undefined) => ({ ...world.back(deadline), ports: { ...world.ports, clock: late } })
     await materialiseHandler(environment(world, undefined, later))({ start, part }, context())

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { PositionExpiredError } from '../../runtime/aws/errors.ts'
 import { checkpointHandler, type StartedCheckpoint } from '../../runtime/aws/functions/checkpoint.ts'
 import { cutHandler } from '../../runtime/aws/functions/cut.ts'
+import { joinHandler } from '../../runtime/aws/functions/join-source.ts'
 import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import { readManifest } from '../../runtime/checkpoint/manifest.ts'
@@ -216,6 +217,20 @@ describe('an environment of a run that another has taken the place of', () => {
     const before = await position(world, topology)
     assert.deepEqual(await warm(await batch(world, stream, 0, 500), context()), { batchItemFailures: [] })
     assert.ok((await position(world, topology)) > before)
+    await finish(world, mappings)
+  })
+
+  test('that hears of the new run by a join takes what its mapping brings: handlers share an environment', async () => {
+    const { world, mappings } = await open()
+    const { stage } = world.topology.stages[0]!
+    const shared = environment(world, stage.id)
+    const warm = stageHandler(shared)
+    await warm(await batch(world, 'users-own', 0, 5), context())
+    await restoreStack(world, { checkpoint: 1 })
+    assert.deepEqual(await joinHandler(shared)({ join: 0 }, context()), { joined: true })
+    await feed(world)
+    assert.deepEqual(await warm(await batch(world, 'users-own', 0, 500), context()), { batchItemFailures: [] })
+    await joinSources(world, await topologyNow(world))
     await finish(world, mappings)
   })
 

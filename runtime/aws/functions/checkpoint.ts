@@ -9,6 +9,7 @@ import { lambdaCause } from '../lambda-cause.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import { type MaterialisedRef, type PartRef, readMaterialised } from './materialise.ts'
+import { checkRun } from './own-run.ts'
 import type { RestoredRun, RestoreEvent } from './restore-run.ts'
 import { isWanted } from './wanted.ts'
 
@@ -153,9 +154,4 @@ async function fail(
     recorder.publish()
   }
   return { outcome: decision.outcome, reason: decision.reason }
-}
-
-function checkRun(run: OpenRun | undefined, { run: expected, checkpoint }: StartedCheckpoint): OpenRun {
-  if (run?.topology.run === expected) return run
-  throw new MillraceError(`checkpoint ${checkpoint} is of run ${expected}, but another run has taken its place`)
 }

@@ -8,6 +8,7 @@ import { pack, unpack } from '../../state/codec.ts'
 import type { Environment } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import { DEFAULT_MB } from './memory.ts'
+import { checkRun } from './own-run.ts'
 
 /** One subtask's part of a checkpoint: all else about it is in its log. */
 export interface PartRef {
@@ -18,7 +19,7 @@ export interface PartRef {
 }
 
 export interface MaterialiseEvent {
-  readonly start: CheckpointStart
+  readonly start: CheckpointStart & { readonly run: string }
   readonly part: PartRef
 }
 
@@ -58,7 +59,7 @@ export function materialiseHandler(
     environment.begin(context)
     await environment.renew()
     const { ports } = environment
-    const { topology } = await environment.run()
+    const { topology } = checkRun(await environment.run(), start)
     const index = topology.stages.findIndex(s => s.stage.id === stage)
     const part = index === -1 ? undefined : await partOf(ports.log, topology, index, shard, start.checkpoint, version)
     if (part === undefined)

@@ -19,17 +19,31 @@ export interface Tasks {
 export function openTasks(environment: Environment): Tasks {
   // In order of use.
   const tasks = new Map<number, ShardTask>()
+  const joined = new Set<number>()
   let shards: SourceShards | undefined
+  let run: string | undefined
   const keeper = openKeeper(environment, stateBudget())
+
+  /** Another handler of this environment may have heard first that there is another run: what is here is of the one before then, whose logs take no more commits. */
+  function follow(topology: Topology): void {
+    if (run === topology.run) return
+    run = topology.run
+    tasks.clear()
+    joined.clear()
+    shards = undefined
+  }
+
   return {
-    joined: new Set(),
+    joined,
     of(topology, at, shard) {
+      follow(topology)
       const task = tasks.get(shard) ?? openShardTask(environment, topology, at, shard)
       tasks.delete(shard)
       tasks.set(shard, task)
       return task
     },
     shardsOf(topology, at) {
+      follow(topology)
       shards ??= openSourceShards(environment, topology, at)
       return shards
     },
