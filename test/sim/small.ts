@@ -25,7 +25,7 @@ const SMALL: readonly Change[] = [
   number('runtime/snapshot/runs.ts', 'SMALLEST_TIER_BYTES = 128 * 1024', 'SMALLEST_TIER_BYTES = 200'),
   number('runtime/stage/live.ts', 'CHUNKS_READ_MAX = 64', 'CHUNKS_READ_MAX = 1'),
   number('runtime/stage/live.ts', 'READS_AT_ONCE = 16', 'READS_AT_ONCE = 2'),
-  number('runtime/aws/functions/materialise.ts', 'FOLDED_AT_ONCE = 100_000', 'FOLDED_AT_ONCE = 5'),
+  number('runtime/aws/functions/materialise.ts', 'FOLDED_AT_ONCE = 250_000', 'FOLDED_AT_ONCE = 5'),
   number('runtime/aws/functions/memory.ts', 'DEFAULT_MB = 512', 'DEFAULT_MB = 0.005'),
   number('runtime/aws/functions/memory.ts', 'MARKER_AGE_MS = 30_000', 'MARKER_AGE_MS = 1_000'),
 ]
