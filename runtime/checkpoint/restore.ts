@@ -14,8 +14,10 @@ import { formerOf } from './divide/former.ts'
 import { divideState } from './divide/state.ts'
 import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { writeMarker } from './marker.ts'
+import { checkNewestRestore } from './run-meta.ts'
 import { sinkCommitContext } from './sink-context.ts'
 import { tableWriter } from './table-writer.ts'
+import { markTakenBack, refuseTakenBack } from './taken-back.ts'
 import { unfoldedRuns } from './unfolded.ts'
 import { beginningsFrom, isDivided } from './upgrade.ts'
 
@@ -47,6 +49,8 @@ export async function supersede(log: CommitLog, run: string, now: number, reason
 export interface RestoreOptions {
   /** What the old run had staged is left to it, and the sinks begin anew; it may still be running, and its sinks may be others. */
   readonly newSinks?: boolean
+  /** The old run stays, and may go on. */
+  readonly fork?: boolean
   /** Each subtask of the new run. Default: `beginningsFrom` the checkpoint. */
   readonly beginnings?: readonly Beginning[]
 }
@@ -63,20 +67,23 @@ export async function restore(
   manifest: Manifest,
   from: Blobs,
   ports: Ports,
-  { newSinks = false, beginnings: given }: RestoreOptions = {},
+  { newSinks = false, fork = false, beginnings: given }: RestoreOptions = {},
 ): Promise<void> {
   const startedAt = ports.clock.now()
   const { checkpoint } = manifest
   const beginnings = given ?? (await beginningsFrom(manifest, topology, from))
-  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, from)
   const divided = await dividedRuns(topology, manifest, beginnings, from, ports)
-  const subtasks: SubtaskSnapshot[] = []
+  const prepared: SubtaskSnapshot[] = []
   for (const b of beginnings) {
-    const log = topology.log(b.stage, b.shard)
-    const head = { ...b.head, sinks: sinks?.get(log) ?? [] }
-    const runs = divided === undefined ? await restoreState(topology, checkpoint, b, from, ports) : (divided.get(log) ?? [])
-    subtasks.push(await restoreSubtask(topology, checkpoint, { ...b, head }, runs, from, ports))
+    const known = divided?.get(topology.log(b.stage, b.shard)) ?? []
+    const runs = divided === undefined ? await restoreState(topology, checkpoint, b, from, ports) : known
+    prepared.push(await prepareSubtask(topology, checkpoint, b, runs, from, ports))
   }
+  // What sinks take back is gone. So all that takes long, or can fail, is done by then.
+  if (!newSinks && !fork) await beforeSinks(topology, manifest, ports)
+  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, from)
+  const subtasks = prepared.map(p => ({ ...p, head: { ...p.head, sinks: sinks?.get(p.log) ?? [] } }))
+  for (const { log, version, head } of subtasks) await beginLog(ports.log, log, version, RESTORED, head)
   const { shape, splits, run } = topology
   const createdAt = ports.clock.now()
   const restored = encodeManifest({ pipeline: topology.pipeline, run, checkpoint, createdAt, shape, splits, subtasks })
@@ -91,7 +98,8 @@ export async function restore(
   })
 }
 
-async function restoreSubtask(
+/** All that a subtask begins with but its log, and what its sinks go on with. */
+async function prepareSubtask(
   topology: Topology,
   checkpoint: number,
   beginning: Beginning,
@@ -112,7 +120,6 @@ async function restoreSubtask(
   const head = restoredHead(beginning.head, checkpoint, version, channelState)
   if (topology.stateBackend.kind === 'segments') await writeBase(ports.store, log, { version, runs, checkpoint })
   else await writeMarker(ports.store, log, version)
-  await beginLog(ports.log, log, version, RESTORED, head)
   return { stage, shard, log, version, attempt: RESTORED, head, channelState, runs, folded: version, changes: [] }
 }
 
@@ -161,6 +168,18 @@ async function dividedRuns(topology: Topology, manifest: Manifest, beginnings: r
   if (!isDivided(manifest, topology)) return undefined
   const table = tableWriter(topology, beginnings[0]!.version, ports)
   return divideState(formerOf(manifest, topology), from, ports, table)
+}
+
+/**
+ * Whoever dies from here on leaves sinks behind that end at this checkpoint, maybe: no newer one can be started from then. Of two who do this at a time, one sees the other.
+ * @throws LostRaceError, StateMismatchError
+ */
+async function beforeSinks(topology: Topology, { run, checkpoint }: Manifest, ports: Ports): Promise<void> {
+  const sinks = topology.stages.flatMap(at => at.stage.nodes.filter(n => n.sink !== undefined).map(n => topology.sinkOf(n)))
+  if (sinks.every(sink => sink.restore === undefined)) return
+  await markTakenBack(ports.log, run, checkpoint)
+  await refuseTakenBack(ports.log, run, checkpoint, `run ${run}`)
+  await checkNewestRestore(ports, topology.run)
 }
 
 /**

@@ -123,6 +123,12 @@ export async function refuseInterrupted(ports: Pick<Ports, 'log'>, where: string
   throw new StateMismatchError(`starting from ${from} was interrupted in ${where}: give the same command again`)
 }
 
+/** Whether no other restore has begun since the one of `run`. @throws LostRaceError */
+export async function checkNewestRestore(ports: Pick<Ports, 'log'>, run: string): Promise<void> {
+  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
+  if (attempt !== undefined && attempt.run !== run) throw new LostRaceError('another restore has begun here since')
+}
+
 /** Whether it was to go back to its own newest checkpoint, and died within that. */
 export async function isGoingBack(ports: Ports): Promise<boolean> {
   const slots = (await readAll(ports, META)).length

@@ -11,6 +11,7 @@ import {
   type RunMeta,
   readRun,
 } from '../checkpoint/run-meta.ts'
+import { refuseTakenBack } from '../checkpoint/taken-back.ts'
 import { beginningsFrom, type UpgradeOptions } from '../checkpoint/upgrade.ts'
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
@@ -89,6 +90,7 @@ async function restoreFrom(
       `${place} has no checkpoint ${known} to start from: it has kept ${complete.join(', ') || 'none'}`,
     )
   // Everything that can be refused is, before the old run ends.
+  if (inPlace) await refuseTakenBack(from.log, old.run, known, place)
   const what = `checkpoint ${known} in ${place}`
   const found = await readManifest(from.blobs, old.run, known)
   const wanted = kindFor(found.shape)
@@ -104,7 +106,7 @@ async function restoreFrom(
     const topology = topologyOf(run, wanted)
     const begun = await beginningsFrom(manifest, topology, from.blobs)
     const beginnings = newInput ? withNewInput(begun, topology) : begun
-    await restore(topology, manifest, from.blobs, ports, { newSinks: elsewhere, beginnings })
+    await restore(topology, manifest, from.blobs, ports, { newSinks: elsewhere, fork: !inPlace, beginnings })
     return { run: old.run, checkpoint: n }
   })
 }

@@ -2,15 +2,20 @@ import assert from 'node:assert/strict'
 import { copyFileSync, cpSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
+import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
+import type { Sink } from '../../runtime/connectors/sink.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { restoreRun } from '../../runtime/embedded/restore.ts'
 import type { SnapshotOrigin } from '../../runtime/embedded/run-options.ts'
 import { openSqlite } from '../../runtime/embedded/sqlite.ts'
 import { planPhysical } from '../../runtime/graph/planner.ts'
 import { shapeOf } from '../../runtime/graph/shape.ts'
+import type { Blobs } from '../../runtime/ports.ts'
 import { Topology } from '../../runtime/stage/topology.ts'
+import { memoryBlobs } from '../connectors/memory-blobs.ts'
+import { visibleRows } from '../functions/embedded-world.ts'
 import { generate, scratch, writeEvents } from './events.ts'
 import { faulty } from './harness.ts'
 import { pipelines } from './pipelines.ts'
@@ -18,6 +23,8 @@ import { lines, onlyOneRun, retained, run } from './runs.ts'
 
 const NAME = 'process'
 const PARALLELISM = 2
+
+type Sinks = Record<'out' | 'side', Sink<any>>
 
 function prepare(t: TestContext) {
   const dir = scratch(t)
@@ -27,16 +34,18 @@ function prepare(t: TestContext) {
   return {
     at,
     go,
-    dying: (from: SnapshotOrigin, state: string, out: string, call: number) => dying(input, from, state, out, call),
+    dying: (from: SnapshotOrigin, state: string, out: string, call: number, sinks = fileSinks(out)) =>
+      dying(input, from, state, sinks, call),
   }
 }
 
+const fileSinks = (out: string): Sinks => ({ out: fileSink(`${out}.out`), side: fileSink(`${out}.side`) })
+
 /** A restore whose process is gone when call `call` of a port is through. False: it needed fewer. */
-async function dying(input: string, from: SnapshotOrigin, state: string, out: string, call: number): Promise<boolean> {
+async function dying(input: string, from: SnapshotOrigin, state: string, sinks: Sinks, call: number): Promise<boolean> {
   const graph = pipelines[NAME]!().graph()
   const plan = planPhysical(graph, { parallelism: PARALLELISM, chaining: true })
   const splits = new Map([['events', await fileSource([input]).splits()]])
-  const sinks = { out: fileSink(`${out}.out`), side: fileSink(`${out}.side`) }
   const sources = new Map(plan.stages.flatMap(s => (s.source === undefined ? [] : [[s.index, 1]])))
   const ports = await openEmbedded({ directory: state })
   let dead = false
@@ -97,6 +106,49 @@ test('going back in place may die at any call, and then to an older checkpoint, 
     }
   }
 })
+
+// If sinks are taken back to the older one before the restore is sure to go on, the newest one starts behind a hole in the output.
+for (const kind of ['files', 'objects'] as const) {
+  test(`going back to the oldest may die at any call: the newest then gives all ${kind} hold, or is refused by name and the oldest does`, async t => {
+    const { at, go, dying } = prepare(t)
+    await go('whole', {})
+    const bucket = memoryBlobs()
+    const objects = (of: Blobs): Sinks => ({ out: blobSink(of, 'out', 'out'), side: blobSink(of, 'side', 'side') })
+    await go('a', { state: at('s'), stopAfter: 900, ...(kind === 'objects' && { sinks: objects(bucket) }) })
+    const kept = await retained(at('s'))
+    const [oldest, newest] = [kept[0]!, kept.at(-1)!]
+    const outcomes = { whole: 0, refused: 0 }
+    for (let call = 13, died = true; died; call += 4) {
+      const [out, state] = [`w-${call}`, at(`s-${call}`)]
+      cpSync(at('s'), state, { recursive: true })
+      for (const end of ['out', 'side']) if (existsSync(at(`a.${end}`))) copyFileSync(at(`a.${end}`), at(`${out}.${end}`))
+      const copy = memoryBlobs()
+      for (const key of bucket.keys()) await copy.put(key, (await bucket.get(key))!)
+      const sinks = kind === 'files' ? fileSinks(at(out)) : objects(copy)
+      died = await dying({ directory: state, checkpoint: oldest }, state, at(out), call, sinks)
+      // At the very last call the new run was there already.
+      if (!died || !(await retained(state)).includes(newest)) break
+      const from = (checkpoint: number | undefined) => go(out, { state, sinks, from: { directory: state, checkpoint } })
+      const message = `starting from checkpoint ${oldest} was interrupted .* start from checkpoint ${oldest}, or from an older one`
+      const refused = await from(newest).then(
+        () => false,
+        error => assert.match(error.message, new RegExp(message)) ?? true,
+      )
+      if (refused) {
+        await assert.rejects(from(undefined), new RegExp(message))
+        await from(oldest)
+      }
+      outcomes[refused ? 'refused' : 'whole']++
+      const rows = async (end: string) => (await visibleRows(copy, `${end}/`)).map(row => JSON.stringify(row)).sort()
+      assert.deepEqual(
+        kind === 'files' ? lines(at(out)) : { out: await rows('out'), side: await rows('side') },
+        lines(at('whole')),
+      )
+      await onlyOneRun(state)
+    }
+    assert.ok(outcomes.whole > 3 && outcomes.refused > 1, JSON.stringify(outcomes))
+  })
+}
 
 test('a process that dies before it has forgotten the old run leaves that to the next one', async t => {
   const { at, go } = prepare(t)

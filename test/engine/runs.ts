@@ -40,7 +40,10 @@ export const stoppingAfter = (records: number, connector: SourceConnector, stop:
   })
 
 export interface Way
-  extends Pick<RunOptions, 'parallelism' | 'state' | 'from' | 'stateMemory' | 'keepOpen' | 'stateBackend' | 'onRescale'> {
+  extends Pick<
+    RunOptions,
+    'parallelism' | 'sinks' | 'state' | 'from' | 'stateMemory' | 'keepOpen' | 'stateBackend' | 'onRescale'
+  > {
   readonly out: string
   readonly stopAfter?: number
 }

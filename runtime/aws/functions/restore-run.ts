@@ -4,6 +4,7 @@ import { type Manifest, readManifest } from '../../checkpoint/manifest.ts'
 import { checkNewInput, withNewInput } from '../../checkpoint/new-input.ts'
 import { completeCheckpoints, restore, supersede } from '../../checkpoint/restore.ts'
 import { openRestored, type RunKind, type RunMeta, readRun } from '../../checkpoint/run-meta.ts'
+import { refuseTakenBack } from '../../checkpoint/taken-back.ts'
 import { beginningsFrom, checkStart } from '../../checkpoint/upgrade.ts'
 import { within } from '../../connectors/within.ts'
 import { MillraceError } from '../../errors.ts'
@@ -90,6 +91,7 @@ async function findSnapshot({ ports }: Environment, old: RunMeta | undefined, { 
   if (n === undefined) throw new RestoreError('this stack has no complete checkpoint to go back to')
   if (!complete.includes(n))
     throw new RestoreError(`this stack has no checkpoint ${n} to go back to: it has kept ${complete.join(', ') || 'none'}`)
+  await refuseTakenBack(ports.log, old.run, n, 'this stack')
   const manifest = await readManifest(ports.blobs, old.run, n)
   return { manifest, blobs: ports.blobs, what: `checkpoint ${n}`, checkpoint: from.checkpoint, isOwn: true }
 }
