@@ -1,7 +1,7 @@
 /**
  * One point of the scale curves, in a process of its own: started by `scale.ts`, which reads the line of JSON that it prints.
  *
- *   npx node bench/scale-point.ts '{"keys":10000,"subtasks":4,"events":2000000}'
+ *   npx node bench/scale-point.ts '{"keys":10000,"subtasks":4,"events":2000000,"stateBackend":"table"}'
  *
  * A running sum for each key: each event reads and writes the state of one, and each of them comes as often as the others, in an order that no cache likes.
  */
@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { monotonous, ndjson, pipeline } from 'millrace'
 import type { SourceConnector, SourcePosition } from '../runtime/connectors/source.ts'
 import { runEmbedded } from '../runtime/embedded/engine.ts'
+import type { StateBackendName } from '../runtime/state/backend.ts'
 import { discardingSink } from './discarding-sink.ts'
 
 export interface PointSettings {
@@ -20,6 +21,7 @@ export interface PointSettings {
   readonly events: number
   /** That state may have of the memory; undefined: a quarter of the heap's limit, as anywhere. */
   readonly stateMb?: number
+  readonly stateBackend: StateBackendName
 }
 
 export interface PointMeasured {
@@ -77,6 +79,7 @@ async function measure(settings: PointSettings): Promise<PointMeasured> {
       parallelism: settings.subtasks,
       state,
       checkpointMs: CHECKPOINT_MS,
+      stateBackend: settings.stateBackend,
       ...(settings.stateMb !== undefined && { stateMemory: settings.stateMb * 1024 * 1024 }),
     })
     if (results !== settings.events) throw new Error(`${settings.events} events gave ${results} sums`)
