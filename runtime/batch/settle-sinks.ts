@@ -81,7 +81,7 @@ export async function sendResults(
       if (++version <= sent.commits) continue
       if (isDue()) return false
       for (const { value, timestamp, key } of records) writer.write(value, { timestamp, key })
-      const commit = { run, pipeline, operatorId, subtask, parallelism, version, attempt: systemRandom.id() }
+      const commit = { run, pipeline, operatorId, subtask, parallelism, version, attempt: systemRandom.id(), checkpoint: 1 }
       sent = { commits: version, state: (await writer.flush(commit, undefined)) ?? sent.state }
       await sentAt.write(sent)
     }

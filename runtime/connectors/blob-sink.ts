@@ -8,8 +8,8 @@ import type { StagedName } from './staged-chain.ts'
 /** Text gathered before it becomes bytes: bounds the strings, not the commit. */
 const TEXT_CHARS = 1 << 20
 
-/** How far one subtask has staged, as its commit item keeps it, and its last cut. */
-type State = { readonly last: StagedName; readonly cut: number }
+/** How far one subtask has staged, as its commit item keeps it. */
+type State = { readonly last: StagedName }
 
 /**
  * NDJSON objects below `name`, exactly once: what each commit writes is staged under a name that says what was staged before it, and becomes visible
@@ -32,16 +32,14 @@ export function blobSink(blobs: Blobs, name: string, place: string): Sink<any> {
           `${where} is written by two sinks, '${writer.operatorId}' and '${operatorId}': give each a name of its own`,
         )
       writer = { run, operatorId }
-      return lineWriter(staging, (state as State | undefined) ?? { last: '', cut: 0 }, where)
+      return lineWriter(staging, state as State | undefined, where)
     },
     commit: (run, _checkpoint, parts) => failingAs(where, () => staging.commit(run, lasts(parts))),
     restore: (run, checkpoint, parts, { parallelism }) =>
       failingAs(where, async () => {
         await staging.endAt(run, checkpoint, lasts(parts))
-        return Array.from({ length: parallelism }, (): State => ({ last: '', cut: checkpoint }))
+        return Array.from({ length: parallelism }, () => undefined)
       }),
-    // Its objects are numbered by the checkpoint that they wait for.
-    succeed: (states): State => ({ last: '', cut: Math.max(...states.map(s => Number(s.cut))) }),
     describe: () => place,
   }
 }
@@ -50,10 +48,10 @@ function lasts(parts: readonly (SinkState | undefined)[]): StagedName[] {
   return parts.map(part => String(part?.last ?? ''))
 }
 
-function lineWriter(staging: BlobStaging, committed: State, where: string): SinkWriter<any> {
+function lineWriter(staging: BlobStaging, committed: State | undefined, where: string): SinkWriter<any> {
   let text = ''
   let chunks: Buffer[] = []
-  let { last, cut: lastCut } = committed
+  let last = committed?.last ?? ''
   return {
     write(value) {
       text += jsonLine(value, where)
@@ -61,13 +59,12 @@ function lineWriter(staging: BlobStaging, committed: State, where: string): Sink
       chunks.push(Buffer.from(text))
       text = ''
     },
-    async flush(commit, cut): Promise<State> {
+    async flush(commit): Promise<State> {
       const bytes = Buffer.concat([...chunks, Buffer.from(text)])
       text = ''
       chunks = []
-      if (bytes.length > 0) last = await failingAs(where, () => staging.stage(commit, lastCut + 1, last, bytes))
-      lastCut = cut?.checkpoint ?? lastCut
-      return { last, cut: lastCut }
+      if (bytes.length > 0) last = await failingAs(where, () => staging.stage(commit, last, bytes))
+      return { last }
     },
     async close() {},
   }

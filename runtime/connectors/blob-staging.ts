@@ -1,5 +1,6 @@
 import type { Blobs } from '../ports.ts'
 import { atOnce } from './at-once.ts'
+import type { CommitIdentity } from './sink.ts'
 import { type Staged, StagedChain, type StagedName } from './staged-chain.ts'
 
 const DIGITS = 12
@@ -24,10 +25,8 @@ export class BlobStaging {
     this.where = where
   }
 
-  /** `checkpoint`: the one behind the subtask's last cut. */
   async stage(
-    { run, subtask, version, attempt }: { run: string; subtask: number; version: number; attempt: string },
-    checkpoint: number,
+    { run, subtask, version, attempt, checkpoint }: CommitIdentity,
     last: StagedName,
     bytes: Uint8Array,
   ): Promise<StagedName> {

@@ -16,6 +16,8 @@ export interface CommitIdentity {
   readonly version: number
   /** Of this try: no other has the same. */
   readonly attempt: string
+  /** The first checkpoint that can hold it: the cut that this commit is, or the one behind the subtask's last cut. If that one fails, it becomes visible with a later one. */
+  readonly checkpoint: number
 }
 
 /** What the run lends to a sink. */

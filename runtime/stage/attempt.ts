@@ -222,6 +222,7 @@ export class Attempt {
       parallelism: this.topology.parallelism(this.at.stage.index),
       version: this.version,
       attempt: this.id,
+      checkpoint: cutOf(occasion) ?? this.live.working.lastCut + 1,
     }
     await allSettled(
       this.live.chain.sinks.map(async sink => {

@@ -88,7 +88,7 @@ export class CheckpointedRun {
       try {
         this.writers[subtask] ??= await this.sink.open({ ...this.context, subtask }, this.states[subtask])
         for (const row of rows) this.writers[subtask].write(row, { timestamp: 0, key: row.key })
-        const identity = { ...this.context, subtask, version, attempt }
+        const identity = { ...this.context, subtask, version, attempt, checkpoint: cut ?? this.checkpoint + 1 }
         const flush = () => this.writers[subtask]!.flush(identity, cut === undefined ? undefined : { checkpoint: cut })
         const state = size === 0 && cut === undefined ? undefined : await failing(this.faults, flush)
         if (state !== undefined) this.states[subtask] = state

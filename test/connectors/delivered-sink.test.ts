@@ -186,7 +186,7 @@ test('a long publication that is interrupted goes on near where it was, not from
   let state: Awaited<ReturnType<typeof writer.flush>>
   for (let version = 1; version <= commits; version++) {
     for (let i = 0; i < each; i++) writer.write(`${version}/${i}`, { timestamp: 0, key: undefined })
-    state = await writer.flush({ ...context, version, attempt: 'a' }, undefined)
+    state = await writer.flush({ ...context, version, attempt: 'a', checkpoint: 1 }, undefined)
   }
   await assert.rejects(sink.commit!('r', 1, [state], context), /the fake sink failed: in the second group/)
   await sink.commit!('r', 2, [state], context)

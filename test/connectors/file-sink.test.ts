@@ -45,7 +45,10 @@ async function put(
   checkpoint?: number,
 ): Promise<SinkState | undefined> {
   for (const value of values) writer.write(value, { timestamp: 0, key: undefined })
-  return writer.flush({ ...identity, version, attempt: `${version}` }, checkpoint === undefined ? undefined : { checkpoint })
+  return writer.flush(
+    { ...identity, version, attempt: `${version}`, checkpoint: checkpoint ?? 1 },
+    checkpoint === undefined ? undefined : { checkpoint },
+  )
 }
 
 test('nothing is visible before the commit, and nothing but the target is left after it', async () => {

@@ -47,7 +47,7 @@ async function deliver(options: HttpOptions, commits: readonly (readonly unknown
   let state: Awaited<ReturnType<typeof writer.flush>>
   for (const [i, rows] of commits.entries()) {
     for (const row of rows) writer.write(row, { timestamp: 0, key: undefined })
-    state = await writer.flush({ ...at, version: i + 1, attempt: 'a' }, undefined)
+    state = await writer.flush({ ...at, version: i + 1, attempt: 'a', checkpoint: 1 }, undefined)
   }
   return async () => sink.commit?.('r', 1, [state], at)
 }

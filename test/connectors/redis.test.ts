@@ -66,7 +66,7 @@ async function flush(
   const writer = await redis<Row>({ url: `redis://127.0.0.1:${port}`, key: r => r.k, ...options }).open(context, undefined)
   try {
     for (const row of rows) writer.write(row, { timestamp: 0, key: keyed ? row.k : undefined })
-    await writer.flush({ ...context, version, attempt: `${Math.random()}` }, undefined)
+    await writer.flush({ ...context, version, attempt: `${Math.random()}`, checkpoint: 1 }, undefined)
   } finally {
     await writer.close()
   }
@@ -153,7 +153,7 @@ test('a large commit goes in several pipelines', { skip: missing }, async () => 
 test('a server that goes away and comes back costs time, not data', { skip: missing }, async () => {
   const writer = await redis<Row>({ url: `redis://127.0.0.1:${port}`, key: r => r.k }).open(identity, undefined)
   writer.write({ k: 'back', n: 1 }, { timestamp: 0, key: 'back' })
-  await writer.flush({ ...identity, version: 1, attempt: 'a' }, undefined)
+  await writer.flush({ ...identity, version: 1, attempt: 'a', checkpoint: 1 }, undefined)
   const gone = new Promise(resolve => server.once('exit', resolve))
   server.kill('SIGKILL')
   await gone
@@ -161,7 +161,7 @@ test('a server that goes away and comes back costs time, not data', { skip: miss
     server = start()
   }, 500)
   writer.write({ k: 'back', n: 2 }, { timestamp: 0, key: 'back' })
-  await writer.flush({ ...identity, version: 2, attempt: 'a' }, undefined)
+  await writer.flush({ ...identity, version: 2, attempt: 'a', checkpoint: 1 }, undefined)
   await writer.close()
   assert.equal(await value('back'), 2)
 })

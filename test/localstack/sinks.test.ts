@@ -238,7 +238,7 @@ describe('sinks on LocalStack, with throttling and lost answers', { skip: withou
     ] as const) {
       const writer = await sink.open({ ...context, subtask }, undefined)
       for (const row of rows(version, attempt)) writer.write(row, { timestamp: 0, key: row.key })
-      await writer.flush({ ...context, version, attempt }, undefined)
+      await writer.flush({ ...context, version, attempt, checkpoint: 1 }, undefined)
     }
     return [...rows(1, 'a'), ...rows(2, 'b'), ...rows(3, 'a'), ...rows(6, 'a')]
   }

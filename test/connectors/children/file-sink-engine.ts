@@ -43,7 +43,7 @@ async function commit(subtask: number, cut?: number): Promise<void> {
       writers[subtask]!.write(line, { timestamp: 0, key: undefined })
     const at = attempt === 0 && Math.random() < 0.5 ? undefined : cut
     const state = await writers[subtask]!.flush(
-      { ...identity, subtask, version, attempt: String(attempt) },
+      { ...identity, subtask, version, attempt: String(attempt), checkpoint: cut ?? checkpoint + 1 },
       at === undefined ? undefined : { checkpoint: at },
     )
     if (attempt === 1) log.state = state
