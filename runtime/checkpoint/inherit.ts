@@ -1,9 +1,11 @@
 import type { SinkState } from '../connectors/sink.ts'
 import type { Ports } from '../ports.ts'
-import { type Counts, type HeadFields, later, sumOf } from '../protocol/item.ts'
+import { type ChunkRef, type Counts, type HeadFields, later, sumOf } from '../protocol/item.ts'
 import { type Head, loadHead } from '../protocol/log.ts'
+import { overlap } from '../stage/layout.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { beginLog } from './begin-log.ts'
+import { chunksOf } from './blob-names.ts'
 import { writeMarker } from './marker.ts'
 
 /** What the log of a shard begins with that took over from others, in the place of an attempt's id. */
@@ -37,8 +39,34 @@ export async function inherit(
   // Behind all of them: a fold of a parent that hangs can't win over what the child writes, nor an older attempt at a sink.
   const version = Math.max(...parents.map(p => p.head.version)) + 1
   await writeMarker(ports.store, log, version)
-  await beginLog(ports.log, log, version, INHERITED, inheritedHead(topology, at, shard, parents))
+  const head = inheritedHead(topology, at, shard, parents)
+  await beginLog(ports.log, log, version, INHERITED, head, await inheritedCopies(topology, at, shard, version, ports))
   return true
+}
+
+/**
+ * Each subtask has a copy of broadcast state, under an address of its own: that of the parent which had the child's first key group is the child's too. All parents were closed at once, and each frame of a producer came to all of
+ * them or to none (F1), so that theirs are of the same records.
+ */
+async function inheritedCopies(
+  topology: Topology,
+  at: StageTopology,
+  shard: number,
+  version: number,
+  { store, blobs }: Ports,
+): Promise<ChunkRef> {
+  const { index, inputs } = at.stage
+  if (!inputs.some(e => e.exchange.kind === 'broadcast')) return undefined
+  const { from, parents } = topology.shard(index, shard)
+  const parent = parents.find(p => overlap(topology.shard(index, p), { from, to: from + 1 }))!
+  const header = { run: topology.run, producer: topology.producer(index, shard), version: version + 1, attempt: INHERITED }
+  // Seldom: it is loaded then.
+  const { broadcastOf } = await import('./copy-broadcast.ts')
+  const bytes = await broadcastOf(topology, at, parent, store, { ...header, index: 1, predVersion: 0, predIndex: 0 })
+  if (bytes === undefined) return undefined
+  const blob = `${chunksOf(topology.log(index, shard))}${version + 1}-${INHERITED}`
+  await blobs.put(blob, bytes)
+  return { blob }
 }
 
 async function sealedParents(topology: Topology, at: StageTopology, shards: readonly number[], { log }: Ports) {

@@ -17,7 +17,7 @@ export const rescale: Command = {
   summary: 'Change the parallelism of a run while it runs',
   description: `Splits or merges the shards of the stages of a millrace run --state DIR that is at work, while records flow: each stage then has as many subtasks as if the pipeline had been started with
 --parallelism N; operators that set their own keep it. Resolves when those that took over are at work, and says how long keys stood still. A later millrace run --parallelism N on the directory goes on with them.
-What can't be rescaled is refused by name: stages with broadcast state, runs with --threads or with --state-backend segments.
+What can't be rescaled is refused by name: runs with --threads or with --state-backend segments.
 Exit code 1 if the run refuses, 2 if none is at work.`,
   positionals: [],
   flags: {

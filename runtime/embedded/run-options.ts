@@ -63,7 +63,7 @@ export interface RunningJob {
    * Splits or merges the shards of its stages while records flow (protocol.md, F): each stage then has as many subtasks as if the pipeline had been started with `parallelism`; operators that
    * set their own keep it. Resolves when those that took over are at work. A later process that is given the same parallelism goes on with them.
    *
-   * @throws MillraceError for what can't be rescaled while it runs: the state backend `segments`, stages with broadcast state, runs in threads; and when the run ends meanwhile
+   * @throws MillraceError for what can't be rescaled while it runs: the state backend `segments`, runs in threads; and when the run ends meanwhile
    *
    * @example
    * const options = { onRunning: (job: { rescale(to: number): Promise<{ pauseMsMax: number }> }) => job.rescale(8) }

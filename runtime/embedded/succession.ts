@@ -63,17 +63,8 @@ export function layoutsFor(
       options.keyGroups,
     )
     if (layout === undefined) return []
-    refuse(topology, stage.index)
+    if (topology.stateBackend.kind === 'segments')
+      throw new MillraceError(`a run with the state backend 'segments' can't be rescaled while it runs: use 'table'`)
     return [[stage.index, layout] as const]
   })
-}
-
-function refuse(topology: Topology, stage: number): void {
-  const { id, inputs } = topology.plan.stages[stage]!
-  if (inputs.some(e => e.exchange.kind === 'broadcast'))
-    throw new MillraceError(
-      `stage '${id}' can't be rescaled while it runs: each of its subtasks has a copy of broadcast state. Set the parallelism of its operators, so that it stays as it is`,
-    )
-  if (topology.stateBackend.kind === 'segments')
-    throw new MillraceError(`a run with the state backend 'segments' can't be rescaled while it runs: use 'table'`)
 }

@@ -149,9 +149,9 @@ async function ownerOf(ports: Readable, meta: RunMeta, query: StateQuery): Promi
     )
   const declarations = owner.operator.states.map(stateOfText)
   const stage = owner.stage.id
-  if (query.key === undefined) return { stage, subtask: 0, key: BROADCAST_KEY, declarations }
-  const key = canonicalKey(query.key, 'state get')
-  const group = keyGroup(key, shape.keyGroups)
+  // Of broadcast state each subtask has a copy: any will do.
+  const key = query.key === undefined ? BROADCAST_KEY : canonicalKey(query.key, 'state get')
+  const group = query.key === undefined ? 0 : keyGroup(key, shape.keyGroups)
   const layouts = new Map(await readLayouts(ports.log, meta.run))
   const layout = layouts.get(shape.stages.indexOf(owner.stage)) ?? firstLayout(owner.stage.parallelism ?? 1, shape.keyGroups)
   const subtask = await lastBegun(ports, `${meta.run}/${stage}`, layout, group)

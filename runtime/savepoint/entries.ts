@@ -57,9 +57,13 @@ export async function* savepointEntries(
   const { stages }: Shape = JSON.parse(shape)
   const operators = new Map(stages.flatMap(s => s.operators.map(o => [o.id, o.states.map(stateOfText)] as const)))
   const runs = subtasks.flatMap(s => s.runs ?? [])
+  // Who took over from them has copies of its own.
+  const ended = new Set(subtasks.flatMap(s => (s.ended ? stages[s.stage]!.operators.map(o => `${o.id}/${s.shard}`) : [])))
   for await (const item of mergeRuns(blobs, runs)) {
     const entry = item.value === undefined ? undefined : entryOf(item, item.value, operators)
-    if (entry !== undefined) yield entry
+    if (entry === undefined) continue
+    const { owner, operator } = entry
+    if (!('broadcast' in owner) || !ended.has(`${operator}/${owner.subtask}`)) yield entry
   }
 }
 

@@ -20,7 +20,7 @@ export type BaseReads = Pick<KeyedStore, 'batchGet' | 'range'>
 const SMALL_MAP = 32
 const PAGE = 1000
 /** Behind every subkey: '|' is followed by 's' or 'n'. */
-const AFTER_ALL = '~'
+export const AFTER_ALL = '~'
 
 /** Reads the state of one operator from the base. `version` gives the reader's own head. */
 export class BaseLoader implements StateLoader {

@@ -1,7 +1,7 @@
 import { type KeyPart, userKey } from '../graph/key.ts'
 import type { KeyedOperator } from '../operators/keyed-operator.ts'
 import { UserCodeError } from '../operators/user-code.ts'
-import { ENTRY_RECORD, FrameError, type FrameHeader, type FrameWriter, readFrame } from '../protocol/frame.ts'
+import { ENTRY_RECORD, FrameError, type FrameHeader, FrameWriter, readFrame } from '../protocol/frame.ts'
 import { DELETED, KeyEntry, MapSlot, type TtlCell } from './entry.ts'
 import type { KeyedState } from './keyed-state.ts'
 import { tagOf } from './schema.ts'
@@ -72,6 +72,29 @@ export function encodeChanges(
       chunk.record(base + PROCESSING_TIMERS, c.tag, c.at, c.key, c.set ? CREATED : DELETED_KIND)
     }
   })
+  return chunk.finish()
+}
+
+/** An entry of a value state, or with `subkey` of a map state, that was not there before. */
+export interface CreatedEntry extends Omit<Change, 'written' | 'created' | 'state'> {
+  readonly state: number
+  readonly subkey: KeyPart | undefined
+}
+
+/** The same of entries that are not in memory. */
+export function encodeCreated(entries: readonly CreatedEntry[], header: FrameHeader): Uint8Array | undefined {
+  const chunk = new ChunkWriter(new FrameWriter(), header)
+  for (const { operator, state, key, subkey, value, tag, timestamp } of entries) {
+    const wrapped = { ...(subkey !== undefined && { k: subkey }), v: value, ...(tag !== undefined && { t: tag }) }
+    const plain = subkey === undefined && tag === undefined
+    chunk.record(
+      operator * TABLES + state,
+      plain ? value : wrapped,
+      timestamp,
+      key,
+      tag === undefined ? CREATED : CREATED | TAGGED,
+    )
+  }
   return chunk.finish()
 }
 

@@ -62,6 +62,28 @@ export function statements(): Pipeline {
   return app
 }
 
+/** Three stages, the second with broadcast state: each entry is also a price for all, so that what comes out depends on every copy of them. */
+export function prices(): Pipeline {
+  const app = pipeline('prices')
+  const all = app.source('entries', ndjson(Entry), { time: e => e.at, watermark: boundedOutOfOrderness('1s') })
+  all
+    .keyBy('user')
+    .connect(all.broadcast())
+    .process({
+      broadcast: { prices: map<string, number>() },
+      onRecord: (e, ctx) => [{ ...e, price: [...ctx.broadcast.prices.entries()].reduce((sum, [, price]) => sum + price, 0) }],
+      onBroadcast(e, ctx) {
+        if (e.amount % 7 === 0) ctx.broadcast.prices.delete(e.user)
+        else ctx.broadcast.prices.set(e.user, e.amount)
+      },
+    })
+    .keyBy('shop')
+    .window(tumbling('10s'))
+    .aggregate(sum('price'), (price, { key, window }) => ({ shop: key, price, start: window.start }))
+    .sink('out', print())
+  return app
+}
+
 /** Like `statements`, and several sources may interleave as they like: only event time decides what belongs together. */
 export function balances(): Pipeline {
   const app = pipeline('balances')

@@ -62,12 +62,7 @@ async function rescaling(name: string, input: string, steps: readonly number[], 
   return { summary, done }
 }
 
-const broadcasts = (name: string) =>
-  pipelines[name]!()
-    .graph()
-    .nodes.some(n => n.inputs.flat().some(e => e.exchange.kind === 'broadcast'))
-
-const names = Object.keys(pipelines).filter(n => !broadcasts(n))
+const names = Object.keys(pipelines)
 const BACKENDS = ['table', 'segments'] as const
 
 for (const [i, name] of names.entries()) {
@@ -144,9 +139,7 @@ async function lifeOf(
 test('what can not be rescaled while it runs is refused by name, and the run goes on', async t => {
   const directory = scratch(t)
   const input = writeEvents(join(directory, 'events.ndjson'), generate(100, 13))
-  const [broadcast] = Object.keys(pipelines).filter(broadcasts)
   const cases = [
-    { name: broadcast!, options: {}, reason: /has a copy of broadcast state/ },
     { name: 'session', options: { stateBackend: 'segments' as const }, reason: /'segments' can't be rescaled while it runs/ },
   ]
   for (const { name, options, reason } of cases) {
@@ -182,7 +175,9 @@ async function parallelismOf(directory: string): Promise<number> {
 /** To eight, to three and to four: fewer subtasks than it has had, and more than it began with. */
 const STEPS = [8, 3, 4]
 
-for (const [i, name] of names.entries()) {
+const SOME = ['window-lateness', 'interval-join', 'process', 'top-n', 'session', 'processing-time', 'broadcast']
+
+for (const [i, name] of SOME.entries()) {
   test(`${name}: behind a live rescaling, a fork at another parallelism, a savepoint, and the directory itself at any end with the results of an undisturbed run (D5, D8)`, async t => {
     const directory = scratch(t)
     const at = (file: string) => join(directory, file)
@@ -204,7 +199,6 @@ for (const [i, name] of names.entries()) {
       ),
     )
     const last = stopped.done.at(-1)!
-    const behind = stopped.done.flatMap(d => d.stages).length > 0
     const forks: [string, Partial<Way>][] = [
       ['fork', { from: { directory: way.state }, parallelism: [1, 4, 5][i % 3]!, stateBackend: BACKENDS[i % 2]! }],
       [
@@ -230,12 +224,11 @@ for (const [i, name] of names.entries()) {
     const run = await runIn(way.state)
     await rescaling(name, input, [], { ...way, parallelism: 4, stopAfter: 20, onRescale })
     assert.deepEqual([said.length, await runIn(way.state)], [0, run])
-    const [few, times] = behind ? [2, 1] : [2, 0]
-    await rescaling(name, input, [], { ...way, parallelism: few, stopAfter: 20, onRescale })
-    assert.equal(said.length, times)
-    if (behind) assert.match(said[0]!, new RegExp(`the parallelism of stage ${last.stages[0]!.id} was 4 and is 2`))
-    await rescaling(name, input, [], { ...way, parallelism: few, onRescale })
-    assert.equal(said.length, times)
+    await rescaling(name, input, [], { ...way, stopAfter: 20, onRescale })
+    assert.equal(said.length, 1)
+    assert.match(said[0]!, new RegExp(`the parallelism of stage ${last.stages[0]!.id} was 4 and is 2`))
+    await rescaling(name, input, [], { ...way, onRescale })
+    assert.equal(said.length, 1)
     assert.deepEqual(lines(way.out), expected)
     await onlyOneRun(way.state)
   })

@@ -9,6 +9,7 @@ import { type MaterialisedPart, materialisePart } from '../../runtime/checkpoint
 import { startCheckpoint } from '../../runtime/checkpoint/start.ts'
 import { collectParts, completeCheckpoint, failCheckpoint } from '../../runtime/checkpoint/steps.ts'
 import { type ClosableStreams, closable } from '../../runtime/embedded/open-shards.ts'
+import type { Pipeline } from '../../runtime/index.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { LostRaceError, ShardClosedError } from '../../runtime/protocol/errors.ts'
 import { help } from '../../runtime/protocol/help.ts'
@@ -19,7 +20,7 @@ import type { Topology } from '../../runtime/stage/topology.ts'
 import { StaleViewError } from '../../runtime/state/base.ts'
 import { seeded } from '../engine/events.ts'
 import { batch, faulty, type Harness, harness, Lost } from '../engine/harness.ts'
-import { entries, statements } from '../engine/ledger.ts'
+import { entries, prices, statements } from '../engine/ledger.ts'
 import { cutsOf } from './schedule.ts'
 
 const INPUT = entries(60)
@@ -263,11 +264,12 @@ async function finalCheckpoint(world: World): Promise<Map<string, string>> {
   const manifest = await readManifest(world.ports.blobs, world.topology.run, checkpoint - 1)
   const state = new Map<string, string>()
   const subtasks = [...manifest.subtasks].sort((a, b) => a.stage - b.stage || a.shard - b.shard)
+  // Of broadcast state there is a copy for each subtask.
   for await (const { address, value } of mergeRuns(
     world.ports.blobs,
     subtasks.flatMap(s => s.runs ?? []),
   ))
-    if (value !== undefined) state.set(address, Buffer.from(value).toString('hex'))
+    if (value !== undefined && !/\|b\d+\0/.test(address)) state.set(address, Buffer.from(value).toString('hex'))
   return state
 }
 
@@ -296,8 +298,10 @@ async function wilderness(wild: World, steps: number): Promise<void> {
   }
 }
 
-async function life(seed: number, faults: number, steps: number) {
-  const h = await harness(statements(), { parallelism: 2 })
+const PIPELINES = [statements, prices] as const
+
+async function life(app: () => Pipeline, seed: number, faults: number, steps: number) {
+  const h = await harness(app(), { parallelism: 2 })
   const wild = new World(h, seed, faults)
   await wilderness(wild, steps)
   const calm = new World(h, seed, 0)
@@ -317,11 +321,12 @@ async function life(seed: number, faults: number, steps: number) {
 test('shards of stages split and merge while environments die, come late and call in vain: nothing is lost, doubled or kept wrong (F1–F3, D5)', {
   timeout: 600_000,
 }, async t => {
-  const expected = await life(0, 0, 0)
-  assert.ok(expected.results.length > 5 && expected.state.size > 10)
+  const undisturbed = await Promise.all(PIPELINES.map(app => life(app, 0, 0, 0)))
+  assert.ok(undisturbed.every(({ results, state }) => results.length > 5 && state.size > 1))
   const sums = { splits: 0, completed: 0, never: 0 }
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
-    const { results, state, wild } = await life(seed, seed % 4 === 0 ? 0 : 0.01, 400)
+    const expected = undisturbed[seed % 2]!
+    const { results, state, wild } = await life(PIPELINES[seed % 2]!, seed, seed % 4 === 0 ? 0 : 0.01, 400)
     assert.deepEqual(results, expected.results, `seed ${seed}`)
     assert.deepEqual(state, expected.state, `seed ${seed}`)
     sums.splits += wild.splits
@@ -343,11 +348,12 @@ function resultsUpTo({ h, topology }: World, manifest: Manifest): unknown[] {
 test('another run starts from whatever checkpoint there is while shards split and merge, at any parallelism, and again: nothing is lost, doubled or late (D5, D8)', {
   timeout: 600_000,
 }, async t => {
-  const expected = (await life(0, 0, 0)).results
+  const undisturbed = await Promise.all(PIPELINES.map(app => life(app, 0, 0, 0)))
   const sums = { behind: 0, onTheirWay: 0, again: 0 }
-  for (let seed = FIRST; seed < FIRST + 2 * SEEDS; seed++) {
+  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     const faults = seed % 4 === 0 ? 0 : 0.01
-    let world = new World(await harness(statements(), { parallelism: 2 }), seed, faults)
+    const app = PIPELINES[seed % 2]!
+    let world = new World(await harness(app(), { parallelism: 2 }), seed, faults)
     await wilderness(world, 250)
     const rows: unknown[] = []
     for (const life of ['second', 'third']) {
@@ -357,8 +363,8 @@ test('another run starts from whatever checkpoint there is while shards split an
       rows.push(...resultsUpTo(world, manifest))
       const parallelism = [1, 2, 3, 8][world.pick(4)]!
       // What is in segments can't be split and merged while it runs.
-      const stateBackend = life === 'third' && seed % 2 === 0 ? 'segments' : 'table'
-      const h = await harness(statements(), { parallelism, run: life, found: manifest.shape, stateBackend })
+      const stateBackend = life === 'third' && seed % 3 === 0 ? 'segments' : 'table'
+      const h = await harness(app(), { parallelism, run: life, found: manifest.shape, stateBackend })
       await restore(h.topology, manifest, world.ports.blobs, h.ports)
       sums.behind += manifest.subtasks.some(s => s.ended) ? 1 : 0
       sums.onTheirWay += manifest.subtasks.some(s => s.channelState.length > 0) ? 1 : 0
@@ -369,8 +375,12 @@ test('another run starts from whatever checkpoint there is while shards split an
     const calm = new World(world.h, seed, 0)
     Object.assign(calm, { streams: world.streams, ports: world.ports, topology: world.topology, checkpoint: world.checkpoint })
     await settle(calm, INPUT.length)
-    assert.deepEqual([...rows, ...world.h.results()].map(r => JSON.stringify(r)).sort(), expected, `seed ${seed}`)
+    assert.deepEqual(
+      [...rows, ...world.h.results()].map(r => JSON.stringify(r)).sort(),
+      undisturbed[seed % 2]!.results,
+      `seed ${seed}`,
+    )
   }
   t.diagnostic(`${sums.behind} behind a change of shards, ${sums.onTheirWay} with records on their way, ${sums.again} again`)
-  assert.ok(sums.behind > SEEDS / 4 && sums.onTheirWay > SEEDS && sums.again > SEEDS)
+  assert.ok(sums.behind > 1 && sums.onTheirWay > SEEDS / 2 && sums.again > SEEDS / 2)
 })
