@@ -1,5 +1,5 @@
 import type { Ports } from '../ports.ts'
-import { addRun } from '../snapshot/runs.ts'
+import { addRun, type MergeOptions } from '../snapshot/runs.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { type Base, readBase, writeBase } from './base.ts'
 import { segmentsOf } from './blob-names.ts'
@@ -12,6 +12,8 @@ export interface FoldToSegments {
   /** In the names of its segments: what retention goes by (checkpoint/retention.ts). */
   readonly checkpoint: number
   readonly itemsMax?: number
+  /** Entries that may go from the base when its runs are merged. Default: none. */
+  readonly isExpired?: MergeOptions['isExpired']
 }
 
 /**
@@ -28,7 +30,7 @@ export async function foldToSegments(
   shard: number,
   cut: number,
   ports: Ports,
-  { checkpoint, itemsMax }: FoldToSegments,
+  { checkpoint, itemsMax, isExpired }: FoldToSegments,
 ): Promise<Materialised & Pick<Base, 'runs'>> {
   const log = topology.log(at.stage.index, shard)
   const before = await readBase(ports.store, log)
@@ -39,7 +41,7 @@ export async function foldToSegments(
     const take: Target = async (folded, version) => {
       items += folded.length
       for (const { item } of folded) bytes += item.value?.length ?? 0
-      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports))
+      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports), { isExpired })
       // With the number of the fold before: this one, and others of its checkpoint, will move it again.
       if (version < cut) await writeBase(ports.store, log, { version, runs, checkpoint: before.checkpoint })
     }

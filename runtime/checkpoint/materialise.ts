@@ -1,3 +1,4 @@
+import { atOnce } from '../connectors/at-once.ts'
 import type { KeyedStore, Ports } from '../ports.ts'
 import { BrokenLogError } from '../protocol/errors.ts'
 import { decodeItem } from '../protocol/item.ts'
@@ -9,6 +10,7 @@ import { fold, type LoggedChunk, spaceOf, type Target } from './fold.ts'
 import { writeMarker } from './marker.ts'
 
 const PAGE = 200
+const SWEPT_AT_ONCE = 32
 
 export interface Materialised {
   readonly from: number
@@ -17,6 +19,8 @@ export interface Materialised {
   readonly bytes: number
   /** Partitions that got tombstones, which `sweepTombstones` removes once nobody can hold an older value any more (E4). */
   readonly tombstones: ReadonlySet<string>
+  /** Partitions with entries that have left the runs of the snapshot since they had expired before this time: they go from the base in the same way. */
+  readonly expired?: ReadonlyMap<string, number>
 }
 
 /** What a fold is also to give besides base items: the changes behind `since`, a version. */
@@ -106,10 +110,11 @@ export async function* loggedChunks(ports: Ports, log: string, since: number, cu
 }
 
 /**
- * Removes the tombstones that a fold up to version `to` wrote. Only when no older materialiser or view of this subtask can be alive (E4): the
+ * Removes the tombstones that a fold up to version `to` wrote, and what had expired. Only when no older materialiser or view of this subtask can be alive (E4): the
  * embedded engine, which alone has the directory, does it one checkpoint later.
  */
-export async function sweepTombstones(store: KeyedStore, { tombstones, to }: Materialised): Promise<void> {
-  // Values are not swept here: their expiry is by the event clock of their operator, which has no single `now`.
-  for (const pk of tombstones) await store.sweep(pk, to, Number.NEGATIVE_INFINITY)
+export async function sweepTombstones(store: KeyedStore, { tombstones, expired = new Map(), to }: Materialised): Promise<void> {
+  // The expiry of values is by the clock of their operator; tombstones alone need none.
+  await atOnce(SWEPT_AT_ONCE, [...tombstones], pk => store.sweep(pk, to, Number.NEGATIVE_INFINITY))
+  await atOnce(SWEPT_AT_ONCE, [...expired], ([pk, before]) => store.sweep(pk, to, before))
 }

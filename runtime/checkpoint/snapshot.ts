@@ -1,4 +1,5 @@
 import type { Ports } from '../ports.ts'
+import type { SnapshotItem } from '../snapshot/item.ts'
 import { addRun, type Runs } from '../snapshot/runs.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
@@ -6,6 +7,7 @@ import { readBase, writeBase } from './base.ts'
 import { segmentsOf } from './blob-names.ts'
 import { type ChangesRef, type Gathered, gatherChanges, readChanges } from './changes.ts'
 import type { Part } from './cut.ts'
+import { expiredAt } from './expired.ts'
 import { type LoggedChunk, spaceOf } from './fold.ts'
 import { foldToSegments } from './fold-to-segments.ts'
 import { readManifest, type SubtaskSnapshot } from './manifest.ts'
@@ -60,16 +62,26 @@ export async function materialisePart(
   const deferred = defer && (await deferFold(topology, before, prefix, part, ports, defer))
   if (deferred !== undefined) return deferred
   let runs: Runs = before.runs
+  const expired = new Map<string, number>()
+  const expiredOf = expiredAt(topology.run, at.stage, part.item.head, ports.clock.now())
+  const isExpired = (item: SnapshotItem) => {
+    const found = expiredOf(item)
+    if (found !== undefined) expired.set(found.pk, found.before)
+    return found !== undefined
+  }
   const tookOver = topology.shard(part.stage, part.shard).parents.length > 0
   const snapshot: SnapshotFold = {
     since: before.folded,
     changes: () => allChanges(before, log, version, ports),
     async take(folded) {
-      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports), tookOver)
+      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports), {
+        hides: tookOver,
+        isExpired,
+      })
     },
   }
   const done = await materialise(topology, at, part.shard, version, ports, { ...options, snapshot })
-  return { ...done, runs, folded: version, changes: [] }
+  return { ...done, expired, runs, folded: version, changes: [] }
 }
 
 /** With the backend `segments` the base's runs are the snapshot's too. */
@@ -80,7 +92,7 @@ async function materialiseSegments(
   ports: Ports,
   { defer, itemsMax }: PartOptions,
 ): Promise<MaterialisedPart> {
-  const { log, version, stage, shard } = part
+  const { log, version, stage, shard, item } = part
   const { checkpoint } = start
   const { version: marker } = await readBase(ports.store, log)
   if (keyedNodes(topology.stages[stage]!.stage).length === 0) {
@@ -95,7 +107,10 @@ async function materialiseSegments(
     const deferred = await deferFold(topology, before, `${segmentsOf(log)}${checkpoint}`, part, ports, limits)
     if (deferred !== undefined) return deferred
   }
-  const done = await foldToSegments(topology, topology.stages[stage]!, shard, version, ports, { checkpoint, itemsMax })
+  const at = topology.stages[stage]!
+  const expiredOf = expiredAt(topology.run, at.stage, item.head, ports.clock.now())
+  const isExpired = (entry: SnapshotItem) => expiredOf(entry) !== undefined
+  const done = await foldToSegments(topology, at, shard, version, ports, { checkpoint, itemsMax, isExpired })
   return { ...done, folded: version, changes: [] }
 }
 

@@ -4,8 +4,9 @@ import { readHeader } from '../protocol/frame.ts'
 import { type CommitItem, decodeItem, type SlotItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import { unpack } from '../state/codec.ts'
-import { cutFault } from './cut-check.ts'
+import { blobsOf, cutFault } from './cut-check.ts'
 import type { LogTable } from './log.ts'
+import type { Services } from './ports.ts'
 import type { Shadow } from './shadow.ts'
 import { Violation } from './simulation.ts'
 import type { Kinesis } from './streams.ts'
@@ -56,11 +57,27 @@ function watchDecision(
   const check = async () => {
     if (manifest === undefined) return 'it has no manifest'
     const decoded = decodeManifest(manifest, key)
-    return cutFault(decoded, topology, services) ?? shadow.ofCheckpoint(decoded)
+    return cutFault(decoded, topology, services) ?? keptFault(run, checkpoint, services) ?? shadow.ofCheckpoint(decoded)
   }
   check().then(fault => {
     if (fault !== undefined) report(new Violation(`checkpoint ${checkpoint} is complete, but ${fault}`))
   }, report)
+}
+
+/** Of those before it, the newest two that are complete stay with it: somebody may go back to them, or have begun to copy one. */
+const KEPT_BEFORE = 2
+
+/** What is missing of the checkpoints that are kept beside the newest. */
+function keptFault(run: string, checkpoint: number, { log, bucket }: Services): string | undefined {
+  const decided = [...log.of(`${run}/decisions`).slots].filter(([n]) => n < checkpoint).sort(([a], [b]) => b - a)
+  const complete = decided.filter(([, { item }]) => unpack<Decision>(item).outcome === 'complete').slice(0, KEPT_BEFORE)
+  for (const [n] of complete) {
+    const key = manifestKey(run, n)
+    const manifest = bucket.get(key)
+    const missing = manifest === undefined ? key : blobsOf(decodeManifest(manifest, key)).find(blob => !bucket.has(blob))
+    if (missing !== undefined) return `of checkpoint ${n}, which is kept, ${missing} is gone`
+  }
+  return undefined
 }
 
 /** When the first frame of this version, or of one above it, was sent by the subtask of a log; undefined: none was. */

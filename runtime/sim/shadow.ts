@@ -20,6 +20,8 @@ type State = Map<string, string>
 interface Committed {
   readonly version: number
   readonly changes: ReadonlyMap<string, string | undefined>
+  /** What has expired by it may have gone. */
+  readonly watermark: number
 }
 
 interface ShadowLog {
@@ -42,6 +44,8 @@ export interface Shadow {
   ofBase(): Promise<string | undefined>
 }
 
+const NONE: Committed['changes'] = new Map()
+
 export function openShadow(world: World): Shadow {
   const { bucket } = world.services
   const logs = new Map<string, Promise<ShadowLog>>()
@@ -62,12 +66,13 @@ export function openShadow(world: World): Shadow {
   }
 
   return {
-    commit(log, version, { chunk }) {
+    commit(log, version, { chunk, head: { watermark } }) {
       const bytes = chunk && ('inline' in chunk ? chunk.inline : bucket.get(chunk.blob)!)
       const before = of(log)
       const after = async () => {
         const shadow = await before
-        if (bytes !== undefined) shadow.commits.push({ version, changes: await changesOf(log, version, bytes, world.topology!) })
+        const changes = bytes === undefined ? NONE : await changesOf(log, version, bytes, world.topology!)
+        shadow.commits.push({ version, changes, watermark })
         return shadow
       }
       logs.set(log, after())
@@ -76,7 +81,7 @@ export function openShadow(world: World): Shadow {
       const then: Bucket = new Map(bucket)
       for (const part of subtasks) {
         const committed = stateAt(await of(part.log), part.version)
-        const difference = stateDifference(committed, await stateOf(part, world.topology!, then))
+        const difference = stateDifference(committed, await stateOf(part, world.topology!, then), part.head.watermark)
         if (difference !== undefined) return `the state of ${part.log} at its cut is not what was committed: ${difference}`
       }
       return undefined
@@ -105,6 +110,10 @@ function stateAt({ first, commits }: ShadowLog, version: number): State {
   return state
 }
 
+function watermarkAt({ commits }: ShadowLog, version: number): number {
+  return commits.findLast(c => c.version <= version)?.watermark ?? Number.NEGATIVE_INFINITY
+}
+
 function change(state: State, changes: Committed['changes']): void {
   for (const [address, value] of changes)
     if (value === undefined) state.delete(address)
@@ -130,6 +139,11 @@ function textOf(value: Uint8Array, expiry: number | undefined): string {
   return `${Buffer.from(value).toString('base64')} ${expiry ?? ''}`
 }
 
+function hasExpired(text: string, watermark: number): boolean {
+  const expiry = text.slice(text.indexOf(' ') + 1)
+  return expiry !== '' && Number(expiry) < watermark
+}
+
 /** What a subtask's part of a checkpoint holds. */
 async function stateOf(part: SubtaskSnapshot, topology: Topology, bucket: Bucket): Promise<State> {
   const blobs = { get: async (key: string) => bucket.get(key) }
@@ -151,7 +165,8 @@ type Logs = readonly { readonly log: string; readonly shadow: ShadowLog }[]
 async function segmentsDifference(logs: Logs, _run: string, { state, bucket }: Services): Promise<string | undefined> {
   for (const { log, shadow } of logs) {
     const { version, runs } = await readBase(storeOf(state), log)
-    const difference = stateDifference(stateAt(shadow, version), await stateIn(runs, { get: async key => bucket.get(key) }))
+    const found = await stateIn(runs, { get: async key => bucket.get(key) })
+    const difference = stateDifference(stateAt(shadow, version), found, watermarkAt(shadow, version))
     if (difference !== undefined) return `${log}: ${difference}`
   }
   return undefined
@@ -161,9 +176,14 @@ async function segmentsDifference(logs: Logs, _run: string, { state, bucket }: S
 async function tableDifference(logs: Logs, run: string, { state: table }: Services): Promise<string | undefined> {
   const expected: State = new Map()
   const newer = new Set<string>()
+  const expired = new Set<string>()
   for (const { log, shadow } of logs) {
     const marker = await readMarker(storeOf(table), log)
-    for (const [address, value] of stateAt(shadow, marker)) expected.set(address, value)
+    const watermark = watermarkAt(shadow, marker)
+    for (const [address, value] of stateAt(shadow, marker)) {
+      expected.set(address, value)
+      if (hasExpired(value, watermark)) expired.add(address)
+    }
     for (const { version, changes } of shadow.commits)
       if (version > marker) for (const address of changes.keys()) newer.add(address)
   }
@@ -176,6 +196,7 @@ async function tableDifference(logs: Logs, run: string, { state: table }: Servic
     expected.delete(address)
     found.delete(address)
   }
+  for (const address of expired) if (!found.has(address)) expected.delete(address)
   return stateDifference(expected, found)
 }
 
@@ -192,11 +213,13 @@ function storeOf(table: StateTable): KeyedStore {
   }
 }
 
-function stateDifference(expected: State, found: State): string | undefined {
+/** `watermark`: what has expired by it may be missing. */
+function stateDifference(expected: State, found: State, watermark = Number.NEGATIVE_INFINITY): string | undefined {
   for (const address of new Set([...expected.keys(), ...found.keys()])) {
     const [is, was] = [found.get(address), expected.get(address)]
     if (is === was) continue
     const name = JSON.stringify(address)
+    if (is === undefined && hasExpired(was!, watermark)) continue
     if (is === undefined) return `${name} is missing`
     if (was === undefined) return `${name} should not be there`
     return `${name} has another value`

@@ -6,6 +6,7 @@ import { copyServices, type Services } from './ports.ts'
 import { type Dice, dice } from './random.ts'
 import { canRescale, checkpointsOf, goBack } from './restored.ts'
 import { lettersDifference, lettersOf, rowsDifference, rowsOf } from './rows.ts'
+import { takeSavepoints } from './savepoints.ts'
 import type { Input, Rows, Scenario } from './scenario.ts'
 import { openScheduler } from './scheduler.ts'
 import { openShadow } from './shadow.ts'
@@ -143,6 +144,7 @@ async function play(
   const calm = busy + Math.min(AFTERMATH_MS_MAX, (busy - scheduler.now) * AFTERMATH)
   scheduler.after(calm - scheduler.now, () => faults.stop())
   world.start()
+  const savepoints = takeSavepoints(simulation, dice.fork('savepoints'), world)
   const late = calm + PROGRESS_MS_MAX
   const isOver = () => scheduler.now > late || scheduler.steps > STEPS_MAX || (scheduler.now > busy && world.isQuiet())
   await scheduler.run(() => violation !== undefined || isOver())
@@ -151,7 +153,7 @@ async function play(
     throw new Violation(
       `${Math.round((scheduler.now - calm) / 60_000)} minutes after the last fault, and ${scheduler.steps} steps, not all is through: ${progress(world)}`,
     )
-  const fault = await shadow.ofBase()
+  const fault = (await through(simulation, savepoints.check())) ?? (await shadow.ofBase())
   if (fault !== undefined) throw new Violation(fault)
   return world
 }

@@ -32,6 +32,8 @@ const SEGMENT_BYTES = 2 * 1024 * 1024
 /** So many runs of about one size are merged into one of the next size. */
 const MERGE_RUNS = 8
 const SMALLEST_TIER_BYTES = 128 * 1024
+/** What is smaller may take as much room as it likes. */
+const OVERLAID_BYTES_MIN = 128 * 1024
 
 /** Writes sorted items as segments called `PREFIX-ID-0`, `-1`, … */
 export class RunWriter {
@@ -120,33 +122,70 @@ class RunCursor {
   }
 }
 
+/** What is known of older items and of time when runs are merged. */
+export interface MergeOptions {
+  /** There is something older elsewhere, which deleted items hide. */
+  readonly hides?: boolean
+  /** Whether an item has expired for whoever may still ask for it: it goes as deleted ones do. */
+  readonly isExpired?: (item: SnapshotItem) => boolean
+}
+
 /**
  * The runs with one more, newest; as many as are of about one size are merged, so that a snapshot has few runs and each item is rewritten about
- * log(state) times. Deleted items go when nothing older is left that they could hide; `hides`: there is something older elsewhere.
+ * log(state) times; and all of them, when what lies over the oldest comes to half of it, so that what was overwritten, deleted or has expired never takes more room than what is alive. Deleted items go
+ * when nothing older is left that they could hide.
  */
-export async function addRun(ports: RunPorts, prefix: string, runs: Runs, run: SortedRun, hides = false): Promise<Runs> {
+export async function addRun(
+  ports: RunPorts,
+  prefix: string,
+  runs: Runs,
+  run: SortedRun,
+  { hides = false, isExpired }: MergeOptions = {},
+): Promise<Runs> {
   if (run.length === 0) return runs
   let all = [...runs, run]
   for (;;) {
-    const tier = tierOf(all.at(-1)!)
-    const from = all.findLastIndex(r => tierOf(r) > tier) + 1
-    if (all.length - from < MERGE_RUNS) return all
-    const merged = await merge(ports, prefix, all.slice(from), from === 0 && !hides)
+    const from = overlaid(all) ? 0 : firstOfTier(all)
+    if (from === undefined) return all
+    const merged = await merge(ports, prefix, all.slice(from), from === 0 && !hides, isExpired)
     all = [...all.slice(0, from), ...(merged.length > 0 ? [merged] : [])]
     if (all.length === 0) return all
   }
 }
 
 /** One run of several. `whole`: nothing older is behind them. */
-export async function merge(ports: RunPorts, prefix: string, runs: Runs, whole: boolean): Promise<SortedRun> {
+export async function merge(
+  ports: RunPorts,
+  prefix: string,
+  runs: Runs,
+  whole: boolean,
+  isExpired: MergeOptions['isExpired'] = () => false,
+): Promise<SortedRun> {
   const writer = new RunWriter(ports, prefix)
   for await (const item of mergeRuns(ports.blobs, runs)) {
-    if (!whole || item.value !== undefined) await writer.add(item)
+    if (!whole || (item.value !== undefined && !isExpired(item))) await writer.add(item)
   }
   return writer.finish()
 }
 
+/** Where the newest runs begin that are of about one size, if they are enough to be merged. */
+function firstOfTier(all: Runs): number | undefined {
+  const tier = tierOf(all.at(-1)!)
+  const from = all.findLastIndex(r => tierOf(r) > tier) + 1
+  return all.length - from < MERGE_RUNS ? undefined : from
+}
+
+/** Of the items or bytes of the oldest run, half as many lie over it: all of them may have taken the place of some of its own. */
+function overlaid([oldest, ...newer]: Runs): boolean {
+  const [items, bytes] = [countOf(newer.flat(), 'items'), countOf(newer.flat(), 'bytes')]
+  const below = countOf(oldest!, 'bytes')
+  return bytes + below > OVERLAID_BYTES_MIN && (2 * items >= countOf(oldest!, 'items') || 2 * bytes >= below)
+}
+
+function countOf(run: SortedRun, what: 'items' | 'bytes'): number {
+  return run.reduce((sum, segment) => sum + segment[what], 0)
+}
+
 function tierOf(run: SortedRun): number {
-  const bytes = run.reduce((sum, s) => sum + s.bytes, 0)
-  return Math.max(0, Math.ceil(Math.log(bytes / SMALLEST_TIER_BYTES) / Math.log(MERGE_RUNS)))
+  return Math.max(0, Math.ceil(Math.log(countOf(run, 'bytes') / SMALLEST_TIER_BYTES) / Math.log(MERGE_RUNS)))
 }

@@ -5,9 +5,11 @@ import { cutHandler } from '../../runtime/aws/functions/cut.ts'
 import { lookHandler } from '../../runtime/aws/functions/look.ts'
 import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { decisions } from '../../runtime/checkpoint/decision.ts'
+import { listManifests, readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import type { Blobs, Ports, RangedBlobs } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
+import { pack } from '../../runtime/state/codec.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
 import { generate, visits } from './visits.ts'
@@ -309,23 +311,44 @@ describe('what was materialised', () => {
     assert.ok((await rows(0.1)) > 0)
   })
 
-  test('is swept when nobody can need it any more', async () => {
+  test('goes with the next checkpoint where it has left nothing in the base, and else when nobody can need that any more', async () => {
     const { world, mappings, behind } = await open()
+    const { blobs } = world.ports
     await mappings[0]!.step(20)
     await checkpoint(world, behind)
-    const kept = await world.ports.blobs.list('materialised/')
-    assert.equal(kept.length, 6)
+    const first = await blobs.list('materialised/')
+    assert.equal(first.length, 6)
+    assert.ok(first.every(key => key.endsWith('-nothing')))
+    // A fold of the first one had deleted something.
+    const log = world.topology.log(1, 0)
+    const left = `materialised/${log}/1-${Date.now()}`
+    const part = { from: 0, to: 1, items: 0, bytes: 0, tombstones: new Set(['gone']), runs: [], changes: [] }
+    await blobs.put(left, pack({ log, part }))
+    await world.ports.store.upsert([{ pk: 'gone', sk: 'v', v: 1, value: undefined }])
+    await mappings[0]!.step(20)
+    await checkpoint(world, behind)
+    const second = await blobs.list('materialised/')
+    assert.deepEqual(
+      second.filter(key => first.includes(key) || key === left),
+      [left],
+    )
     const late = { ...world.ports.clock, now: () => Date.now() + 3_600_000 }
-    const start = { run: world.topology.run, checkpoint: 1, startedAt: 0, previous: undefined }
-    const part = { stage: world.topology.stages[1]!.stage.id, shard: 0, version: 1 }
+    const start = { run: world.topology.run, checkpoint: 2, startedAt: 0, previous: undefined }
+    const version = await lastCut(world, log)
     const later = (deadline: () => number | undefined) => ({ ...world.back(deadline), ports: { ...world.ports, clock: late } })
-    await materialiseHandler(environment(world, undefined, later))({ start, part }, context())
-    const left = await world.ports.blobs.list('materialised/')
-    assert.equal(left.length, 6)
-    assert.equal(left.filter(key => kept.includes(key)).length, 5)
+    const again = { stage: world.topology.stages[1]!.stage.id, shard: 0, version }
+    await materialiseHandler(environment(world, undefined, later))({ start, part: again }, context())
+    assert.ok(!(await blobs.list('materialised/')).includes(left))
+    assert.deepEqual(await world.ports.store.range('gone', '', '~', 10), [])
     await finish(world, mappings)
   })
 })
+
+/** The version of a log's last cut. */
+async function lastCut({ ports, topology }: EmbeddedWorld, log: string): Promise<number> {
+  const last = (await listManifests(ports.blobs, topology.run)).at(-1)!
+  return (await readManifest(ports.blobs, topology.run, last)).subtasks.find(s => s.log === log)!.version
+}
 
 /** A world whose functions write blobs, also those of sinks, by others. */
 function withBlobs(world: EmbeddedWorld, blobs: RangedBlobs): EmbeddedWorld {

@@ -265,7 +265,7 @@ const SEGMENTS: readonly Mutant[] = [
   retention('E5 (segments): what only the marker names goes', 'named.union(ofBase)', 'named'),
   at('runtime/snapshot/runs.ts')(
     'E4 (segments): merges drop deletions though there is something older',
-    'if (!whole || item.value !== undefined)',
+    'if (!whole || (item.value !== undefined && !isExpired(item)))',
     'if (item.value !== undefined)',
   ),
   at('runtime/snapshot/run-reader.ts')(
@@ -359,6 +359,8 @@ const OTHERS: readonly Mutant[] = [
     'for (const { id } of [...taken, only]) rejected.set(id, reason)',
     ['if (another !== undefined) {', 'if (another !== undefined && taken.length > 2) {'],
   ),
+  retention('a hold keeps nothing for who copies a savepoint', '(kept < KEPT || n >= held)', 'kept < KEPT'),
+  at('runtime/checkpoint/hold.ts')('a hold ends while somebody copies', 'HELD_MS = 24 * 3_600_000', 'HELD_MS = 60_000'),
   retention('blobs go though a kept checkpoint names them', '&& !named.has(blob)', ''),
   retention(
     'chunks go though their slots are not materialised',

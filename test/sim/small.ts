@@ -40,7 +40,11 @@ const KINDS: readonly (readonly Change[])[] = [
   [],
   [...SMALL, folding('checkpointsMax: 2, slotsMax: 4_000')],
   [folding('checkpointsMax: 0, slotsMax: 4_000')],
-  [...SMALL, folding('checkpointsMax: 59, slotsMax: 12')],
+  [
+    ...SMALL,
+    folding('checkpointsMax: 59, slotsMax: 12'),
+    number('runtime/snapshot/runs.ts', 'OVERLAID_BYTES_MIN = 128 * 1024', 'OVERLAID_BYTES_MIN = 400'),
+  ],
 ]
 
 export const kinds = KINDS.length

@@ -134,7 +134,7 @@ describe('segments', () => {
     let above: Runs = []
     // So many that they are merged, more than once.
     for (let i = 0; i < 20; i++) {
-      above = await addRun(ports, 'run', above, await runOf(undefined, i), true)
+      above = await addRun(ports, 'run', above, await runOf(undefined, i), { hides: true })
       const found = await Array.fromAsync(mergeRuns(ports.blobs, [...below, ...above]))
       assert.equal(found.find(item => item.address === joinAddress('k', 'v'))!.value, undefined)
     }
@@ -170,6 +170,38 @@ describe('segments', () => {
       }),
       { numRuns: 50 },
     )
+  })
+
+  test('what was overwritten, deleted or has expired takes no more room than half of what is alive', async () => {
+    const ports = await openEmbedded()
+    const value = () => randomBytes(300)
+    const runOf = async (from: number, to: number, item: (i: number) => Pick<SnapshotItem, 'value' | 'expiry'>) => {
+      const writer = new RunWriter(ports, 'run')
+      for (let i = from; i < to; i++)
+        await writer.add({ address: joinAddress(`k${String(i).padStart(6, '0')}`, 'v'), ...item(i) })
+      return writer.finish()
+    }
+    const stored = (runs: Runs) => runs.flat().reduce((sum, { items }) => sum + items, 0)
+    const isExpired = ({ expiry = Number.POSITIVE_INFINITY }: SnapshotItem) => expiry <= 1
+    let runs: Runs = await addRun(ports, 'run', [], await runOf(0, 1000, () => ({ value: value(), expiry: 2 })), { isExpired })
+    for (let i = 0; i < 20; i++) {
+      runs = await addRun(ports, 'run', runs, await runOf(i * 40, (i + 1) * 40, () => ({ value: value() })), { isExpired })
+      assert.ok(stored(runs) < 1500, `${stored(runs)} items of 1000`)
+    }
+    for (let i = 0; i < 7; i++)
+      runs = await addRun(ports, 'run', runs, await runOf(i * 100, (i + 1) * 100, () => ({ value: undefined })))
+    assert.ok(stored(runs) < 700, `${stored(runs)} items, of which 300 are alive`)
+    // Half of what is left, and as much again, has expired: nothing of it stays, and nothing else goes.
+    runs = await addRun(ports, 'run', runs, await runOf(700, 1300, i => ({ value: value(), expiry: i < 1000 ? 1 : 2 })), {
+      isExpired,
+    })
+    const found = await Array.fromAsync(mergeRuns(ports.blobs, runs))
+    assert.deepEqual([found.length, found[0]!.address], [300, joinAddress('k001000', 'v')])
+    // With something older elsewhere, what has expired hides it.
+    const over = await runOf(0, 600, () => ({ value: value(), expiry: 1 }))
+    const hiding = await addRun(ports, 'run', [await runOf(0, 600, () => ({ value: value() }))], over, { isExpired, hides: true })
+    assert.equal(stored(hiding), 600)
+    await ports.close()
   })
 
   test('large runs are cut into segments of bounded size, and merges write about log(state) times as much', async () => {

@@ -37,6 +37,7 @@ interface Stored {
 const SWEEP_AFTER_MS = 30 * 60_000
 /** Of one invocation: more wait for the next. */
 const SWEPT_MAX = 20
+const NOTHING_LEFT = '-nothing'
 
 /**
  * Rows of the base are what a checkpoint costs, so that only some of them fold: most of what is logged has been overwritten or deleted by then. Until then a cold function
@@ -65,9 +66,9 @@ export function materialiseHandler(
     if (part === undefined)
       throw new MillraceError(`subtask ${shard} of '${stage}' has no part of checkpoint ${start.checkpoint}`)
     const materialised = await materialisePart(topology, start, part, ports, options)
-    const key = `${materialisedOf(part.log)}${start.checkpoint}-${ports.clock.now()}`
+    const key = `${materialisedOf(part.log)}${start.checkpoint}-${ports.clock.now()}${leaves(materialised) ? '' : NOTHING_LEFT}`
     await ports.blobs.put(key, pack({ log: part.log, part: materialised } satisfies Stored))
-    await sweepOld(part.log, ports)
+    await sweepOld(part.log, start.checkpoint, ports)
     return { key }
   }
 }
@@ -84,15 +85,25 @@ export async function readMaterialised(refs: readonly MaterialisedRef[], ports: 
   )
 }
 
-/** What was materialised of a log lies under this; the checkpoint and the time follow. */
+/** What was materialised of a log lies under this; the checkpoint and the time follow, and whether nothing is left of it in the base. */
 function materialisedOf(log: string): string {
   return `materialised/${log}/`
 }
 
-async function sweepOld(log: string, ports: Ports): Promise<void> {
+/** Whether it has left something in the base that goes later. */
+function leaves({ tombstones, expired }: MaterialisedPart): boolean {
+  return tombstones.size > 0 || (expired?.size ?? 0) > 0
+}
+
+/** What this subtask's folds of long ago have left goes, and what is named for earlier checkpoints alone: these are decided (protocol.md, D6). */
+async function sweepOld(log: string, checkpoint: number, ports: Ports): Promise<void> {
   const before = ports.clock.now() - SWEEP_AFTER_MS
-  const old = (await ports.blobs.list(materialisedOf(log))).filter(key => Number(key.slice(key.lastIndexOf('-') + 1)) < before)
-  for (const key of old.slice(0, SWEPT_MAX)) {
+  const prefix = materialisedOf(log)
+  const all = (await ports.blobs.list(prefix)).map(key => ({ key, named: key.slice(prefix.length).split('-') }))
+  const done = all.filter(({ key, named: [n] }) => key.endsWith(NOTHING_LEFT) && Number(n) < checkpoint)
+  for (const { key } of done.slice(0, SWEPT_MAX)) await ports.blobs.delete(key)
+  const old = all.filter(({ key, named: [, at] }) => !key.endsWith(NOTHING_LEFT) && Number(at) < before)
+  for (const { key } of old.slice(0, SWEPT_MAX)) {
     const bytes = await ports.blobs.get(key)
     if (bytes !== undefined) await sweepTombstones(ports.store, unpack<Stored>(bytes).part)
     await ports.blobs.delete(key)

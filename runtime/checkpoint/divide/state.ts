@@ -61,7 +61,7 @@ export async function divideState(
     for (const s of [...stage.ended, ...stage.subtasks]) {
       const dealt = await divideSubtask(former, stage, s, homes, from, ports, layered ? undefined : table)
       for (const [log, run] of dealt)
-        divided.set(log, await addRun(ports, prefixOf(former, log), divided.get(log) ?? [], run, layered))
+        divided.set(log, await addRun(ports, prefixOf(former, log), divided.get(log) ?? [], run, { hides: layered }))
     }
   }
   if (layered) for (const [log, runs] of divided) divided.set(log, await flattened(former, log, runs, ports, table))
