@@ -12,6 +12,8 @@ export interface Controlled {
   readonly cuts: ReadonlyMap<string, Lambda>
   readonly timeoutMs: number
   readonly everyMs: number
+  /** Whether a stage has done anything since a moment of virtual time. */
+  readonly hasMoved: (since: number) => boolean
 }
 
 export interface Controller {
@@ -30,6 +32,9 @@ class Stopped extends Error {}
 /** On AWS each second. Looking so often for what does not come would cost a simulation most of its time: each look waits longer. */
 const POLL_MS = [3_000, 30_000] as const
 const POLL_GROWTH = 1.5
+/** So often the schedule looks in vain when nothing moves, then only each eighth time: most of the time of a simulation went into looks that find what the one before found. */
+const IDLE_LOOKS = 3
+const IDLE_EVERY = 8
 const RETRY_MS = 1_000
 const TRIES = 6
 const LATE_MS = [1_000, 10 * 60_000] as const
@@ -119,8 +124,12 @@ export function openController(simulation: Simulation, controlled: Controlled): 
       return running
     },
     async start() {
+      let idle = 0
       for (;;) {
         await scheduler.sleep(controlled.everyMs)
+        const isIdle = running === 0 && last?.outcome === 'nothing' && !controlled.hasMoved(last.begunAt)
+        idle = isIdle ? idle + 1 : 0
+        if (idle > IDLE_LOOKS && idle % IDLE_EVERY !== 0) continue
         if (running > 0 && !faults.happens('two controllers at once')) continue
         void run()
       }

@@ -131,6 +131,7 @@ export function openWorld(
     cuts,
     timeoutMs: deployment.checkpointTimeoutMs,
     everyMs: deployment.checkpointEveryMs,
+    hasMoved: since => stages.some(({ running, endedAt }) => running > 0 || endedAt >= since),
   })
   const outside = openSandbox({ ...simulation, faults: NO_FAULTS, trace: undefined }, 'outside')
   const mappings: Mapping[] = []
