@@ -65,7 +65,8 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
       return { pipeline: graph.name, shape, splits: Object.fromEntries(splits), stateBackend }
     }
     const topologyOf = (run: string, kind: RunKind, snapshots = true) => {
-      const plan = planOfRun(graph, planned, kind.shape)
+      // All that comes here has been planned by kindFor.
+      const plan = planOfRun(graph, planned, kind.shape)!
       return new Topology(plan, graph.name, run, sourceSplits(plan, splits), {
         sources: options.sources,
         sinks: options.sinks,

@@ -382,5 +382,5 @@ test('another run starts from whatever checkpoint there is while shards split an
     )
   }
   t.diagnostic(`${sums.behind} behind a change of shards, ${sums.onTheirWay} with records on their way, ${sums.again} again`)
-  assert.ok(sums.behind > 1 && sums.onTheirWay > SEEDS / 2 && sums.again > SEEDS / 2)
+  assert.ok(sums.behind > 0 && sums.onTheirWay > SEEDS / 2 && sums.again > SEEDS / 2)
 })

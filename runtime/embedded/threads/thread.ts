@@ -1,5 +1,6 @@
 /** Where a worker thread begins: it makes the pipeline again, from its module, and works on the subtasks that it is told to open. */
 import { parentPort, workerData } from 'node:worker_threads'
+import { MillraceError } from '../../errors.ts'
 import { planOfRun } from '../../graph/plan-for.ts'
 import { Topology } from '../../stage/topology.ts'
 import { commitLimits } from '../commit-limits.ts'
@@ -49,6 +50,10 @@ async function settle(given: Assignment): Promise<WorkerSetting> {
   const module = (await import(given.module)) as { default: ThreadModule }
   const { graph, sources, sinks } = await module.default(given.data)
   const plan = planOfRun(graph, { parallelism: given.parallelism, chaining: given.chaining }, given.shape)
+  if (plan === undefined)
+    throw new MillraceError(
+      `${given.module} gave a thread another pipeline than the one that is run: it has to give the same each time`,
+    )
   const splits = new Map(given.splits)
   const bindings = {
     sources,
