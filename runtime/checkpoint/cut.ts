@@ -47,18 +47,18 @@ export async function partsOf(
   headOf: (name: string) => Promise<Head> = name => headAt(log, name),
 ): Promise<FoundPart[]> {
   const stages = topology.stages.map(async ({ stage, parallelism }) => {
-    const found: FoundPart[] = []
+    const found = new Map<number, FoundPart>()
     const visited = new Set<number>()
     const visit = async (shard: number): Promise<void> => {
       if (visited.has(shard)) return
       visited.add(shard)
       const one = await find(log, topology, stage.index, shard, checkpoint, headOf)
-      found[shard] = one
+      found.set(shard, one)
       const { part } = one
       if (part?.ended && part.item.kind === 'seal') await Promise.all(part.item.children.map(visit))
     }
     await Promise.all(Array.from({ length: parallelism }, (_, shard) => visit(shard)))
-    return found.filter(() => true) // those that are there
+    return [...found].sort(([a], [b]) => a - b).map(([, one]) => one)
   })
   return (await Promise.all(stages)).flat()
 }

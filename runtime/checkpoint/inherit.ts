@@ -1,7 +1,7 @@
 import type { SinkState } from '../connectors/sink.ts'
 import type { Ports } from '../ports.ts'
 import { type ChunkRef, type Counts, type HeadFields, later, sumOf } from '../protocol/item.ts'
-import { type Head, loadHead } from '../protocol/log.ts'
+import { type Head, headOf, type KnownHeads } from '../protocol/log.ts'
 import { overlap } from '../stage/layout.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { beginLog } from './begin-log.ts'
@@ -22,6 +22,7 @@ interface Parent {
 /**
  * Starts the log of a shard that others were split or merged into (protocol.md, F3), once all of them are sealed: with one commit behind their seals, whose head is what theirs come to, and
  * the base for its state. No state moves: it lies under its keys, and the child loads what it needs. Idempotent, and the same whoever does it. False: a parent is not sealed yet.
+ * `known`: what several children share that have the same parents, or one that asks again, so that a long log is read once.
  */
 export async function inherit(
   topology: Topology,
@@ -29,11 +30,12 @@ export async function inherit(
   shard: number,
   ports: Ports,
   fold: FoldSealed,
+  known: KnownHeads = new Map(),
 ): Promise<boolean> {
   const log = topology.log(at.stage.index, shard)
   const { parents: from } = topology.shard(at.stage.index, shard)
   if (from.length === 0 || (await ports.log.floor(log)) > 0) return true
-  const parents = await sealedParents(topology, at, from, ports)
+  const parents = await sealedParents(topology, at, from, ports, known)
   if (parents === undefined) return false
   for (const { shard: parent, head } of parents) await fold(parent, head.version)
   // Behind all of them: a fold of a parent that hangs can't win over what the child writes, nor an older attempt at a sink.
@@ -69,11 +71,17 @@ async function inheritedCopies(
   return { blob }
 }
 
-async function sealedParents(topology: Topology, at: StageTopology, shards: readonly number[], { log }: Ports) {
+async function sealedParents(
+  topology: Topology,
+  at: StageTopology,
+  shards: readonly number[],
+  { log }: Ports,
+  known: KnownHeads,
+) {
   const parents: Parent[] = []
   for (const shard of shards) {
     const name = topology.log(at.stage.index, shard)
-    const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY)
+    const head = await headOf(log, name, known)
     if (!head.sealed) return undefined
     parents.push({ shard, head })
   }

@@ -112,10 +112,8 @@ export async function commitSinks(topology: Topology, checkpoint: number, parts:
       const sink = topology.sinkOf(node)
       if (sink.commit === undefined) continue
       const mine = parts.filter(p => p.stage === at.stage.index)
-      const states = Array.from(
-        { length: 1 + Math.max(...mine.map(p => p.shard)) },
-        (_, shard) => mine.find(p => p.shard === shard)?.item.head.sinks.find(([i]) => i === index)?.[1],
-      )
+      const stateOf = new Map(mine.map(p => [p.shard, p.item.head.sinks.find(([i]) => i === index)?.[1]]))
+      const states = Array.from({ length: 1 + Math.max(...stateOf.keys()) }, (_, shard) => stateOf.get(shard))
       const context = sinkCommitContext(topology, topology.run, at.stage.ids.get(node)!, blobs)
       await sink.commit(topology.run, checkpoint, states, { ...context, inOrder: mine.some(p => p.ended) })
     }

@@ -11,6 +11,7 @@ import { MillraceError } from '../errors.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
 import { planFor, planOfRun } from '../graph/plan-for.ts'
 import { shapeOf } from '../graph/shape.ts'
+import type { KnownHeads } from '../protocol/log.ts'
 import { Topology } from '../stage/topology.ts'
 import { Checkpointer } from './checkpointer.ts'
 import { commitLimits } from './commit-limits.ts'
@@ -109,6 +110,8 @@ class Run {
   private readonly lives: Promise<void>[] = []
   /** Of those that can't begin yet: they take over from others. */
   private readonly waiting = new Map<Worker, Signal>()
+  /** Of logs that others take over from: keys stand still meanwhile, so what was read of them before is not read again. */
+  private readonly ends: KnownHeads = new Map()
   /** When logs were sealed, epoch ms. */
   private readonly sealedAt = new Map<string, number>()
   private asked: { readonly parallelism: number; readonly answer: PromiseWithResolvers<Rescaled>; begun: boolean } | undefined
@@ -239,7 +242,7 @@ class Run {
   /** False: not all that it takes over from have ended. */
   private async begin(w: Worker): Promise<boolean> {
     const fold = (shard: number, seal: number) => this.folding.run(() => this.foldUpTo(seal, { at: w.at, shard }))
-    if (!(await inherit(this.topology, w.at, w.shard, this.shared.ports, fold))) return false
+    if (!(await inherit(this.topology, w.at, w.shard, this.shared.ports, fold, this.ends))) return false
     await w.open()
     return true
   }

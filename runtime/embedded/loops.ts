@@ -1,5 +1,5 @@
 import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/source.ts'
-import type { Ports } from '../ports.ts'
+import type { Clock, Ports } from '../ports.ts'
 import { LostRaceError, ShardClosedError } from '../protocol/errors.ts'
 import { help } from '../protocol/help.ts'
 import type { Subtask, Undecided } from '../stage/subtask.ts'
@@ -38,6 +38,8 @@ const IDLE_WAIT_MS = 1000
 /** An undecided frame of a living producer is decided within this, or helped (doubled with each abort in a row). */
 const HELP_AFTER_MS = 30_000
 const TRIM_EVERY = 32
+/** A hundred times, if nobody says sooner what a shard was split into. */
+const CLOSED_WAIT_MS = 20
 
 /** What one subtask does until the run has ended. */
 export interface Loop {
@@ -59,6 +61,7 @@ export function sourceLoop(
   onEnd: () => void,
 ): Loop {
   const signal = new Signal()
+  const { clock } = shared.ports
   let cut = 0
   let lastRecordAt = shared.ports.clock.now()
   let size = shared.batchSize ?? BATCH
@@ -111,9 +114,9 @@ export function sourceLoop(
           if (cut > 0) {
             const n = cut
             cut = 0
-            await retrying(() => subtask.cutSource(n))
+            await retrying(() => subtask.cutSource(n), clock)
           }
-          if (!(await retrying(read))) await retrying(wait)
+          if (!(await retrying(read, clock))) await retrying(wait, clock)
           await breathe()
         }
         return false
@@ -185,7 +188,7 @@ export function stageLoop(
     async run() {
       try {
         while (!shared.ended()) {
-          if (await retrying(step)) return true
+          if (await retrying(step, shared.ports.clock)) return true
           await breathe()
         }
         return false
@@ -215,7 +218,7 @@ function helper(shared: Shared) {
 }
 
 /** Races are lost by design, now and then, and views get stale: the log is read again and the batch repeated. Other errors end the run. */
-async function retrying<T>(work: () => Promise<T>): Promise<T> {
+async function retrying<T>(work: () => Promise<T>, clock: Clock): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await work()
@@ -225,6 +228,8 @@ async function retrying<T>(work: () => Promise<T>): Promise<T> {
         tries === 100
       )
         throw error
+      // Between the end of a shard and the news of those that take over there is nothing to repeat for, and each try is a cold start.
+      if (error instanceof ShardClosedError) await clock.sleep(CLOSED_WAIT_MS)
     }
   }
 }

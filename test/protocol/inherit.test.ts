@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { inherit } from '../../runtime/checkpoint/inherit.ts'
+import type { Ports } from '../../runtime/ports.ts'
+import { emptyHead, type SlotItem } from '../../runtime/protocol/item.ts'
+import { headOf, type KnownHeads, putSlot } from '../../runtime/protocol/log.ts'
+import { relaid } from '../../runtime/stage/layout.ts'
+import { harness } from '../engine/harness.ts'
+import { statements } from '../engine/ledger.ts'
+
+const COMMITS = 60
+
+test("children that share what they know read their parent's long log once, and it no more than its end when it is sealed (F3)", async () => {
+  const { topology, ports } = await harness(statements(), { parallelism: 1 })
+  const [, at] = topology.stages
+  const { index } = at!.stage
+  const log = topology.log(index, 0)
+  const put = async (version: number, of: Pick<SlotItem & { kind: 'commit' }, 'kind'> | { kind: 'seal'; children: number[] }) => {
+    const attempt = (v: number) => (v === 0 ? '' : `a${v}`)
+    const item = { ...of, attempt: attempt(version), prev: attempt(version - 1), head: emptyHead, chunk: undefined }
+    assert.ok(await putSlot(ports.log, log, version, { ...item, lastCommit: [version - 1, attempt(version - 1)] } as SlotItem))
+  }
+  for (let version = 1; version <= COMMITS; version++) await put(version, { kind: 'commit' })
+  topology.adopt(index, relaid(topology.layout(index), [0, 32, 64, 96], topology.plan.options.keyGroups)!)
+  let slots = 0
+  const range: Ports['log']['range'] = async (name, from, limit) => {
+    const found = await ports.log.range(name, from, limit)
+    if (name === log) slots += found.length
+    return found
+  }
+  const counted = { ...ports, log: { ...ports.log, range } }
+  const known: KnownHeads = new Map()
+  const children = [1, 2, 3, 4]
+  const inheritAll = async () => {
+    const begun = []
+    for (const child of children) begun.push(await inherit(topology, at!, child, counted, async () => {}, known))
+    return begun
+  }
+  assert.deepEqual(await inheritAll(), [false, false, false, false])
+  assert.equal(slots, COMMITS)
+  await put(COMMITS + 1, { kind: 'seal', children })
+  assert.deepEqual(await inheritAll(), [true, true, true, true])
+  assert.equal(slots, COMMITS + 1)
+  for (const child of children)
+    assert.equal((await headOf(ports.log, topology.log(index, child), new Map())).version, COMMITS + 2)
+})
