@@ -37,7 +37,7 @@ export class StateMismatchError extends MillraceError {
   override readonly name = 'StateMismatchError'
 }
 
-/** One slot for each run that the directory has had; the last one is the run. */
+/** One slot for each run that the directory has had, and for each shape that it has adopted; the last one is the run. */
 const META = 'meta'
 /** One slot for each restore that was begun. Its run gets a slot in META when it is whole. */
 const RESTORING = 'restoring'
@@ -45,8 +45,8 @@ const PAGE = 500
 
 interface Attempt {
   readonly run: string
-  /** What it is to be in META. */
-  readonly slot: number
+  /** The run that it is to take the place of; undefined: there is none. */
+  readonly instead: string | undefined
   /** As it was asked for; undefined: the newest one. */
   readonly checkpoint: number | undefined
 }
@@ -62,12 +62,18 @@ export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean)
   return { meta, resumed: true }
 }
 
-/** From now on the run in `where` is of another shape, whose values are of other versions, and nothing else. Idempotent. */
-export async function adoptShape(ports: Pick<Ports, 'log'>, shape: string, where: string): Promise<void> {
+/**
+ * From now on `run` in `where` is of another shape, whose values are of other versions, and nothing else. Idempotent.
+ * @throws LostRaceError when another run has taken its place, which may be of a shape that this one has nothing to do with
+ */
+export async function adoptShape(ports: Pick<Ports, 'log'>, run: string, shape: string, where: string): Promise<void> {
   await refuseInterrupted(ports, where)
   const slots = await readAll<RunMeta>(ports, META)
   const meta = slots.at(-1)!
-  if (meta.shape !== shape) await ports.log.putIfAbsent(META, slots.length + 1, pack({ ...meta, shape } satisfies RunMeta))
+  if (meta.run !== run) throw new LostRaceError(`run ${meta.run} has taken the place of ${run} in ${where}`)
+  if (meta.shape === shape) return
+  const adopted: RunMeta = { ...meta, shape }
+  if (!(await ports.log.putIfAbsent(META, slots.length + 1, pack(adopted)))) await adoptShape(ports, run, shape, where)
 }
 
 /**
@@ -104,21 +110,36 @@ export async function openRestored(
   checkpoint: number | undefined,
   make: (run: string) => Promise<Origin | undefined>,
 ): Promise<RunMeta> {
-  const slot = (await readAll(ports, META)).length + 1
+  const instead = (await readRun(ports))?.run
   const run = ports.random.id()
-  const attempt: Attempt = { run, slot, checkpoint }
+  const attempt: Attempt = { run, instead, checkpoint }
   const number = (await readAll(ports, RESTORING)).length + 1
   if (!(await ports.log.putIfAbsent(RESTORING, number, pack(attempt)))) throw new LostRaceError('another restore has begun here')
   const origin = await make(run)
   const meta: RunMeta = { ...wanted, run, createdAt: ports.clock.now(), snapshots: true, ...(origin && { origin }) }
-  if (!(await ports.log.putIfAbsent(META, slot, pack(meta)))) throw new LostRaceError('another run has begun here')
+  await putRun(ports, instead, meta)
   return meta
+}
+
+/** The run that was there may have adopted another shape meanwhile. @throws LostRaceError when it is another one */
+async function putRun(ports: Pick<Ports, 'log'>, instead: string | undefined, meta: RunMeta): Promise<void> {
+  for (;;) {
+    const slots = await readAll<RunMeta>(ports, META)
+    if (slots.at(-1)?.run !== instead) throw new LostRaceError('another run has begun here')
+    if (await ports.log.putIfAbsent(META, slots.length + 1, pack(meta))) return
+  }
+}
+
+/** The restore that has begun, and has not ended with a run of its own or another's. */
+async function interrupted(ports: Pick<Ports, 'log'>): Promise<Attempt | undefined> {
+  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
+  return attempt !== undefined && attempt.instead === (await readRun(ports))?.run ? attempt : undefined
 }
 
 /** A restore has begun in `where`, and there is no run of it: the one before has ended, and to go on with it would be to lose what the restore is for. @throws StateMismatchError */
 export async function refuseInterrupted(ports: Pick<Ports, 'log'>, where: string): Promise<void> {
-  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
-  if (attempt === undefined || attempt.slot <= (await readAll<RunMeta>(ports, META)).length) return
+  const attempt = await interrupted(ports)
+  if (attempt === undefined) return
   const from = attempt.checkpoint === undefined ? 'the newest checkpoint' : `checkpoint ${attempt.checkpoint}`
   throw new StateMismatchError(`starting from ${from} was interrupted in ${where}: give the same command again`)
 }
@@ -131,9 +152,8 @@ export async function checkNewestRestore(ports: Pick<Ports, 'log'>, run: string)
 
 /** Whether it was to go back to its own newest checkpoint, and died within that. */
 export async function isGoingBack(ports: Ports): Promise<boolean> {
-  const slots = (await readAll(ports, META)).length
-  const attempt = (await readAll<Attempt>(ports, RESTORING)).at(-1)
-  return slots > 0 && attempt !== undefined && attempt.slot > slots && attempt.checkpoint === undefined
+  const attempt = await interrupted(ports)
+  return attempt?.instead !== undefined && attempt.checkpoint === undefined
 }
 
 /** Runs that the directory's run has taken the place of, and those that a restore began and did not finish. */

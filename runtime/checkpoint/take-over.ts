@@ -41,6 +41,6 @@ export async function takeOver(
   { pipeline, shape }: Pick<RunKind, 'pipeline' | 'shape'>,
 ): Promise<RunMeta> {
   checkTakeOver(found, { pipeline, shape })
-  await adoptShape(ports, shape, 'this stack')
+  await adoptShape(ports, found.run, shape, 'this stack')
   return { ...found, shape }
 }

@@ -66,7 +66,7 @@ export async function goesOn(
   checkBackend(there, wanted, 'the state directory')
   checkSplits(there, wanted, 'the state directory', 'run what it was made by')
   checkStart(there, wanted, 'the state directory', 'run what it was made by', options)
-  await adoptShape(ports, wanted.shape, 'this state directory')
+  await adoptShape(ports, there.run, wanted.shape, 'this state directory')
   return true
 }
 

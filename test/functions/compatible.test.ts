@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import test from 'node:test'
 import * as z from 'zod'
 import { compatibleHandler } from '../../runtime/aws/functions/compatible.ts'
-import { joinRun, readRun } from '../../runtime/checkpoint/run-meta.ts'
+import { adoptShape, joinRun, openRestored, readRun, refuseInterrupted } from '../../runtime/checkpoint/run-meta.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { planPhysical } from '../../runtime/graph/planner.ts'
 import { shapeOf } from '../../runtime/graph/shape.ts'
@@ -133,4 +133,34 @@ test('without state anything fits; where that can not be found out, the answer s
   const answer = await asks(away)(shape(1))
   assert.equal(answer.Status, 'FAILED')
   assert.match(answer.Reason, /could not be found out: no network/)
+})
+
+// What it adopts goes to the run that it was checked against, or to none; and no restore ends for it, which has fenced the old run by then.
+test('a function that adopts newer versions of values while a restore is under way neither undoes it nor changes the new run', async () => {
+  const ports = await openEmbedded({})
+  const [kept, begun] = [shapeOfKeeping(2), shapeOfKeeping(4)]
+  const kind = { pipeline: 'visits', shape: kept, splits: { events: ['0'] } }
+  const { run } = await joinRun(ports, kind, async () => kind.splits)
+  // Its look at whether a restore is under way is through when that begins, its put comes in the middle.
+  const [asked, waits] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const putIfAbsent = async (...put: Parameters<Ports['log']['putIfAbsent']>) => {
+    asked.resolve()
+    await waits.promise
+    return ports.log.putIfAbsent(...put)
+  }
+  const adopting = adoptShape({ log: { ...ports.log, putIfAbsent } }, run, shapeOfKeeping(3), 'this stack')
+  await asked.promise
+  const restored = await openRestored(ports, { ...kind, shape: begun }, 1, async () => {
+    waits.resolve()
+    await adopting
+    await assert.rejects(refuseInterrupted(ports, 'this stack'), /starting from checkpoint 1 was interrupted/)
+    return { run, checkpoint: 1 }
+  })
+  await refuseInterrupted(ports, 'this stack')
+  assert.deepEqual([(await readRun(ports))!.run, (await readRun(ports))!.shape], [restored.run, begun])
+  await assert.rejects(adoptShape(ports, run, shapeOfKeeping(3), 'this stack'), {
+    name: 'LostRaceError',
+    message: `run ${restored.run} has taken the place of ${run} in this stack`,
+  })
+  assert.equal((await readRun(ports))!.shape, begun)
 })
