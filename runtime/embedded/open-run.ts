@@ -35,18 +35,24 @@ export async function openOrRestore(
   if (directory === undefined || meta === undefined) return openRun(ports, kindFor(undefined), directory !== undefined)
   const { there, wanted, begun } = await findRun(ports.log, meta, kindFor)
   if (there.pipeline !== wanted.pipeline) return openRun(ports, wanted, true)
-  if (begun !== undefined && (await goesOn(ports, meta, begun, options)))
-    return (await isGoingBack(ports)) ? restored({ directory }) : openRun(ports, begun, true)
-  if (!isRescale(there.shape, wanted.shape)) return restored({ directory })
   const checkpoint = (await completeCheckpoints(ports, there.run)).at(-1)
+  if (begun !== undefined && (await goesOn(ports, meta, begun, options))) {
+    if (!(await isGoingBack(ports))) return openRun(ports, begun, true)
+    return checkpoint === undefined ? beginAnew(ports, there, begun) : restored({ directory })
+  }
+  if (!isRescale(there.shape, wanted.shape)) return restored({ directory })
   checkSplits(there, wanted, 'the state directory', 'run what it was made by')
   const [was, is]: [Shape, Shape] = [JSON.parse(there.shape), JSON.parse(wanted.shape)]
   options.onRescale?.({ checkpoint, difference: shapeDifference(was, is) })
   if (checkpoint !== undefined) return restored({ directory })
-  // Nothing of it was ever visible.
-  const anew = await openRestored(ports, wanted, undefined, async () => {
+  return beginAnew(ports, there, wanted)
+}
+
+/** A run in the place of one that has no complete checkpoint: nothing of it was ever visible. */
+async function beginAnew(ports: EmbeddedPorts, there: Pick<RunMeta, 'run'>, wanted: RunKind) {
+  const meta = await openRestored(ports, wanted, undefined, async () => {
     await supersede(ports.log, there.run, ports.clock.now(), 'the pipeline begins anew at another parallelism')
     return undefined
   })
-  return { meta: anew, resumed: false }
+  return { meta, resumed: false }
 }

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { copyFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
+import { supersede } from '../../runtime/checkpoint/restore.ts'
+import { openRestored, readRun, StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { Rescale } from '../../runtime/embedded/run-options.ts'
 import { generate, scratch, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
@@ -79,6 +81,31 @@ test('a run whose first checkpoint was not complete begins anew at another paral
   )
   assert.match(said[0]!.difference, /the parallelism of stage .* was 2 and is 3/)
   assert.deepEqual(lines(at('out')), lines(at('whole')))
+})
+
+// It has superseded the old run by then, and that can be restored from nothing.
+test('a run that begins anew at another parallelism and dies goes on at either', async t => {
+  const dir = scratch(t)
+  const at = (file: string) => join(dir, file)
+  const input = writeEvents(at('events.ndjson'), generate(300, 3))
+  await run('session', input, { out: at('whole'), parallelism: 2 })
+  for (const parallelism of [2, 3]) {
+    const way = { out: at(`out-${parallelism}`), state: at(`state-${parallelism}`) }
+    const failing = { ...fileSource([input]), open: () => Promise.reject(new Error('it dies')) }
+    const sources = { events: failing }
+    await assert.rejects(runEmbedded(pipelines.session!().graph(), { sources, state: way.state, parallelism: 2 }), /it dies/)
+    const ports = await openEmbedded({ directory: way.state })
+    const old = (await readRun(ports))!
+    const died = openRestored(ports, old, undefined, async () => {
+      await supersede(ports.log, old.run, 0, 'the pipeline begins anew')
+      throw new Error('killed')
+    })
+    await assert.rejects(died, /killed/)
+    await ports.close()
+    assert.equal((await run('session', input, { ...way, parallelism })).outcome, 'finished')
+    assert.deepEqual(lines(way.out), lines(at('whole')))
+    await onlyOneRun(way.state)
+  }
 })
 
 test('what can not go on at another parallelism is refused: other key groups, other operators, more subtasks than key groups', async t => {
