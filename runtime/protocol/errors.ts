@@ -10,6 +10,11 @@ export class BrokenLogError extends MillraceError {
   override readonly name = 'BrokenLogError'
 }
 
+/** The log of a run whose place another takes. What is asked of it will not pass: a warm environment looks for the new run then. */
+export class FencedLogError extends MillraceError {
+  override readonly name = 'FencedLogError'
+}
+
 /** Another attempt won this version; the batch is done again from the log. */
 export class LostRaceError extends MillraceError {
   override readonly name = 'LostRaceError'

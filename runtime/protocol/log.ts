@@ -1,5 +1,5 @@
 import type { CommitLog } from '../ports.ts'
-import { BrokenLogError } from './errors.ts'
+import { BrokenLogError, FencedLogError } from './errors.ts'
 import { type CommitItem, decodeItem, emptyHead, encodeItem, type HeadFields, type SealItem, type SlotItem } from './item.ts'
 
 /** What a subtask knows of its log: the end of the contiguous prefix (protocol.md, A5). */
@@ -16,6 +16,9 @@ export interface Head {
 export const genesis: Head = { version: 0, slotAttempt: '', lastCommit: [0, ''], fields: emptyHead, sealed: false }
 
 const PAGE = 200
+
+/** The floor of a log that takes nothing more: above every version. */
+export const FENCED = Number.MAX_SAFE_INTEGER
 
 /** One real commit read from the log, with what is needed to replay it. */
 export interface ReadCommit {
@@ -78,6 +81,10 @@ export async function loadHead(
 ): Promise<{ head: Head; commits: ReadCommit[] }> {
   for (let tries = 0; tries < 20; tries++) {
     const floor = Math.max(known, await log.floor(name))
+    if (floor === FENCED)
+      throw new FencedLogError(
+        `${name} takes nothing more: its run has been replaced, or is about to be. If the start that does so was interrupted, give the same command again`,
+      )
     const base = floor === 0 ? genesis : await headAt(log, name, floor)
     const read = base === undefined ? undefined : await follow(log, name, base)
     if (read !== undefined && base !== undefined)

@@ -10,7 +10,8 @@ import { readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { completeCheckpoints } from '../../runtime/checkpoint/restore.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { within } from '../../runtime/connectors/within.ts'
-import { loadHead } from '../../runtime/protocol/log.ts'
+import { stagesOf } from '../../runtime/inspect/stages.ts'
+import { FENCED, loadHead } from '../../runtime/protocol/log.ts'
 import { writeSavepoint } from '../../runtime/savepoint/write.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
 import { faulty } from '../engine/harness.ts'
@@ -211,6 +212,26 @@ describe('an environment of a run that another has taken the place of', () => {
     const { batchItemFailures } = await warm(await batch(world, 'users-own', 0, 500), context())
     assert.equal(batchItemFailures.length, 1)
     await joinSources(world, await topologyNow(world))
+    await finish(world, mappings)
+  })
+
+  test('can be looked at once that is through, and says by name why not before', async () => {
+    const { world, mappings } = await open()
+    let dead = false
+    const ports = faulty(world.ports, ({ name, args, when }) => {
+      dead ||= name === 'log.raiseFloor' && args[1] === FENCED && when === 'after'
+      if (dead) throw new Error('killed')
+    })
+    await assert.rejects(restoreStack(world, { checkpoint: 2 }, { back: d => ({ ...world.back(d), ports }) }), /killed/)
+    await assert.rejects(stagesOf(world.ports.log, await runOf(world)), {
+      name: 'FencedLogError',
+      message: /source-visits\/0 takes nothing more: its run has been replaced, or is about to be.* give the same command again/,
+    })
+    await restoreStack(world, { checkpoint: 2 })
+    const [visits] = await stagesOf(world.ports.log, await runOf(world))
+    assert.equal(visits!.subtasks, 2)
+    await joinSources(world, await topologyNow(world))
+    await feed(world)
     await finish(world, mappings)
   })
 
