@@ -81,7 +81,7 @@ export async function restore(
   }
   // What sinks take back is gone. So all that takes long, or can fail, is done by then.
   if (!newSinks && !fork) await beforeSinks(topology, manifest, ports)
-  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, from)
+  const sinks = newSinks ? undefined : await restoreSinks(topology, manifest, from, fork)
   const subtasks = prepared.map(p => ({ ...p, head: { ...p.head, sinks: sinks?.get(p.log) ?? [] } }))
   for (const { log, version, head } of subtasks) await beginLog(ports.log, log, version, RESTORED, head)
   const { shape, splits, run } = topology
@@ -190,6 +190,7 @@ async function restoreSinks(
   topology: Topology,
   manifest: Manifest,
   from: Blobs,
+  fork: boolean,
 ): Promise<ReadonlyMap<string, HeadFields['sinks']>> {
   const { run, checkpoint } = manifest
   const states = new Map<string, [number, SinkState][]>()
@@ -204,7 +205,7 @@ async function restoreSinks(
         (_, shard) => mine.find(s => s.shard === shard)?.state,
       )
       const inOrder = mine.some(s => s.ended)
-      const context = { ...sinkCommitContext(topology, run, id, from), parallelism: at.parallelism, inOrder }
+      const context = { ...sinkCommitContext(topology, run, id, from), parallelism: at.parallelism, inOrder, fork }
       const restored = await sink.restore?.(run, checkpoint, parts, context)
       if (sink.restore === undefined) await sink.commit?.(run, checkpoint, parts, context)
       const own = restored ?? (parts.length === at.parallelism && !inOrder ? parts : [])

@@ -16,7 +16,7 @@ type State = { readonly last: StagedName }
  * with the checkpoint, as `<name>/run=<run>/checkpoint-<n>-subtask-<i>.ndjson`; a subtask that wrote nothing since the last one has none. The objects of one
  * checkpoint appear one after the other, each of them whole. What lies before the cut of a checkpoint that failed becomes visible with the next one, under its own number.
  *
- * A run that starts from a checkpoint of another one writes below its own `run=`, and takes the other's later objects away.
+ * A run that starts from a checkpoint of another one writes below its own `run=`, and takes the other's later objects away, unless it is a fork.
  *
  * `place`: for people and errors.
  */
@@ -35,9 +35,10 @@ export function blobSink(blobs: Blobs, name: string, place: string): Sink<any> {
       return lineWriter(staging, state as State | undefined, where)
     },
     commit: (run, _checkpoint, parts) => failingAs(where, () => staging.commit(run, lasts(parts))),
-    restore: (run, checkpoint, parts, { parallelism }) =>
+    restore: (run, checkpoint, parts, { parallelism, fork }) =>
       failingAs(where, async () => {
-        await staging.endAt(run, checkpoint, lasts(parts))
+        if (await staging.has(run))
+          await (fork ? staging.commit(run, lasts(parts)) : staging.endAt(run, checkpoint, lasts(parts)))
         return Array.from({ length: parallelism }, () => undefined)
       }),
     describe: () => place,

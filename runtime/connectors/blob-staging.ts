@@ -41,11 +41,15 @@ export class BlobStaging {
     })
   }
 
-  /** The run has ended at a checkpoint: what was staged for it becomes visible, what became visible later goes. A run that wrote elsewhere is left alone. */
+  /** Whether a run has written here, and not elsewhere. */
+  async has(run: string): Promise<boolean> {
+    for (const prefix of [this.visibleOf(run), this.stagingOf(run)]) if ((await this.blobs.list(prefix)).length > 0) return true
+    return false
+  }
+
+  /** The run has ended at a checkpoint: what was staged for it becomes visible, what became visible later goes. */
   async endAt(run: string, checkpoint: number, lasts: readonly StagedName[]): Promise<void> {
     const visible = await this.blobs.list(this.visibleOf(run))
-    const staged = await this.blobs.list(this.stagingOf(run))
-    if (visible.length === 0 && staged.length === 0) return
     await this.commit(run, lasts)
     const prefix = `${this.visibleOf(run)}checkpoint-`
     for (const key of visible)

@@ -50,9 +50,9 @@ export function fileSink(path: string): Sink<any> {
       const staging = await opened()
       await named(where, () => staging.commit(run, parts as readonly (StagedState | undefined)[]))
     },
-    async restore(run, _checkpoint, parts, { parallelism }) {
+    async restore(run, _checkpoint, parts, context) {
       const staging = await opened()
-      return named(where, () => staging.restore(run, parts as readonly (StagedState | undefined)[], parallelism))
+      return named(where, () => staging.restore(run, parts as readonly (StagedState | undefined)[], context))
     },
     // Its segments come behind theirs.
     succeed: (states): StagedState => ({

@@ -40,6 +40,8 @@ export type SinkCommitContext = Pick<CommitIdentity, 'pipeline' | 'operatorId'> 
 export interface SinkRestoreContext extends SinkCommitContext {
   /** How many subtasks write to the sink now. There may have been more, or fewer. */
   readonly parallelism: number
+  /** The old run stays, and may go on: nothing of its output may be taken back. */
+  readonly fork: boolean
 }
 
 /** Small, plain, kept in the commit item: how far a transactional sink has staged. */
@@ -76,7 +78,7 @@ export interface Sink<T> {
   /**
    * A new run starts from checkpoint `checkpoint` of `run`: `parts[i]` is subtask i's state at its cut. Makes visible what was staged up to it, takes back what
    * came later where that can be done, and gives the states to go on with: one for each of the new run's subtasks, of which there may be another number. Absent: `commit` is called, and the states stay as they are; with another
-   * number of subtasks they begin with none. `context` is that of the old run, which may still go on elsewhere, if this one is a fork.
+   * number of subtasks they begin with none. `context` is that of the old run.
    */
   restore?(
     run: string,

@@ -92,18 +92,23 @@ export class Staging {
   }
 
   /**
-   * The target as of a checkpoint of `run`, for a new run that starts there: what is staged for it is appended, what was committed later is cut off. Without the target the
-   * new run writes a file of its own. Gives the states that its subtasks, `parallelism` of them, go on with.
+   * The target as of a checkpoint of `run`, for a new run that starts there: what is staged for it is appended, what was committed later is cut off; a `fork` is refused where there is such.
+   * Without the target the new run writes a file of its own. Gives the states that its subtasks, `parallelism` of them, go on with.
    */
   async restore(
     run: string,
     parts: readonly (StagedState | undefined)[],
-    parallelism: number,
+    { parallelism, fork }: { readonly parallelism: number; readonly fork: boolean },
   ): Promise<readonly (StagedState | undefined)[]> {
-    const ours = (await this.segments()).some(s => s.run === run)
-    if (!ours && (await sizeOf(this.target)) === undefined) return []
-    await this.commit(run, parts)
+    const ours = (await this.segments()).filter(s => s.run === run)
+    if (ours.length === 0 && (await sizeOf(this.target)) === undefined) return []
     const total = parts.reduce((sum, part) => sum + (part?.total ?? 0), 0)
+    const isBehind = ours.some(s => s.segment > (parts[s.subtask]?.segment ?? -1))
+    if (fork && (isBehind || ((await sizeOf(this.target)) ?? 0) > total))
+      throw new ConnectorError(
+        `the file sink ${this.shown} holds more than the checkpoint that the fork starts from, and a fork takes nothing of the original's output away: give it a file of its own`,
+      )
+    await this.commit(run, parts)
     if (((await sizeOf(this.target)) ?? 0) > total) await truncate(this.target, total)
     // What the target has is what all of them have written together: one counts it for all.
     const segment = Math.max(0, ...parts.map(part => part?.segment ?? 0))

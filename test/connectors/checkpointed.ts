@@ -121,7 +121,9 @@ export class CheckpointedRun {
   async restored(run: string, index: number, staging: Blobs): Promise<CheckpointedRun> {
     const { n, parts } = this.complete[index]!
     let states: readonly (SinkState | undefined)[] = []
-    while (!(await this.tried(async () => (states = await this.sink.restore!(this.run, n, parts, this.context)))));
+    while (
+      !(await this.tried(async () => (states = await this.sink.restore!(this.run, n, parts, { ...this.context, fork: false }))))
+    );
     return new CheckpointedRun(this.sink, run, staging, this.faults, [...states], n)
   }
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { supersede } from '../../runtime/checkpoint/restore.ts'
@@ -10,7 +9,7 @@ import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { Rescale } from '../../runtime/embedded/run-options.ts'
 import { generate, scratch, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
-import { lines, onlyOneRun, retained, run } from './runs.ts'
+import { copyUpTo, lines, onlyOneRun, retained, run } from './runs.ts'
 
 const EVENTS = 600
 const WAYS = [
@@ -36,7 +35,7 @@ for (const [turn, name] of Object.keys(pipelines).entries()) {
     const onRescale = (rescale: Rescale) => void said.push(rescale)
     const { checkpoints } = await run(name, input, { ...way, parallelism: few, stopAfter: 150 })
     const [oldest] = await retained(at('state'))
-    for (const end of ['out', 'side']) if (existsSync(at(`first.${end}`))) copyFileSync(at(`first.${end}`), at(`fork.${end}`))
+    await copyUpTo(oldest!, { state: at('state'), out: at('first') }, at('fork'))
     const fork = { out: at('fork'), state: at('fork-state'), parallelism: many, stateBackend: BACKENDS[(turn + 1) % 2]! }
     const from = { directory: at('state'), checkpoint: oldest! }
     assert.equal((await run(name, input, { ...fork, from })).outcome, 'finished')

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { decide } from '../../runtime/checkpoint/decision.ts'
@@ -11,7 +11,7 @@ import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { customSink } from '../../runtime/index.ts'
 import { generate, scratch, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
-import { lines, onlyOneRun, retained, run } from './runs.ts'
+import { copyUpTo, lines, onlyOneRun, retained, run } from './runs.ts'
 
 const EVENTS = 600
 
@@ -33,9 +33,7 @@ for (const [turn, name] of Object.keys(pipelines).entries()) {
     const checkpoints = await retained(state)
     assert.equal(checkpoints.at(-1), first.checkpoints.last)
     for (const [i, checkpoint] of checkpoints.entries()) {
-      for (const end of ['out', 'side']) {
-        if (existsSync(at(`first.${end}`))) copyFileSync(at(`first.${end}`), at(`copy-${checkpoint}.${end}`))
-      }
+      await copyUpTo(checkpoint, { state, out: at('first') }, at(`copy-${checkpoint}`))
       const to = {
         out: at(`copy-${checkpoint}`),
         state: at(`state-${checkpoint}`),
@@ -100,8 +98,8 @@ test('the same fork again goes on with what it began; from another checkpoint it
   const name = 'session'
   await run(name, input, { out: at('whole') })
   await run(name, input, { out: at('a'), state: at('a-state'), stopAfter: 300 })
-  for (const end of ['out', 'side']) if (existsSync(at(`a.${end}`))) copyFileSync(at(`a.${end}`), at(`b.${end}`))
   const [first, ...others] = await retained(at('a-state'))
+  await copyUpTo(first!, { state: at('a-state'), out: at('a') }, at('b'))
   const fork = { out: at('b'), state: at('b-state'), from: { directory: at('a-state'), checkpoint: first! } }
   const begun = await run(name, input, { ...fork, stopAfter: 50 })
   const again = await run(name, input, fork)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { listManifests } from '../../runtime/checkpoint/manifest.ts'
+import { listManifests, readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
@@ -10,6 +10,7 @@ import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { RunOptions, RunSummary } from '../../runtime/embedded/run-options.ts'
 import { openSqlite } from '../../runtime/embedded/sqlite.ts'
+import type { Shape } from '../../runtime/graph/shape.ts'
 import { sortedLines } from './events.ts'
 import { pipelines } from './pipelines.ts'
 
@@ -66,6 +67,24 @@ export async function retained(directory: string): Promise<number[]> {
   const ports = await openEmbedded({ directory })
   try {
     return await listManifests(ports.blobs, (await readRun(ports))!.run)
+  } finally {
+    await ports.close()
+  }
+}
+
+/** Copies what a run had written to its files by a checkpoint: a fork goes on behind that, and cuts nothing off. */
+export async function copyUpTo(checkpoint: number, { state, out }: { state: string; out: string }, to: string): Promise<void> {
+  const ports = await openEmbedded({ directory: state })
+  try {
+    const { shape, subtasks } = await readManifest(ports.blobs, (await readRun(ports))!.run, checkpoint)
+    const { stages }: Shape = JSON.parse(shape)
+    for (const end of ['out', 'side'].filter(name => existsSync(`${out}.${name}`))) {
+      const stage = stages.findIndex(s => s.operators.some(o => o.id === `sink-${end}`))
+      const index = stages[stage]!.operators.filter(o => o.type === 'sink').findIndex(o => o.id === `sink-${end}`)
+      const states = subtasks.flatMap(s => (s.stage === stage ? s.head.sinks.filter(([i]) => i === index) : []))
+      const bytes = states.reduce((sum, [, { total }]) => sum + Number(total), 0)
+      writeFileSync(`${to}.${end}`, readFileSync(`${out}.${end}`).subarray(0, bytes))
+    }
   } finally {
     await ports.close()
   }
