@@ -36,6 +36,8 @@ export class Pipeline {
     nonEmptyName(name, 'source')
     this.builder.checkName('source', name)
     const operator = `source '${name}'`
+    // Splits are kept by source, in their order: JavaScript puts such names in front.
+    if (/^\d+$/.test(name)) throw new PipelineError(operator, 'its name is a number', `Give it a letter, like 'source${name}'`)
     checkSchema(format?.schema, operator)
     syncFunction(options?.time, operator, 'Tell it the time of an event, in epoch ms: { time: e => e.timestamp }')
     if (typeof options.watermark?.create !== 'function') {

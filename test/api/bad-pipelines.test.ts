@@ -447,6 +447,11 @@ const building: readonly Row[] = [
   ['a sink that is not called', ({ events }) => events.sink('out', print), /^sink 'out': it has nowhere to write/],
   ['redis without a key', () => (redis as any)(), /^redis has no key: write redis\(/],
   ['a file sink without a path', () => fileSink(''), /^fileSink has no path: write fileSink\('out/],
+  [
+    'a source whose name is a number',
+    ({ app }) => app.source('2', ndjson(anything()), TIME),
+    /^source '2': its name is a number\. Give it a letter, like 'source2'/,
+  ],
   ['a source file without a path', () => ndjson(anything(), { path: '' }), /^fileSource was given a path that is none/],
   [
     'an HTTP sink of a URL alone',

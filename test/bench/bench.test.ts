@@ -73,13 +73,13 @@ test('the scale curves: a line for each number of keys and of subtasks', { timeo
   const line = (text: string) =>
     text
       .split('|')
-      .slice(1, 5)
+      .slice(1, 6)
       .map(cell => cell.trim())
   assert.deepEqual(cells.map(line), [
-    ['10', '1', '2000', '1'],
-    ['10', '3', '2000', '1'],
-    ['3000', '1', '3000', '1'],
-    ['3000', '3', '3000', '1'],
+    ['10', '1', '2000', 'table', '1'],
+    ['10', '3', '2000', 'table', '1'],
+    ['3000', '1', '3000', 'table', '1'],
+    ['3000', '3', '3000', 'table', '1'],
   ])
   for (const { measured } of JSON.parse(readFileSync(json, 'utf8'))) assert.ok(measured.cpuSeconds > 0 && measured.peakMb > 0)
   assert.match(bench('--scale', '--help').stdout, /--subtasks N/)
