@@ -55,6 +55,11 @@ describe('what has become of the shards of a subtask', () => {
     assert.deepEqual(await follow({ p: live(50) }, [shard('p', [], { closed: true })], ['p'], 'p'), { p: '7@50@5@closed' })
   })
 
+  test('a list that does not have the newest yet changes nothing of them', async () => {
+    const map = { a: live(40), p: 'ended' as const, q: live(50) }
+    assert.deepEqual(await follow(map, [shard('a')], ['p', 'q']), { a: '7@40@5', p: 'ended', q: '7@50@5' })
+  })
+
   test('what has ended leaves when it is not listed any more, and is not taken again should it be listed once more', async () => {
     const listed = [shard('p', [], { closed: true }), shard('r', ['p'])]
     assert.deepEqual(await follow({ p: 'ended', r: live(60) }, listed), { p: 'ended', r: '7@60@5' })

@@ -28,6 +28,7 @@ export async function followShards(map: ShardMap, following: Following): Promise
   const { subtask, listed, delivered, isReadToEnd } = following
   const next = new Map(map)
   const ids = new Set(listed.map(({ id }) => id))
+  const newest = [...ids].reduce((a, b) => (a > b ? a : b), '')
   const own = new Map(listed.flatMap(shard => (shard.owner === subtask ? [[shard.id, shard] as const] : [])))
   // One whose child was there, and that was not, has left already: then it was taken, should it be listed once more.
   const gone = new Set(listed.flatMap(({ id, parents }) => (map.has(id) ? parents.filter(p => !map.has(p)) : [])))
@@ -50,7 +51,8 @@ export async function followShards(map: ShardMap, following: Following): Promise
   const come = delivered === undefined ? undefined : own.get(delivered)
   if (come !== undefined) begin(come)
   for (const [shard, state] of map) {
-    if (ids.has(shard)) continue
+    // Numbers rise: a list without the newest is only late.
+    if (ids.has(shard) || shard > newest) continue
     if (state === 'ended') next.delete(shard)
     else next.set(shard, await followed(shard, state, true))
   }
