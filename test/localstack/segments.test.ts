@@ -44,11 +44,12 @@ describe('state in segments', { skip: withoutLocalStack }, () => {
     const expected = asked.map(i => {
       if (i >= KEYS) return undefined
       const n = i >= 2 && (i - 2) % 3 === 0 ? 2 : i % 2 === 1 ? 1 : 0
-      return n === 2 && i % 5 === 0 ? 'deleted' : `${i} of run ${n} `.repeat(12)
+      return n === 2 && i % 5 === 0 ? undefined : `${i} of run ${n} `.repeat(12)
     })
     const read = async () => {
       const found = await base.batchGet(asked.map(i => ({ pk: `run|${pk(i)}`, sk: 'v|n' })))
-      return found.map(item => item && (item.value === undefined ? 'deleted' : Buffer.from(item.value).toString()))
+      // What was deleted may be there as that, or not at all, when runs were merged as a whole.
+      return found.map(item => item?.value && Buffer.from(item.value).toString())
     }
     assert.deepEqual(await read(), expected)
     const before = ports.stats()['s3.GetObject.calls']!
