@@ -2,7 +2,7 @@ import type { KeyedStore } from '../ports.ts'
 import type { FrameHeader } from '../protocol/frame.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
-import { entryPk, fromSortable, mapPrefix } from '../state/address.ts'
+import { entryPk, fromSortable, isOf, mapPrefix } from '../state/address.ts'
 import { AFTER_ALL } from '../state/base.ts'
 import { BROADCAST_KEY } from '../state/broadcast.ts'
 import { type CreatedEntry, encodeCreated } from '../state/changelog.ts'
@@ -26,7 +26,7 @@ export async function broadcastOf(
     for (let from = ''; ; ) {
       const items = await store.range(pk, from, AFTER_ALL, PAGE)
       for (const { sk, value, expiry } of items) {
-        const state = node.states.findIndex(s => (s.primitive === 'map' ? sk.startsWith(mapPrefix(s)) : sk === `v|${s.name}`))
+        const state = node.states.findIndex(s => isOf(s, sk))
         if (value === undefined || state < 0) continue
         const declared = node.states[state]!
         const subkey = declared.primitive === 'map' ? fromSortable(sk.slice(mapPrefix(declared).length)) : undefined

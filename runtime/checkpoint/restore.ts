@@ -16,7 +16,7 @@ import { encodeManifest, listManifests, type Manifest, manifestKey, type Subtask
 import { writeMarker } from './marker.ts'
 import { checkNewestRestore } from './run-meta.ts'
 import { sinkCommitContext } from './sink-context.ts'
-import { tableWriter } from './table-writer.ts'
+import { tableWriter, writeWhole } from './table-writer.ts'
 import { markTakenBack, refuseTakenBack } from './taken-back.ts'
 import { unfoldedRuns } from './unfolded.ts'
 import { beginningsFrom, isDivided } from './upgrade.ts'
@@ -147,20 +147,14 @@ async function restoreState(
   const { snapshot, space } = state!
   const prefix = `${segmentsOf(topology.log(stage, shard))}${checkpoint}`
   const both = { get: async (key: string) => (await from.get(key)) ?? ports.blobs.get(key) }
-  const writer = new RunWriter(ports, prefix)
   const table = tableWriter(topology, version, ports)
   if (snapshot.runs === undefined)
     throw new SnapshotError(`checkpoint ${checkpoint} holds no state of ${snapshot.log}: its run kept no snapshots`)
   const unfolded = await unfoldedRuns(space.run, space, snapshot, `${prefix}-unfolded`, from, ports)
-  for await (const item of mergeRuns(both, [...snapshot.runs, ...unfolded])) {
-    if (item.value === undefined) continue
-    await writer.add(item)
-    await table?.add(item)
-  }
+  const whole = await writeWhole(mergeRuns(both, [...snapshot.runs, ...unfolded]), new RunWriter(ports, prefix), table)
   await table?.flush()
   for (const { blob } of unfolded.flat()) await ports.blobs.delete(blob)
-  const run = await writer.finish()
-  return run.length > 0 ? [run] : []
+  return whole
 }
 
 /** The state of each subtask, by its log, where it is divided among others than it was; undefined: it is not. */

@@ -1,5 +1,6 @@
 import type { Ports } from '../ports.ts'
 import { type SnapshotItem, splitAddress } from '../snapshot/item.ts'
+import type { Runs, RunWriter } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
 
 /** Brings items of a snapshot to the table that a run's state is in, many at a time. */
@@ -34,4 +35,19 @@ export function tableWriter(
     },
   }
   return writer
+}
+
+/** All there is of a subtask as one run, without deleted items; `table` gets it besides. */
+export async function writeWhole(
+  items: AsyncIterable<SnapshotItem>,
+  writer: RunWriter,
+  table: TableWriter | undefined,
+): Promise<Runs> {
+  for await (const item of items) {
+    if (item.value === undefined) continue
+    await writer.add(item)
+    await table?.add(item)
+  }
+  const run = await writer.finish()
+  return run.length > 0 ? [run] : []
 }

@@ -37,8 +37,7 @@ export function blobSink(blobs: Blobs, name: string, place: string): Sink<any> {
     commit: (run, _checkpoint, parts) => failingAs(where, () => staging.commit(run, lasts(parts))),
     restore: (run, checkpoint, parts, { parallelism, fork }) =>
       failingAs(where, async () => {
-        if (await staging.has(run))
-          await (fork ? staging.commit(run, lasts(parts)) : staging.endAt(run, checkpoint, lasts(parts)))
+        await staging.restore(run, checkpoint, lasts(parts), fork)
         return Array.from({ length: parallelism }, () => undefined)
       }),
     describe: () => place,

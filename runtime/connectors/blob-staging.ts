@@ -41,16 +41,15 @@ export class BlobStaging {
     })
   }
 
-  /** Whether a run has written here, and not elsewhere. */
-  async has(run: string): Promise<boolean> {
-    for (const prefix of [this.visibleOf(run), this.stagingOf(run)]) if ((await this.blobs.list(prefix)).length > 0) return true
-    return false
-  }
-
-  /** The run has ended at a checkpoint: what was staged for it becomes visible, what became visible later goes. */
-  async endAt(run: string, checkpoint: number, lasts: readonly StagedName[]): Promise<void> {
+  /**
+   * Another run starts from a checkpoint of this one: what was staged for it becomes visible, and what became visible later goes, unless that run is a `fork`. A run that wrote elsewhere is left
+   * alone.
+   */
+  async restore(run: string, checkpoint: number, lasts: readonly StagedName[], fork: boolean): Promise<void> {
     const visible = await this.blobs.list(this.visibleOf(run))
+    if (visible.length === 0 && (await this.blobs.list(this.stagingOf(run))).length === 0) return
     await this.commit(run, lasts)
+    if (fork) return
     const prefix = `${this.visibleOf(run)}checkpoint-`
     for (const key of visible)
       if (Number(key.slice(prefix.length, prefix.length + DIGITS)) > checkpoint) await this.blobs.delete(key)

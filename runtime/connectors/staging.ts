@@ -101,10 +101,11 @@ export class Staging {
     { parallelism, fork }: { readonly parallelism: number; readonly fork: boolean },
   ): Promise<readonly (StagedState | undefined)[]> {
     const ours = (await this.segments()).filter(s => s.run === run)
-    if (ours.length === 0 && (await sizeOf(this.target)) === undefined) return []
+    const size = await sizeOf(this.target)
+    if (ours.length === 0 && size === undefined) return []
     const total = parts.reduce((sum, part) => sum + (part?.total ?? 0), 0)
     const isBehind = ours.some(s => s.segment > (parts[s.subtask]?.segment ?? -1))
-    if (fork && (isBehind || ((await sizeOf(this.target)) ?? 0) > total))
+    if (fork && (isBehind || (size ?? 0) > total))
       throw new ConnectorError(
         `the file sink ${this.shown} holds more than the checkpoint that the fork starts from, and a fork takes nothing of the original's output away: give it a file of its own`,
       )

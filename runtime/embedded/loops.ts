@@ -63,7 +63,7 @@ export function sourceLoop(
   const signal = new Signal()
   const { clock } = shared.ports
   let cut = 0
-  let lastRecordAt = shared.ports.clock.now()
+  let lastRecordAt = clock.now()
   let size = shared.batchSize ?? BATCH
   let readToEnd = false
   const read = async () => {

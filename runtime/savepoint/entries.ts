@@ -5,7 +5,7 @@ import { stateOfText } from '../graph/state-text.ts'
 import type { Blobs } from '../ports.ts'
 import { type SnapshotItem, splitAddress } from '../snapshot/item.ts'
 import { mergeRuns } from '../snapshot/runs.ts'
-import { fromSortable, mapPrefix, operatorOf } from '../state/address.ts'
+import { fromSortable, isOf, mapPrefix, operatorOf } from '../state/address.ts'
 import { unpack } from '../state/codec.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
 import { listBounds } from '../state/spec.ts'
@@ -88,7 +88,7 @@ function entryOf(
   }
   const owner = ownerOf(unguarded(rest))
   const states = operators.get(operator)!
-  const state = states.find(s => (s.primitive === 'map' ? sk.startsWith(mapPrefix(s)) : sk === `v|${s.name}`))
+  const state = states.find(s => isOf(s, sk))
   // The ends of a list are not the user's.
   if (state === undefined || states.some(s => listBounds(s.name) === state.name)) return undefined
   if (state.primitive === 'value') return { ...common, kind: 'state', state: state.name, owner, value }

@@ -26,7 +26,7 @@ export function openLineage(shards: SourceShard[]): Lineage {
     replace(parents, count, now) {
       for (const parent of parents) parent.until = now
       const indexes = parents.map(({ index }) => index)
-      const children = Array.from({ length: count }, (_, i) => firstShard(shards.length + i, indexes, now))
+      const children = Array.from({ length: count }, (_, i) => newShard(shards.length + i, indexes, now))
       shards.push(...children)
       for (const child of children) lineage.onShard?.(child)
       return children
@@ -36,6 +36,7 @@ export function openLineage(shards: SourceShard[]): Lineage {
   return lineage
 }
 
-export function firstShard(index: number, parents: readonly number[] = [], from = Number.NEGATIVE_INFINITY): SourceShard {
+/** By default one that was there from the beginning. */
+export function newShard(index: number, parents: readonly number[] = [], from = Number.NEGATIVE_INFINITY): SourceShard {
   return { index, parents, from, until: Number.POSITIVE_INFINITY }
 }

@@ -16,7 +16,7 @@ import type { StateBackendName } from '../state/backend.ts'
 import { type Controller, openController } from './controller.ts'
 import { NO_FAULTS } from './faults.ts'
 import { type Handler, type Lambda, openLambda } from './lambda.ts'
-import { firstShard, openLineage, type SourceShard } from './lineage.ts'
+import { newShard, openLineage, type SourceShard } from './lineage.ts'
 import { type Mapping, type MappingOptions, openMapping } from './mapping.ts'
 import { openServices, openSimPorts, type Services } from './ports.ts'
 import { openSandbox, type Sandbox } from './sandbox.ts'
@@ -87,7 +87,7 @@ export function openWorld(
   const sinks = graph.nodes.flatMap(n => n.sink?.name ?? [])
   for (const stream of sources.map(sourceStream))
     if (!services.sources.has(stream))
-      services.sources.set(stream, openLineage(Array.from({ length: shards }, (_, i) => firstShard(i))))
+      services.sources.set(stream, openLineage(Array.from({ length: shards }, (_, i) => newShard(i))))
   const settings: Settings = {
     prefix: 'sim',
     tables: { log: 'log', state: 'state' },

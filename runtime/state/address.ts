@@ -26,11 +26,20 @@ export function operatorOf(pk: string, ids: Iterable<string>): string | undefine
 }
 
 export function valueAddress(space: StateSpace, key: KeyPart, declaration: Named): Address {
-  return { pk: entryPk(space, key), sk: `v|${declaration.name}` }
+  return { pk: entryPk(space, key), sk: valueSk(declaration) }
 }
 
 export function mapAddress(space: StateSpace, key: KeyPart, declaration: Named, subkey: KeyPart): Address {
   return { pk: entryPk(space, key), sk: `${mapPrefix(declaration)}${sortable(subkey)}` }
+}
+
+/** Whether an entry is of a state: the address behind its partition tells. */
+export function isOf(declaration: Pick<StateDeclaration, 'name' | 'primitive'>, sk: string): boolean {
+  return declaration.primitive === 'map' ? sk.startsWith(mapPrefix(declaration)) : sk === valueSk(declaration)
+}
+
+function valueSk(declaration: Named): string {
+  return `v|${declaration.name}`
 }
 
 export function mapPrefix(declaration: Named): string {

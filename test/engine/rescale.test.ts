@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import test from 'node:test'
-import { supersede } from '../../runtime/checkpoint/restore.ts'
-import { openRestored, readRun, StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
+import { StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
-import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { Rescale } from '../../runtime/embedded/run-options.ts'
 import { generate, scratch, writeEvents } from './events.ts'
 import { pipelines } from './pipelines.ts'
-import { copyUpTo, lines, onlyOneRun, retained, run } from './runs.ts'
+import { copyUpTo, dieRestoring, lines, onlyOneRun, retained, run } from './runs.ts'
 
 const EVENTS = 600
 const WAYS = [
@@ -93,14 +91,7 @@ test('a run that begins anew at another parallelism and dies goes on at either',
     const failing = { ...fileSource([input]), open: () => Promise.reject(new Error('it dies')) }
     const sources = { events: failing }
     await assert.rejects(runEmbedded(pipelines.session!().graph(), { sources, state: way.state, parallelism: 2 }), /it dies/)
-    const ports = await openEmbedded({ directory: way.state })
-    const old = (await readRun(ports))!
-    const died = openRestored(ports, old, undefined, async () => {
-      await supersede(ports.log, old.run, 0, 'the pipeline begins anew')
-      throw new Error('killed')
-    })
-    await assert.rejects(died, /killed/)
-    await ports.close()
+    await dieRestoring(way.state)
     assert.equal((await run('session', input, { ...way, parallelism })).outcome, 'finished')
     assert.deepEqual(lines(way.out), lines(at('whole')))
     await onlyOneRun(way.state)

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listManifests, readManifest } from '../../runtime/checkpoint/manifest.ts'
-import { readRun } from '../../runtime/checkpoint/run-meta.ts'
+import { supersede } from '../../runtime/checkpoint/restore.ts'
+import { openRestored, readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import type { SourceConnector } from '../../runtime/connectors/source.ts'
@@ -88,6 +89,18 @@ export async function copyUpTo(checkpoint: number, { state, out }: { state: stri
   } finally {
     await ports.close()
   }
+}
+
+/** A start of another run in the place of a directory's that dies when that has ended. */
+export async function dieRestoring(directory: string): Promise<void> {
+  const ports = await openEmbedded({ directory })
+  const old = (await readRun(ports))!
+  const died = openRestored(ports, old, undefined, async () => {
+    await supersede(ports.log, old.run, 0, 'another takes its place')
+    throw new Error('killed')
+  })
+  await assert.rejects(died, /killed/)
+  await ports.close()
 }
 
 /** Nothing of a run that was gone back behind stays. */

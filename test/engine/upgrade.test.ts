@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import test from 'node:test'
-import { supersede } from '../../runtime/checkpoint/restore.ts'
-import { openRestored, readRun, StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
+import { StateMismatchError } from '../../runtime/checkpoint/run-meta.ts'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
-import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import type { RunOptions, RunSummary } from '../../runtime/embedded/run-options.ts'
 import type { Upgrade } from '../../runtime/graph/upgrade.ts'
 import {
@@ -22,7 +20,7 @@ import {
   value,
 } from '../../runtime/index.ts'
 import { Event, generate, scratch, sortedLines, writeEvents } from './events.ts'
-import { onlyOneRun, stoppingAfter } from './runs.ts'
+import { dieRestoring, onlyOneRun, stoppingAfter } from './runs.ts'
 
 const EVENTS = 500
 const STOP_AFTER = 200
@@ -270,14 +268,7 @@ test('an upgrade that died before its new run was whole is done by the same comm
   const input = writeEvents(join(dir, 'events.ndjson'), events)
   const way = { dir, input, state: join(dir, 'state') }
   await go('first', { ...way, stopAfter: STOP_AFTER })
-  const ports = await openEmbedded({ directory: way.state })
-  const old = (await readRun(ports))!
-  const died = openRestored(ports, old, undefined, async () => {
-    await supersede(ports.log, old.run, 0, 'the pipeline goes back')
-    throw new Error('died')
-  })
-  await assert.rejects(died, /died/)
-  await ports.close()
+  await dieRestoring(way.state)
   await go('second', way)
   assert.deepEqual(found(dir, 'totals'), linesOf(runningTotals(events)))
   await onlyOneRun(way.state)

@@ -31,6 +31,18 @@ async function open() {
   return { world, mappings, behind, step }
 }
 
+type Opened = Awaited<ReturnType<typeof open>>
+
+/** Everything is through, and a checkpoint that all have acked. */
+async function acked({ world, mappings, step }: Opened) {
+  await drain(mappings)
+  const start = await step<StartedCheckpoint>({ step: 'start' })
+  await cutAll(world, start)
+  await drain(mappings)
+  const { parts } = await step({ step: 'collect', start })
+  return { start, parts }
+}
+
 async function cutAll(world: EmbeddedWorld, { sources, checkpoint: n }: StartedCheckpoint): Promise<boolean[]> {
   const cuts = sources.map(({ stage, shard }) => cutHandler(environment(world, stage))({ shard, checkpoint: n }, context()))
   return (await Promise.all(cuts)).map(({ cut }) => cut)
@@ -71,7 +83,8 @@ describe('checkpoints', () => {
 
   for (const by of ['start', 'look'] as const)
     test(`output is not held back when whoever decided died before the sinks committed, and nothing flows any more (D7): ${by} finds it`, async () => {
-      const { world, mappings, step } = await open()
+      const opened = await open()
+      const { world } = opened
       const idleStep = async (back = world.back) => {
         if (by === 'start')
           return assert.deepEqual(await checkpointHandler(environment(world, undefined, back))({ step: 'start' }, context()), {
@@ -81,11 +94,7 @@ describe('checkpoints', () => {
         const look = lookHandler(environment(world, undefined, back), never)
         assert.deepEqual(await look({ step: 'look', machine: 'm' }, context()), { looked: 'nothing' })
       }
-      await drain(mappings)
-      const start = await step<StartedCheckpoint>({ step: 'start' })
-      await cutAll(world, start)
-      await drain(mappings)
-      const { parts } = await step({ step: 'collect', start })
+      const { start, parts } = await acked(opened)
       const materialised = await materialiseAll(world, start, parts)
       const dead = async (): Promise<never> => Promise.reject(new Error('killed'))
       const dying = () => ({ ...world.back(() => undefined), sinks: sinksOn({ ...world.ports.blobs, put: dead }) })
@@ -199,12 +208,9 @@ describe('steps that run again, late, or beside each other', () => {
   })
 
   test('the decision fell, the sinks did not commit: the same step again does it', async () => {
-    const { world, mappings, step } = await open()
-    await drain(mappings)
-    const start = await step<StartedCheckpoint>({ step: 'start' })
-    await cutAll(world, start)
-    await drain(mappings)
-    const { parts } = await step({ step: 'collect', start })
+    const opened = await open()
+    const { world, step } = opened
+    const { start, parts } = await acked(opened)
     const materialised = await materialiseAll(world, start, parts)
     const blobs: RangedBlobs = {
       ...world.ports.blobs,
@@ -289,12 +295,9 @@ describe('a cut', () => {
 describe('what was materialised', () => {
   test('is folded once it would fill a good part of what memory the functions of the stages have', async () => {
     const rows = async (memoryMb: number) => {
-      const { world, mappings, step } = await open()
-      await drain(mappings)
-      const start = await step<StartedCheckpoint>({ step: 'start' })
-      await cutAll(world, start)
-      await drain(mappings)
-      const { parts } = await step({ step: 'collect', start })
+      const opened = await open()
+      const { world } = opened
+      const { start, parts } = await acked(opened)
       const small = { ...world, settings: { ...world.settings, memoryMb } }
       let upserted = 0
       const upsert: Ports['store']['upsert'] = items => {

@@ -24,6 +24,6 @@ test('heirs of a subtask are those that own any of its key groups', () => {
       for (const subtask of all(from)) {
         const own = all(GROUPS).filter(group => subtaskOf(group, GROUPS, from) === subtask)
         const owners = [...new Set(own.map(group => subtaskOf(group, GROUPS, to)))]
-        assert.deepEqual(heirsOf(subtask, GROUPS, from, to), owners)
+        assert.deepEqual(heirsOf(keyRangeOf(subtask, GROUPS, from), GROUPS, to), owners)
       }
 })

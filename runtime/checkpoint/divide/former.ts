@@ -1,5 +1,5 @@
 import { type EdgeHeirs, edgeHeirs, edgesOf, type NumberedEdge } from '../../graph/edge-heirs.ts'
-import { type KeyRange, keyRangeOf } from '../../graph/key-ranges.ts'
+import { heirsOf, type KeyRange, keyRangeOf } from '../../graph/key-ranges.ts'
 import type { StageEdge } from '../../graph/plan.ts'
 import type { Shape, ShapeOperator } from '../../graph/shape.ts'
 import { SnapshotError } from '../../snapshot/error.ts'
@@ -80,7 +80,7 @@ function formerStage({ subtasks, checkpoint, run }: Manifest, { stages, keyGroup
   return { index, isSource, parallelism: parallelism ?? mine.length, subtasks: open, ended }
 }
 
-export function keepsSomething({ type, key, states }: ShapeOperator): boolean {
+function keepsSomething({ type, key, states }: ShapeOperator): boolean {
   return type === 'source' || type === 'sink' || key !== undefined || states.length > 0
 }
 
@@ -121,9 +121,7 @@ export function originsFor(former: Former, to: StageTopology, shard: number): Fo
 /** Who has got key groups of a former subtask: the first of them takes what has no key. */
 export function heirsIn({ topology }: Former, { shard, range }: FormerSubtask, to: StageTopology): number[] {
   if (to.stage.source !== undefined) return [shard]
-  const { keyGroups } = topology.plan.options
-  const all = Array.from({ length: to.parallelism }, (_, i) => i)
-  return all.filter(i => overlap(keyRangeOf(i, keyGroups, to.parallelism), range))
+  return heirsOf(range, topology.plan.options.keyGroups, to.parallelism)
 }
 
 /** Whose watermarks counted for a subtask of the former run; producers as that numbered them. */

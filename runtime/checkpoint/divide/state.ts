@@ -7,11 +7,11 @@ import { SnapshotError } from '../../snapshot/error.ts'
 import { joinAddress, type SnapshotItem, splitAddress } from '../../snapshot/item.ts'
 import { addRun, mergeRuns, type Runs, RunWriter } from '../../snapshot/runs.ts'
 import type { StageTopology } from '../../stage/topology.ts'
-import { mapPrefix, operatorOf } from '../../state/address.ts'
+import { isOf, operatorOf } from '../../state/address.ts'
 import type { StateDeclaration } from '../../state/declaration.ts'
 import { segmentsOf } from '../blob-names.ts'
 import { spaceIn } from '../fold.ts'
-import type { TableWriter } from '../table-writer.ts'
+import { type TableWriter, writeWhole } from '../table-writer.ts'
 import { unfoldedRuns } from '../unfolded.ts'
 import { type Former, type FormerStage, type FormerSubtask, heirsIn, originsIn } from './former.ts'
 
@@ -97,21 +97,14 @@ async function divideSubtask(
       await table?.add(moved)
     }
   }
-  await table?.flush()
   return Promise.all(Array.from(writers, async ([log, writer]) => [log, await writer.finish()] as const))
 }
 
 /** One run without deleted items. */
 async function flattened(former: Former, log: string, runs: Runs, ports: Ports, table: TableWriter | undefined): Promise<Runs> {
-  const writer = new RunWriter(ports, prefixOf(former, log))
-  for await (const item of mergeRuns(ports.blobs, runs)) {
-    if (item.value === undefined) continue
-    await writer.add(item)
-    await table?.add(item)
-  }
+  const whole = await writeWhole(mergeRuns(ports.blobs, runs), new RunWriter(ports, prefixOf(former, log)), table)
   for (const { blob } of runs.flat()) await ports.blobs.delete(blob)
-  const run = await writer.finish()
-  return run.length > 0 ? [run] : []
+  return whole
 }
 
 async function* itemsOf(
@@ -164,7 +157,7 @@ function placesOf(
     }
     const { at, states, timers, shards, to } = last
     // Timers are an operator's whatever else it keeps.
-    if (!timers && !states.some(s => (s.primitive === 'map' ? sk.startsWith(mapPrefix(s)) : sk === `v|${s.name}`))) return []
+    if (!timers && !states.some(s => isOf(s, sk))) return []
     return shards.map(shard => {
       const moved = to(shard)
       return { at, shard, address: moved === pk ? item.address : joinAddress(moved, sk) }
