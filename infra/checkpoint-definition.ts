@@ -152,6 +152,7 @@ function checkpointStates(controlled: Controlled): Record<string, State> {
     'Is everyone through': choice(
       [
         ['$count($collected.missing) = 0', 'Materialise'],
+        ['$exists($collected.never)', 'Never'],
         [`$millis() > $begun + ${timeoutSeconds * 1000}`, 'Too late'],
       ],
       'Wait for acks',
@@ -160,6 +161,12 @@ function checkpointStates(controlled: Controlled): Record<string, State> {
     'Too late': {
       Type: 'Pass',
       Assign: failedBy(`{% 'no ack within ${timeoutSeconds} s from ' & $join($collected.missing, ', ') %}`),
+      Next: 'Fail',
+    },
+    // Its shard took over from others while the barriers were on their way.
+    Never: {
+      Type: 'Pass',
+      Assign: failedBy("{% $join($collected.never, ', ') & ' took over while barriers were on their way' %}"),
       Next: 'Fail',
     },
     Materialise: each(
@@ -180,6 +187,7 @@ function checkpointStates(controlled: Controlled): Record<string, State> {
         step: 'fail',
         start: '{% $start %}',
         missing: '{% $exists($collected.missing) ? $collected.missing : [] %}',
+        never: '{% $exists($collected.never) ? $collected.never : [] %}',
         reason: '{% $failure.reason %}',
       },
       end,

@@ -9,6 +9,8 @@ import type { Storage } from './storage.ts'
 /** What each function may do (docs/aws-ports.md has the actions of the ports): no managed policies, and no resource but the pipeline's own. */
 
 const READ = ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query']
+/** Deletes many rows, also those that nobody knows the names of. */
+const CLEAR = ['dynamodb:Scan', 'dynamodb:BatchWriteItem']
 /** DynamoDB uses a key with the rights of who uses the table. */
 const KEYS = ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey', 'kms:DescribeKey']
 const OBJECTS = 'Objects are named by run, subtask and version; all of this pipeline, and nothing else, lies there.'
@@ -19,6 +21,16 @@ export function grantSubtask(to: IFunction, storage: Storage): void {
   allow(to, READ, [storage.state.tableArn])
   grantObjects(to, storage, ['s3:GetObject', 's3:PutObject'])
   grantKeys(to, [storage.key, storage.bucket.encryptionKey])
+}
+
+/** Takes over from shards that were split or merged: brings what their logs have to the base, and begins a log (runtime/aws/functions/take-over.ts). */
+export function grantTakingOver(to: IFunction, storage: Storage): void {
+  allow(to, ['dynamodb:UpdateItem'], [storage.log.tableArn])
+  allow(to, ['dynamodb:PutItem', 'dynamodb:DeleteItem'], [storage.state.tableArn])
+  // A value too large for a row is an object, and goes when the row says something else.
+  const values = storage.bucket.arnForObjects('values/*')
+  allow(to, ['s3:DeleteObject'], [values])
+  acknowledgeWildcard(to.role!, values, OBJECTS)
 }
 
 /** Reads which run there is. */
@@ -35,10 +47,10 @@ export function grantMaterialise(to: IFunction, storage: Storage): void {
   grantKeys(to, [storage.key, storage.bucket.encryptionKey])
 }
 
-/** Starts, decides and cleans up behind checkpoints. */
+/** Starts, decides and cleans up behind checkpoints, and what runs have left that others have taken the place of. */
 export function grantCheckpoint(to: IFunction, storage: Storage): void {
-  allow(to, [...READ, 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:BatchWriteItem'], [storage.log.tableArn])
-  allow(to, [...READ, 'dynamodb:PutItem', 'dynamodb:DeleteItem'], [storage.state.tableArn])
+  allow(to, [...READ, ...CLEAR, 'dynamodb:PutItem', 'dynamodb:UpdateItem'], [storage.log.tableArn])
+  allow(to, [...READ, ...CLEAR, 'dynamodb:PutItem', 'dynamodb:DeleteItem'], [storage.state.tableArn])
   grantObjects(to, storage, ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'])
   grantKeys(to, [storage.key, storage.bucket.encryptionKey])
 }

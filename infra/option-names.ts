@@ -28,6 +28,7 @@ const PIPELINE: Names<MillracePipelineProps> = {
   securityGroups: true,
   tags: true,
   metrics: true,
+  replacedRunRetention: true,
   logRetention: true,
   removalPolicy: true,
 }

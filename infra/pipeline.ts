@@ -1,4 +1,4 @@
-import { Names, Stack, Tags } from 'aws-cdk-lib'
+import { Duration, Names, Stack, Tags } from 'aws-cdk-lib'
 import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch'
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
@@ -7,6 +7,7 @@ import type { CfnEventSourceMapping, IFunction, Function as LambdaFunction } fro
 import type { IQueue } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
+import { KEEP_FORMER } from '../runtime/aws/functions/clean.ts'
 import type { SourceSetting } from '../runtime/aws/functions/settings.ts'
 import type { LogicalGraph } from '../runtime/graph/graph.ts'
 import type { PhysicalPlan, PhysicalStage } from '../runtime/graph/plan.ts'
@@ -30,6 +31,7 @@ import {
   grantReading,
   grantSending,
   grantSubtask,
+  grantTakingOver,
 } from './grants.ts'
 import { mapTopic } from './kafka.ts'
 import { loadPipeline, naming } from './load.ts'
@@ -39,12 +41,15 @@ import { checkOptionNames } from './option-names.ts'
 import { makeOutputs } from './outputs.ts'
 import type { FilesInBucket, MillracePipelineProps } from './props.ts'
 import { isChanges, isKafka, isObjects, type SourceProps, sourceSetting, streamOf, streamsOf } from './sources.ts'
-import { MEMORY_MB, makePlan, planOptions, type StageOptions, stageOptions } from './stage-options.ts'
+import { checkDuration, MEMORY_MB, makePlan, planOptions, type StageOptions, stageOptions } from './stage-options.ts'
 import { makeStorage, type Storage } from './storage.ts'
 import { makeConsumer, makeStageStream, mapEvents } from './streams.ts'
 
 /** Stage streams' names take up to 128 characters, the state machine's 80. */
 const PREFIX_LENGTH_MAX = 60
+/** No step of a checkpoint that began before goes on for so long: it would find its decision gone, and make it once more. */
+const RETENTION_SECONDS_MIN = Duration.hours(1).toSeconds()
+const RETENTION_SECONDS_MAX = Duration.days(365).toSeconds()
 
 /** A stage as it stands in the stack. */
 export interface DeployedStage {
@@ -110,7 +115,8 @@ export class MillracePipeline extends Construct {
     const compatible = checkCompatible(this, defaults, this.plan, this.storage, stateBackendOf(props, graph), props.newRun)
     const stages = this.makeStages(defaults, props, files, options)
     this.stages = stages
-    const controller = this.makeController(defaults, props, files)
+    const between = this.plan.stages.flatMap(stage => (stage.source === undefined ? [stages[stage.id]!.stream!] : []))
+    const controller = this.makeController(defaults, props, files, between)
     this.checkpoint = controller.checkpoint
     const cuts = Object.fromEntries(Object.entries(stages).flatMap(([stage, { cut }]) => (cut ? [[stage, cut]] : [])))
     const { machine, schedule } = makeCheckpoints(this, this.prefix, { ...controller, cuts }, this.storage.log, {
@@ -223,6 +229,7 @@ export class MillracePipeline extends Construct {
         return made
       }
       const handler = subtask('Stage', 'stage', 'stage')
+      if (stage.source === undefined) grantTakingOver(handler, this.storage)
       const cut = stage.source && subtask('Cut', 'cut', 'cut of source stage')
       if (cut !== undefined && stream !== undefined) grantReading(cut, stream)
       const mapped = this.map(stage, handler, source ?? stream!, { ...reading, timeout, removalPolicy })
@@ -241,17 +248,27 @@ export class MillracePipeline extends Construct {
     return { mapping: mapEvents(this, stage, handler, consumerArn ?? stream.streamArn, reading, this.storage) }
   }
 
-  private makeController(defaults: FunctionDefaults, { sources }: MillracePipelineProps, files: Files) {
-    const make = (id: string, entry: 'materialise' | 'checkpoint', what: string) => {
+  private makeController(
+    defaults: FunctionDefaults,
+    { sources, replacedRunRetention: kept }: MillracePipelineProps,
+    files: Files,
+    between: readonly IStream[],
+  ) {
+    checkDuration('replacedRunRetention', kept, RETENTION_SECONDS_MIN, RETENTION_SECONDS_MAX)
+    const make = (id: string, entry: 'materialise' | 'checkpoint', what: string, environment = {}) => {
       const description = `Millrace ${this.plan.graph.name}: ${what}`
-      const made = makeFunction(this, id, defaults, { entry, description, memorySize: MEMORY_MB, timeout: TIMEOUT_MAX })
+      const own = { entry, description, memorySize: MEMORY_MB, timeout: TIMEOUT_MAX, environment }
+      const made = makeFunction(this, id, defaults, own)
       grantListing(made, streamsOf(sources))
       return made
     }
     const materialise = make('Materialise', 'materialise', 'folds changes into state')
     grantMaterialise(materialise, this.storage)
-    const checkpoint = make('Checkpoint', 'checkpoint', "the checkpoints' steps")
+    const cleaning = kept && { [KEEP_FORMER]: String(kept.toMilliseconds()) }
+    const checkpoint = make('Checkpoint', 'checkpoint', "the checkpoints' steps", cleaning)
     grantCheckpoint(checkpoint, this.storage)
+    // What `millrace rescale` is to change.
+    grantListing(checkpoint, between)
     // Whether they still have what follows the checkpoint that a run is to start from.
     for (const stream of streamsOf(sources)) grantReading(checkpoint, stream)
     for (const [name, bound] of Object.entries(files)) grantFiles(checkpoint, bound, name)

@@ -83,6 +83,11 @@ export interface MillracePipelineProps extends StageProps {
    * `allowDrop`: state that nothing takes over any more may go.
    */
   readonly newRun?: { readonly allowDrop?: boolean }
+  /**
+   * How long what a run has left stays when another has taken its place (`millrace start --from-snapshot`). What it left under way writes for as long as a function may run: what comes when the rest is gone,
+   * stays. Default 1 day.
+   */
+  readonly replacedRunRetention?: Duration
   /** How long the functions' logs stay. Default 1 month. */
   readonly logRetention?: RetentionDays
   /** Of tables, bucket and queue. Default RETAIN: a stack that is deleted by mistake has lost nothing. DESTROY empties the bucket too. */

@@ -87,6 +87,27 @@ export interface RangedBlobs extends Blobs {
   getRange(key: string, from: number, to: number): Promise<Uint8Array | undefined>
 }
 
+/** What became of a part of a table. */
+export interface Cleared {
+  readonly deleted: number
+  /** Where to go on; undefined: all of it was looked at. */
+  readonly next: string | undefined
+}
+
+/**
+ * The tables of log and state as a whole, for those rows of which nobody knows the names any more: what a run has left whose place another has taken. No snapshot: what is written meanwhile may
+ * be missed.
+ */
+export interface Clearing {
+  /**
+   * Looks at some `limit` slots, from where an earlier call has ended (undefined: from the beginning), and deletes those of logs that `isLeft` is true of. Floors stay, so that a log which was
+   * fenced takes nothing for ever (protocol.md, C1).
+   */
+  log(isLeft: (log: string) => boolean, after: string | undefined, limit: number): Promise<Cleared>
+  /** The same with items of state, by their `pk`; objects that hold their values go with them. */
+  state(isLeft: (pk: string) => boolean, after: string | undefined, limit: number): Promise<Cleared>
+}
+
 export interface Clock {
   /** Epoch ms. */
   now(): number

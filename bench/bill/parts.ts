@@ -1,5 +1,6 @@
 import { type Environment, openEnvironment } from '../../runtime/aws/functions/environment.ts'
 import type { InvocationContext } from '../../runtime/aws/functions/event.ts'
+import { NEVER_SPLIT } from '../../runtime/aws/functions/never-split.ts'
 import type { Settings } from '../../runtime/aws/functions/settings.ts'
 import { customSink } from '../../runtime/connectors/custom.ts'
 import type { Pipeline } from '../../runtime/index.ts'
@@ -37,6 +38,7 @@ export function openPart(world: World, stage: string | undefined): Part {
   const names = world.app.graph().nodes.flatMap(n => n.sink?.name ?? [])
   const environment = openEnvironment(world.app, { ...world.settings, stage }, () => ({
     ports,
+    stageStreams: NEVER_SPLIT,
     sourceStreams: {
       listShards: async () =>
         Array.from({ length: world.sourceShards }, (_, i) => ({ id: shardId(i), parents: [], closed: false })),

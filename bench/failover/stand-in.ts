@@ -1,4 +1,5 @@
 import type { Backing } from '../../runtime/aws/functions/environment.ts'
+import { NEVER_SPLIT } from '../../runtime/aws/functions/never-split.ts'
 import type { Settings } from '../../runtime/aws/functions/settings.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import type { Ports } from '../../runtime/ports.ts'
@@ -27,6 +28,7 @@ export function settingsOf(parallelism: number, stage?: string): Settings {
 export function backingOn(ports: Ports): Backing {
   return {
     ports,
+    stageStreams: NEVER_SPLIT,
     sourceStreams: {
       listShards: async () => [{ id: shardId(0), parents: [], closed: false }],
       isReadToEnd: async () => false,

@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.ts'
+import { ShardClosedError } from '../protocol/errors.ts'
 
 /** Base of what the ports on AWS raise: each names the stream, table or bucket that it is about. */
 export class AwsError extends MillraceError {
@@ -49,25 +50,23 @@ export class TooLargeError extends AwsError {
   }
 }
 
-const STREAM_REMEDY =
-  "A stage's stream has to stay as the stack made it: provisioned, with these shards, and with the record distribution USER_PARTITION_KEY. " +
-  'Nothing is lost: when the stage has read what lies in it, switch its mapping off, delete the stream, make it anew with its name and a shard for each subtask, and switch the mapping on'
-
-/** A record landed in another shard than planned, or would have: the stream was resharded (protocol.md, F1). The attempt is void. */
-export class ShardMismatchError extends AwsError {
+/** A record landed in another shard than planned, or would have: the stream was split or merged (protocol.md, F1). The attempt is void, and is done again for the shards that are open. */
+export class ShardMismatchError extends ShardClosedError {
   override readonly name = 'ShardMismatchError'
+  readonly resource: string
   constructor(stream: string, planned: string, problem: string) {
-    super(stream, `${stream} does not take records for ${planned} there: ${problem}. ${STREAM_REMEDY}`)
+    super(`${stream} does not take records for ${planned} there: ${problem}. The attempt is void, and is done again`)
+    this.resource = stream
   }
 }
 
-/** A stage was given a batch of a shard that its stream was not made with: somebody split or merged it (protocol.md, F1). Nothing of it was taken. */
+/** The shards of a stage's stream are such that its subtasks can't be these. Nothing was taken. */
 export class StageStreamSplitError extends AwsError {
   override readonly name = 'StageStreamSplitError'
-  constructor(stage: string, shard: string) {
+  constructor(stage: string, problem: string, remedy: string) {
     super(
       `stream of stage '${stage}'`,
-      `stage '${stage}' got a batch of ${shard}, which it has no subtask for: the stream in front of it was split or merged. Nothing of the batch was taken. ${STREAM_REMEDY}`,
+      `the stream in front of stage '${stage}' was split or merged, and ${problem}. Nothing is lost, and nothing goes on: ${remedy}`,
     )
   }
 }

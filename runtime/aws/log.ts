@@ -8,7 +8,7 @@ const ITEM_BYTES_MAX = 400 << 10
 /** Holds 2^53, so that the order of the sort key is that of versions. */
 const DIGITS = 16
 /** Beside the slots of a log: behind all versions in the order of the sort key, and in no range of them. */
-const FLOOR = 'floor'
+export const FLOOR = 'floor'
 
 /** One row a slot: `item`, and by whom it was written. */
 export function dynamodbLog(table: Table, random: Random): CommitLog {

@@ -8,6 +8,8 @@ export interface KnownShard {
   readonly id: string
   /** The lowest hash key that it takes: records are addressed by it. */
   readonly hashKey: string
+  /** The highest. */
+  readonly lastHashKey: string
   /** It takes no more records: it was split or merged. */
   readonly closed: boolean
   /** The shards that it came of: the one that was split, or the two that were merged. They may be past their retention, and not listed any more. */
@@ -26,7 +28,7 @@ export async function listShards(client: KinesisClient, call: Call, stream: stri
   return [...(await list(client, call, stream)).values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-/** Shards of streams, listed once: a stage's stream keeps the shards that it was made with. */
+/** Shards of streams, listed once, and again when one is asked for that is not there, or was closed since. */
 export function listedShards(client: KinesisClient, call: Call): Shards {
   const streams = new Map<string, Promise<Map<string, KnownShard>>>()
 
@@ -43,6 +45,9 @@ export function listedShards(client: KinesisClient, call: Call): Shards {
 
   return {
     async of(stream, index) {
+      const known = (await listed(stream)).get(formatShard(index))
+      if (known !== undefined) return known
+      streams.delete(stream)
       const shards = await listed(stream)
       const shard = shards.get(formatShard(index))
       if (shard !== undefined) return shard
@@ -72,6 +77,7 @@ function known({ ShardId, HashKeyRange, SequenceNumberRange, ParentShardId, Adja
   return {
     id: ShardId!,
     hashKey: HashKeyRange!.StartingHashKey!,
+    lastHashKey: HashKeyRange!.EndingHashKey!,
     closed: SequenceNumberRange?.EndingSequenceNumber !== undefined,
     parents: [ParentShardId ?? [], AdjacentParentShardId ?? []].flat(),
   }

@@ -9,7 +9,8 @@ const BATCH_ROWS = 5000
 
 /** Reads CSV (RFC 4180, quotes and newlines in them included) whose first row names the columns, each row as the JSON text of an object by column. */
 export function openCsv(path: string, content: AsyncIterable<Uint8Array>): SplitReader {
-  const rows = Readable.from(content).pipe(parse({ bom: true, columns: true, cast: cellValue, skip_empty_lines: true }))
+  const columns = (names: string[]) => distinct(path, names)
+  const rows = Readable.from(content).pipe(parse({ bom: true, columns, cast: cellValue, skip_empty_lines: true }))
   const iterator: AsyncIterator<Record<string, unknown>> = rows[Symbol.asyncIterator]()
   let row = 0
   return {
@@ -33,4 +34,12 @@ export function openCsv(path: string, content: AsyncIterable<Uint8Array>): Split
       rows.destroy()
     },
   }
+}
+
+/** Of two columns of one name one would be lost, and of one that objects don't have all of it. */
+function distinct(path: string, names: string[]): string[] {
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw new ConnectorError(`${path} names the column '${twice}' twice: give each a name of its own`)
+  if (names.includes('__proto__')) throw new ConnectorError(`${path} has a column '__proto__', which no object has: rename it`)
+  return names
 }

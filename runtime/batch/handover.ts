@@ -68,10 +68,10 @@ async function kept(from: Pick<Blobs, 'get'>, stage: number, shard: number): Pro
   return unpack<SubtaskSnapshot>(bytes)
 }
 
-/** Whoever sends to it has come as far as itself. */
+/** Whoever sends to it has come as far as itself. Counts begin anew, as the sources' do: what the backfill took and gave, its own summary says. */
 function withHead(snapshot: SubtaskSnapshot, topology: Topology, watermark: number): SubtaskSnapshot {
   const watermarks = topology.producersOf(snapshot.stage, snapshot.shard).map(p => [p, watermark] as const)
-  return { ...snapshot, head: { ...snapshot.head, watermark, watermarks, idle: [], sinks: [] } }
+  return { ...snapshot, head: { ...snapshot.head, watermark, watermarks, idle: [], sinks: [], counts: emptyHead.counts } }
 }
 
 function sourceAt(log: string, stage: number, shard: number, takesFrom: number): SubtaskSnapshot {

@@ -1,14 +1,11 @@
-import { unpacked } from '../connectors/unpack.ts'
+import { packedAs, unpacked } from '../connectors/unpack.ts'
 import type { InputFile } from './input-files.ts'
 
-const GZIP = [0x1f, 0x8b]
-const ZSTD = [0x28, 0xb5, 0x2f, 0xfd]
 const HEAD_BYTES = 4
 
 /** Told by its first bytes, not by its name. */
 export async function isPacked(file: InputFile): Promise<boolean> {
-  const head = await file.read(0, HEAD_BYTES)
-  return [GZIP, ZSTD].some(magic => magic.every((byte, i) => head[i] === byte))
+  return packedAs(await file.read(0, HEAD_BYTES)) !== undefined
 }
 
 /** What a packed file holds: all members of gzip, all frames of zstd. `onRead`: how many bytes of the file were read. */

@@ -37,10 +37,14 @@ export class SpillOutput extends StageOutput {
     const keyUnder = this.keyUnder(edge, edge.exchange)
     const id = partialsOf(edge.id)
     const combining = new Combining(combiner, this.operatorBehind(edge), (accumulator, pane, key) =>
-      this.write(this.channelOf(key), id, accumulator, pane, key),
+      this.keep(this.channelOf(key), id, accumulator, pane, key),
     )
     this.combinings.push(combining)
-    const record: Receiver['record'] = (value, timestamp, key) => combining.add(value, timestamp, keyUnder(value, timestamp, key))
+    // Counted here: what they were added up to is handed out when the last commit has been, or, of a task that pauses, in another part.
+    const record: Receiver['record'] = (value, timestamp, key) => {
+      this.records++
+      combining.add(value, timestamp, keyUnder(value, timestamp, key))
+    }
     return { captures: true, record, watermark: plain.watermark }
   }
 
@@ -51,6 +55,10 @@ export class SpillOutput extends StageOutput {
 
   protected override write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
     this.records++
+    this.keep(channel, edge, value, timestamp, key)
+  }
+
+  private keep(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {
     if (this.partitions[channel.shard]!.take(edge, value, timestamp, key)) return
     if (++this.buffered >= this.limit) this.spill(KEPT)
   }

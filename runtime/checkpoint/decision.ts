@@ -14,7 +14,7 @@ export interface Decision {
   readonly restored?: boolean
 }
 
-const decisionsLog = (run: string) => `${run}/decisions`
+export const decisionsLog = (run: string) => `${run}/decisions`
 
 /** What was decided: by this call, or by whoever was first. */
 export async function decide(log: CommitLog, run: string, checkpoint: number, decision: Decision): Promise<Decision> {

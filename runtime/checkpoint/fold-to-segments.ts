@@ -6,7 +6,7 @@ import { segmentsOf } from './blob-names.ts'
 import { SupersededFoldError } from './claims.ts'
 import { fold, spaceOf, type Target } from './fold.ts'
 import { loggedChunks, type Materialised } from './materialise.ts'
-import { writeRun } from './unfolded.ts'
+import { runTarget } from './unfolded.ts'
 
 export interface FoldToSegments {
   /** In the names of its segments: what retention goes by (checkpoint/retention.ts). */
@@ -38,15 +38,21 @@ export async function foldToSegments(
   let [items, bytes, runs] = [0, 0, before.runs]
   if (from < cut) {
     const prefix = `${segmentsOf(log)}${checkpoint}`
-    const take: Target = async (folded, version) => {
-      items += folded.length
-      for (const { item } of folded) bytes += item.value?.length ?? 0
-      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports), { isExpired })
+    const toRun = runTarget(topology.run, prefix, ports, async (written, version) => {
+      runs = await addRun(ports, prefix, runs, written, { isExpired })
       // With the number of the fold before: this one, and others of its checkpoint, will move it again.
       if (version < cut) await writeBase(ports.store, log, { version, runs, checkpoint: before.checkpoint })
+    })
+    const target: Target = {
+      async add(folded) {
+        items += folded.length
+        for (const { item } of folded) bytes += item.value?.length ?? 0
+        await toRun.add(folded)
+      },
+      done: toRun.done,
     }
     try {
-      await fold(spaceOf(topology, at.stage, shard), true, loggedChunks(ports, log, from, cut), take, itemsMax)
+      await fold(spaceOf(topology, at.stage, shard), true, loggedChunks(ports, log, from, cut), target, itemsMax)
       await writeBase(ports.store, log, { version: cut, runs, checkpoint })
     } catch (error) {
       // What another fold has taken the place of may be gone.

@@ -1,20 +1,18 @@
-import { isLong, keyGroup } from '../graph/key.ts'
 import type { PhysicalStage } from '../graph/plan.ts'
 import type { Shape } from '../graph/shape.ts'
 import { stateOfText } from '../graph/state-text.ts'
 import type { BaseItem } from '../ports.ts'
-import { joinAddress } from '../snapshot/item.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
-import { mapAddress, type StateSpace, timerSk, timersPk, valueAddress } from '../state/address.ts'
-import { type Change, forEachChange } from '../state/changelog.ts'
-import { pack, tagged } from '../state/codec.ts'
+import type { StateSpace } from '../state/address.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
+import { foldedItems } from './folded-items.ts'
+import { HeldChanges } from './held-changes.ts'
 import type { Manifest, SubtaskSnapshot } from './manifest.ts'
 
 /** Folded items handed over at a time; several commits' changes are folded before that, so that a hot key costs one write. */
 const FOLD_ITEMS = 20_000
-/** Of their values: large ones are handed over sooner, as all of them are in memory. */
+/** Of what was logged: large values are handed over sooner, as all of them are in memory. */
 const FOLD_BYTES = 64 * 1024 * 1024
 
 /** The changes of one commit, or of several, one behind the other. */
@@ -34,8 +32,13 @@ export interface FoldedItem {
   readonly group: number | undefined
 }
 
-/** Takes folded items, in order of address. Of all commits up to `version` there is nothing that it has not been given then. */
-export type Target = (items: readonly FoldedItem[], version: number) => Promise<void>
+/** Takes what is folded. */
+export interface Target {
+  /** In order of address, through all calls up to `done`. */
+  add(items: readonly FoldedItem[]): Promise<void>
+  /** Of all commits up to `version` there is nothing that it has not been given. What comes then is newer, and begins at the first address again. */
+  done(version: number): Promise<void>
+}
 
 /** Where the changes of a subtask belong: what is to be known of its operators, as chunks number them. */
 export interface FoldSpace {
@@ -68,75 +71,19 @@ export async function fold(
   space: FoldSpace,
   elide: boolean,
   chunks: AsyncIterable<LoggedChunk>,
-  take: Target,
+  target: Target,
   itemsMax = FOLD_ITEMS,
 ): Promise<void> {
-  const folded = new Fold(space, elide)
+  const held = new HeldChanges(space, elide)
+  const handOver = async (version: number) => {
+    for (const items of foldedItems(space, held.take(), FOLD_ITEMS, FOLD_BYTES)) await target.add(items)
+    await target.done(version)
+  }
   let newest = 0
   for await (const { version, chunk } of chunks) {
-    folded.add(chunk, version)
+    held.add(chunk, version)
     newest = version
-    if (folded.size >= itemsMax || folded.bytes >= FOLD_BYTES) await take(folded.take(), version)
+    if (held.size >= itemsMax || held.bytes >= FOLD_BYTES) await handOver(version)
   }
-  if (folded.size > 0) await take(folded.take(), newest)
-}
-
-class Fold {
-  private items = new Map<string, FoldedItem>()
-  /** Of the values of `items`. */
-  bytes = 0
-  private readonly space: FoldSpace
-  private readonly elide: boolean
-
-  constructor(space: FoldSpace, elide: boolean) {
-    this.space = space
-    this.elide = elide
-  }
-
-  get size(): number {
-    return this.items.size
-  }
-
-  add(chunk: Uint8Array, v: number): void {
-    forEachChange(chunk, change => {
-      const item = typeof change.state === 'string' ? this.timer(change, change.state, v) : this.state(change, change.state, v)
-      const address = joinAddress(item.pk, item.sk)
-      const known = this.items.get(address)
-      const created = known === undefined ? change.created : known.created
-      this.bytes -= known?.item.value?.length ?? 0
-      if (this.elide && created && !change.written) this.items.delete(address)
-      else {
-        const group = isLong(change.key) ? keyGroup(change.key, this.space.keyGroups) : undefined
-        this.items.set(address, { address, item, created, group })
-        this.bytes += item.value?.length ?? 0
-      }
-    })
-  }
-
-  /** In order of address: an embedded store writes sorted items several times as fast, and segments are sorted. */
-  take(): FoldedItem[] {
-    const items = [...this.items.values()]
-    items.sort((a, b) => (a.address < b.address ? -1 : 1))
-    this.items = new Map()
-    this.bytes = 0
-    return items
-  }
-
-  private timer(c: Change, domain: 'event' | 'processing', v: number): BaseItem {
-    const { keyGroups, operators } = this.space
-    const pk = timersPk(operators[c.operator]!, keyGroup(c.key, keyGroups))
-    const sk = timerSk(domain, c.timestamp, c.key, c.value)
-    return { pk, sk, v, value: c.written ? pack([c.timestamp, c.key, c.value]) : undefined }
-  }
-
-  private state(c: Change, index: number, v: number): BaseItem {
-    const operator = this.space.operators[c.operator]!
-    const state = operator.states[index]!
-    const isMap = state.primitive === 'map'
-    const address = isMap ? mapAddress(operator, c.key, state, c.value.k) : valueAddress(operator, c.key, state)
-    const packed = c.written ? pack(isMap ? c.value.v : c.value) : undefined
-    const value = packed === undefined || c.tag === undefined ? packed : tagged(c.tag, packed)
-    // 0: it never expires.
-    return c.timestamp === 0 ? { ...address, v, value } : { ...address, v, value, expiry: c.timestamp }
-  }
+  if (held.size > 0) await handOver(newest)
 }

@@ -10,7 +10,7 @@ function holdsOf(run: string): string {
 
 /**
  * Keeps retention from all checkpoints from `from` on while `work` is under way. `from` is the newest complete one, or none: a retention that has not seen the hold is of a
- * checkpoint that was complete or under way before, and deletes neither that one nor the two before it.
+ * checkpoint that was complete or under way before, and deletes neither that one nor the two before it. Of an older one, ask `isInTime` first thing.
  */
 export async function holding<T>(
   ports: { readonly blobs: Pick<Blobs, 'put' | 'delete'>; readonly clock: Clock; readonly random: Random },

@@ -22,6 +22,8 @@ export interface SubtaskSnapshot {
   readonly channelState: readonly string[]
   /** Its shard was split or merged before the cut: this is its end. Those that took over are behind it, and hold only what has changed since. */
   readonly ended?: true
+  /** It has ended, is in the base, and has nothing left there that goes later: the next checkpoint has it as it is here. */
+  readonly settled?: true
   /** The key groups that it owns: from <= group < to. Absent: each subtask of its stage is one that was there from the beginning. */
   readonly groups?: readonly [from: number, to: number]
   /** Its keyed state; undefined: the run kept no snapshots. */
@@ -102,8 +104,8 @@ export function decodeManifest(manifest: Uint8Array, key: string): Manifest {
 
 function unpackManifest(body: Uint8Array, key: string): Manifest {
   try {
-    const manifest = unpack<Manifest>(body)
-    if (Array.isArray(manifest.subtasks) && typeof manifest.shape === 'string') return manifest
+    const manifest = unpack<Manifest | undefined>(body)
+    if (Array.isArray(manifest?.subtasks) && typeof manifest.shape === 'string') return manifest
   } catch (cause) {
     throw new SnapshotError(`manifest ${key} is damaged: its body can't be read`, { cause })
   }

@@ -28,7 +28,7 @@ export interface SnapshotFold {
   readonly since: number
   /** Those changes, if the log may not have all of them any more. */
   readonly changes: () => AsyncIterable<LoggedChunk>
-  readonly take: Target
+  readonly target: Target
 }
 
 export interface MaterialiseOptions {
@@ -62,21 +62,32 @@ export async function materialise(
   let items = 0
   let bytes = 0
   const tombstones = new Set<string>()
-  const toBase: Target = async (folded, version) => {
-    items += folded.length
-    for (const { item } of folded) {
-      if (item.value === undefined) tombstones.add(item.pk)
-      else bytes += item.value.length
-    }
-    await ports.store.upsert(folded.map(f => f.item))
-    if (version < cut) await writeMarker(ports.store, log, version)
+  const toBase: Target = {
+    async add(folded) {
+      items += folded.length
+      for (const { item } of folded) {
+        if (item.value === undefined) tombstones.add(item.pk)
+        else bytes += item.value.length
+      }
+      await ports.store.upsert(folded.map(f => f.item))
+    },
+    async done(version) {
+      if (version < cut) await writeMarker(ports.store, log, version)
+    },
   }
   const space = spaceOf(topology, at.stage, shard)
   const toFold = space.operators.length === 0 ? none() : loggedChunks(ports, log, from, cut)
   if (snapshot?.since === from) {
-    const toBoth: Target = async (folded, version) => {
-      await toBase(folded, version)
-      await snapshot.take(folded, version)
+    const { target } = snapshot
+    const toBoth: Target = {
+      async add(folded) {
+        await toBase.add(folded)
+        await target.add(folded)
+      },
+      async done(version) {
+        await toBase.done(version)
+        await target.done(version)
+      },
     }
     await fold(space, alone, toFold, toBoth, itemsMax)
   } else {
@@ -84,7 +95,7 @@ export async function materialise(
     // for what the base has seen and swept may not be brought back.
     await fold(space, alone, toFold, toBase, itemsMax)
     // Of a segment there is one writer.
-    if (snapshot !== undefined) await fold(space, true, snapshot.changes(), snapshot.take, itemsMax)
+    if (snapshot !== undefined) await fold(space, true, snapshot.changes(), snapshot.target, itemsMax)
   }
   if (cut > from) await writeMarker(ports.store, log, cut)
   return { from, to: cut, items, bytes, tombstones }

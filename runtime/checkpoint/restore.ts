@@ -14,6 +14,7 @@ import { formerOf } from './divide/former.ts'
 import { divideState } from './divide/state.ts'
 import { encodeManifest, listManifests, type Manifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
 import { writeMarker } from './marker.ts'
+import { KEPT } from './retention.ts'
 import { checkNewestRestore } from './run-meta.ts'
 import { sinkCommitContext } from './sink-context.ts'
 import { tableWriter, writeWhole } from './table-writer.ts'
@@ -30,6 +31,13 @@ export async function completeCheckpoints(ports: { blobs: Pick<Blobs, 'list'>; l
   return (await decisions(ports.log, run))
     .filter(d => d.decision.outcome === 'complete' && manifests.has(d.checkpoint))
     .map(d => d.checkpoint)
+}
+
+/**
+ * Whether a hold on checkpoint n of `run` has come in time, asked once it is there: a retention that has not seen it is of a checkpoint that was complete before this looks, and leaves the newest ones.
+ */
+export async function isInTime(ports: Pick<Ports, 'blobs' | 'log'>, run: string, n: number): Promise<boolean> {
+  return (await completeCheckpoints(ports, run)).slice(-KEPT).includes(n)
 }
 
 /**

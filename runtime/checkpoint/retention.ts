@@ -10,7 +10,7 @@ import { listManifests, manifestKey, readManifest } from './manifest.ts'
 import { readMarker } from './marker.ts'
 
 /** Complete checkpoints that stay, beside those that somebody holds. */
-const KEPT = 3
+export const KEPT = 3
 const PAGE = 200
 const DELETES_AT_ONCE = 32
 

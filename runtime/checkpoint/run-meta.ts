@@ -38,12 +38,13 @@ export class StateMismatchError extends MillraceError {
 }
 
 /** One slot for each run that the directory has had, and for each shape that it has adopted; the last one is the run. */
-const META = 'meta'
+export const META = 'meta'
 /** One slot for each restore that was begun. Its run gets a slot in META when it is whole. */
-const RESTORING = 'restoring'
+export const RESTORING = 'restoring'
 const PAGE = 500
 
-interface Attempt {
+/** A restore that was begun. */
+export interface Attempt {
   readonly run: string
   /** The run that it is to take the place of; undefined: there is none. */
   readonly instead: string | undefined
@@ -156,13 +157,6 @@ export async function isGoingBack(ports: Ports): Promise<boolean> {
   return attempt?.instead !== undefined && attempt.checkpoint === undefined
 }
 
-/** Runs that the directory's run has taken the place of, and those that a restore began and did not finish. */
-export async function formerRuns(ports: Ports): Promise<string[]> {
-  const runs = (await readAll<RunMeta>(ports, META)).map(({ run }) => run)
-  const begun = (await readAll<Attempt>(ports, RESTORING)).map(({ run }) => run)
-  return [...new Set([...runs, ...begun])].filter(run => run !== runs.at(-1))
-}
-
 /** Whether the run was once of this shape, and has not another layout since (`adoptShape`). */
 export async function hadShape(ports: Pick<Ports, 'log'>, { run }: RunMeta, shape: string): Promise<boolean> {
   return (await readAll<RunMeta>(ports, META)).some(meta => meta.run === run && meta.shape === shape)
@@ -172,7 +166,8 @@ export async function readRun(ports: Pick<Ports, 'log'>): Promise<RunMeta | unde
   return (await readAll<RunMeta>(ports, META)).at(-1)
 }
 
-async function readAll<T>(ports: Pick<Ports, 'log'>, log: string): Promise<T[]> {
+/** All slots of `META` or `RESTORING`. */
+export async function readAll<T>(ports: Pick<Ports, 'log'>, log: string): Promise<T[]> {
   const all: T[] = []
   for (;;) {
     const page = await ports.log.range(log, all.length + 1, PAGE)

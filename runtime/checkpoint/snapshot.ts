@@ -14,11 +14,14 @@ import { readManifest, type SubtaskSnapshot } from './manifest.ts'
 import { readMarker } from './marker.ts'
 import { loggedChunks, type Materialised, type MaterialiseOptions, materialise, type SnapshotFold } from './materialise.ts'
 import type { CheckpointStart } from './start.ts'
-import { writeRun } from './unfolded.ts'
+import { runTarget } from './unfolded.ts'
 import { CHANGE_BYTES, waitingBytes } from './waiting.ts'
 
 /** A part of a checkpoint, durable by itself: see SubtaskSnapshot. */
-export interface MaterialisedPart extends Materialised, Pick<SubtaskSnapshot, 'runs' | 'folded' | 'changes'> {}
+export interface MaterialisedPart extends Materialised, Pick<SubtaskSnapshot, 'runs' | 'folded' | 'changes' | 'settled'> {
+  /** It is as the manifest before has it: behind it nothing is to be cleaned any more. */
+  readonly carried?: true
+}
 
 /** How much may be logged before it is folded. */
 export interface FoldLimits {
@@ -73,12 +76,9 @@ export async function materialisePart(
   const snapshot: SnapshotFold = {
     since: before.folded,
     changes: () => allChanges(before, log, version, ports),
-    async take(folded) {
-      runs = await addRun(ports, prefix, runs, await writeRun(topology.run, folded, prefix, ports), {
-        hides: tookOver,
-        isExpired,
-      })
-    },
+    target: runTarget(topology.run, prefix, ports, async written => {
+      runs = await addRun(ports, prefix, runs, written, { hides: tookOver, isExpired })
+    }),
   }
   const done = await materialise(topology, at, part.shard, version, ports, { ...options, snapshot })
   return { ...done, expired, runs, folded: version, changes: [] }

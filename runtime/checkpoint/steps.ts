@@ -63,6 +63,7 @@ export async function completeCheckpoint(
       runs: materialised[i]!.runs,
       folded: materialised[i]!.folded,
       changes: materialised[i]!.changes,
+      ...(materialised[i]!.settled && { settled: true }),
       keyed: keyedNodes(topology.stages[stage]!.stage).map(k => k.operatorId),
     })),
   })
@@ -75,7 +76,8 @@ export async function completeCheckpoint(
   })
   if (decision.outcome === 'complete') {
     await commitSinks(topology, checkpoint, parts, ports.blobs)
-    await retain(topology, checkpoint, parts, ports)
+    const open = parts.filter((_, i) => !materialised[i]!.carried)
+    await retain(topology, checkpoint, open, ports)
   }
   return decision
 }

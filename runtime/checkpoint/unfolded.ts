@@ -1,18 +1,33 @@
 import type { Blobs } from '../ports.ts'
 import { type RunPorts, RunWriter, type SortedRun } from '../snapshot/runs.ts'
 import { readChanges } from './changes.ts'
-import { type FoldedItem, type FoldSpace, fold } from './fold.ts'
+import { type FoldSpace, fold, type Target } from './fold.ts'
 import type { SubtaskSnapshot } from './manifest.ts'
 
-/** Folded items as a sorted run; their addresses there are without the name of the `run`. */
-export async function writeRun(run: string, folded: readonly FoldedItem[], prefix: string, ports: RunPorts): Promise<SortedRun> {
-  const writer = new RunWriter(ports, prefix)
+/** Makes a sorted run of what is handed over at a time; addresses there are without the name of the `run`. */
+export function runTarget(
+  run: string,
+  prefix: string,
+  ports: RunPorts,
+  done: (written: SortedRun, version: number) => Promise<void>,
+): Target {
   const strip = run.length + 1
-  for (const { address, item, group } of folded) {
-    const { value, expiry } = item
-    await writer.add({ address: address.slice(strip), value, expiry, group })
+  let writer: RunWriter | undefined
+  return {
+    async add(items) {
+      writer ??= new RunWriter(ports, prefix)
+      for (const { address, item, group } of items) {
+        const { value, expiry } = item
+        const full = writer.add({ address: address.slice(strip), value, expiry, group })
+        if (full !== undefined) await full
+      }
+    },
+    async done(version) {
+      const written = await (writer?.finish() ?? [])
+      writer = undefined
+      await done(written, version)
+    },
   }
-  return writer.finish()
 }
 
 /**
@@ -31,8 +46,9 @@ export async function unfoldedRuns(
     for await (const chunk of readChanges(from, changes)) yield { version, chunk }
   }
   const runs: SortedRun[] = []
-  await fold(space, true, chunks(), async folded => {
-    runs.push(await writeRun(run, folded, prefix, ports))
+  const target = runTarget(run, prefix, ports, async written => {
+    runs.push(written)
   })
+  await fold(space, true, chunks(), target)
   return runs
 }

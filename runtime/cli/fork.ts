@@ -9,7 +9,8 @@ export const fork: Command = {
   summary: 'Start a copy of a pipeline on AWS from one of its checkpoints',
   description: `Has another stack of the same pipeline begin with a checkpoint of this one, which runs on untouched. The other one is deployed as the first was, under a name of its own, and with
 sinks that write elsewhere; it has streams, tables and a bucket of its own, and has to be stopped. Where both read the same Kinesis streams, the copy reads them on from the checkpoint, at its own pace,
-as far as the streams have kept them. Which checkpoints are kept: millrace checkpoints --stack NAME. It is the same as millrace start --stack OTHER --from-snapshot stack:NAME@N.`,
+as far as the streams have kept them. Which checkpoints are kept: millrace checkpoints --stack NAME. It is the same as millrace start --stack OTHER --from-snapshot stack:NAME@N.
+Of a state directory: millrace run FILE --from-snapshot DIR --state OTHER.`,
   positionals: [],
   flags: {
     ...STACK_FLAGS,

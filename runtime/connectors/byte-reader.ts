@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
+import { gunzipped } from './gunzip.ts'
 
 /** Bytes of one input, chunk by chunk; undefined at its end. A chunk belongs to whoever got it. */
 export interface ByteReader {
@@ -59,17 +59,13 @@ export function stdinBytes(): ByteReader {
 }
 
 function streamBytes(source: Readable, gzip: boolean): ByteReader {
-  const gunzip = gzip ? createGunzip({ chunkSize: CHUNK_BYTES }) : undefined
-  // An error of the file has to reach whoever reads the unpacked bytes.
-  if (gunzip !== undefined) source.on('error', error => gunzip.destroy(error)).pipe(gunzip)
-  const chunks: AsyncIterator<Buffer> = (gunzip ?? source)[Symbol.asyncIterator]()
+  const chunks: AsyncIterator<Buffer> = gzip ? gunzipped(source, CHUNK_BYTES) : source[Symbol.asyncIterator]()
   return {
     async next() {
       const { value, done } = await chunks.next()
       return done ? undefined : value
     },
     async close() {
-      gunzip?.destroy()
       source.destroy()
     },
   }

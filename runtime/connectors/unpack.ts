@@ -1,5 +1,6 @@
 import { pipeline, Readable, type Transform } from 'node:stream'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { createZstdDecompress } from 'node:zlib'
+import { gunzipped } from './gunzip.ts'
 import { UnreadableObjectError } from './unreadable-object.ts'
 import { zstdFrames } from './zstd-frames.ts'
 
@@ -8,18 +9,16 @@ const CHUNK_BYTES = 128 << 10
 
 /** Bytes as they were before they were packed. By the first ones, not by a name or a header, which may be wrong or missing: no JSON begins like this. */
 export function unpacked(head: Uint8Array, bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  if (startsWith(head, [0x1f, 0x8b])) return named('gzip', gunzipped(bytes))
-  if (startsWith(head, [0x28, 0xb5, 0x2f, 0xfd])) return named('zstd', unzstd(bytes))
-  return bytes
+  const format = packedAs(head)
+  if (format === 'gzip') return named(format, gunzipped(bytes, CHUNK_BYTES))
+  return format === 'zstd' ? named(format, unzstd(bytes)) : bytes
 }
 
-function startsWith(head: Uint8Array, magic: readonly number[]): boolean {
-  return magic.every((byte, i) => head[i] === byte)
-}
-
-/** All members. */
-function gunzipped(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  return through(createGunzip({ chunkSize: CHUNK_BYTES }), bytes)
+/** By the first four bytes. zstd may begin with a frame that holds nothing, as pzstd's does. */
+export function packedAs([a, b, c, d]: Uint8Array): 'gzip' | 'zstd' | undefined {
+  if (a === 0x1f && b === 0x8b) return 'gzip'
+  if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return 'zstd'
+  return a !== undefined && a >> 4 === 5 && b === 0x2a && c === 0x4d && d === 0x18 ? 'zstd' : undefined
 }
 
 async function* unzstd(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

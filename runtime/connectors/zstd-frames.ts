@@ -23,12 +23,20 @@ export async function* zstdFrames(bytes: AsyncIterable<Uint8Array>): AsyncGenera
     for (;;) {
       const magic = await source.take(4)
       if (magic.length === 0) return
-      if (magic.length === 4 && uint(magic) >>> 4 === SKIPPABLE) for await (const _ of source.pass(uint(await source.take(4))));
+      if (magic.length === 4 && uint(magic) >>> 4 === SKIPPABLE) await skip(source)
       else yield magic.length === 4 && uint(magic) === MAGIC ? frame(source, magic) : rest(source, magic)
     }
   } finally {
     await packed.return?.()
   }
+}
+
+/** A frame that holds nothing. One that is cut off may have had others behind it. */
+async function skip(source: Source): Promise<void> {
+  const length = await source.take(4)
+  let left = uint(length)
+  for await (const piece of source.pass(left)) left -= piece.length
+  if (length.length < 4 || left > 0) throw Object.assign(new Error('unexpected end of file'), { code: 'Z_BUF_ERROR' })
 }
 
 async function* frame(source: Source, magic: Uint8Array): AsyncGenerator<Uint8Array> {

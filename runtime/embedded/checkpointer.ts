@@ -19,11 +19,11 @@ const STOPPING_TIMEOUT_MS = 20_000
 /** Bytes as logged: about what a cold start replays in a few seconds. */
 const FOLD_LIMITS = { bytesMax: 32 * 1024 * 1024, checkpointsMax: 64 }
 
-/** Of the memory for state, for each entry that is held while it is folded: all of them take a quarter of it at most. */
-const BYTES_PER_ITEM = 4096
+/** Of the memory for state, for each entry that is held while it is folded: a few hundred bytes each, so that all of them take a third of it or so. */
+const BYTES_PER_ITEM = 1024
 const ITEMS_MIN = 20_000
-/** They are sorted in one go, in which nothing else is done. */
-const ITEMS_MAX = 250_000
+/** Their keys are sorted in one go, in which nothing else is done. */
+const ITEMS_MAX = 1_000_000
 
 /**
  * What a checkpoint brings to the base: all state, so that it may leave memory; or only where it has become worth it; or none, as nobody will read it: the last one of a run

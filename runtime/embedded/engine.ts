@@ -1,9 +1,10 @@
 import { getHeapStatistics } from 'node:v8'
 import { foldToSegments } from '../checkpoint/fold-to-segments.ts'
+import { formerRuns } from '../checkpoint/former-runs.ts'
 import { inherit } from '../checkpoint/inherit.ts'
-import { putLayouts } from '../checkpoint/layouts.ts'
+import { putLayouts, readLayouts } from '../checkpoint/layouts.ts'
 import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
-import { formerRuns, type RunKind, readRun } from '../checkpoint/run-meta.ts'
+import { type RunKind, readRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
 import { refuseOwnInput } from '../connectors/own-input.ts'
 import type { SourceConnector } from '../connectors/source.ts'
@@ -79,7 +80,7 @@ export async function runEmbedded(graph: LogicalGraph, options: RunOptions = {})
     }
     const { meta, resumed } = await openOrRestore(ports, options, { kindFor, topologyOf })
     // Also what an earlier process did not get to.
-    for (const run of await formerRuns(ports)) await ports.forget(run)
+    for (const { run } of await formerRuns(ports)) await ports.forget(run)
     const topology = topologyOf(meta.run, meta, meta.snapshots)
     if (resumed) await recommitSinks(topology, ports)
     const streams = closable(ports.streams)
@@ -295,7 +296,8 @@ class Run {
     }))
     const closedAt = ports.clock.now()
     for (const [stage, layout] of layouts) closeShards(this.topology, stage, layout, streams)
-    if (layouts.length > 0) await putLayouts(ports.log, this.topology.run, layouts)
+    if (layouts.length > 0)
+      await putLayouts(ports.log, this.topology.run, layouts, await readLayouts(ports.log, this.topology.run))
     const added = layouts.flatMap(([stage, layout]) => {
       const known = this.topology.layout(stage).length
       this.topology.adopt(stage, layout)

@@ -17,7 +17,10 @@ export class StateDirectoryInUseError extends MillraceError {
   readonly owner: Owner | undefined
   constructor(directory: string, owner: Owner | undefined, options?: ErrorOptions) {
     const who = owner ? `process ${owner.pid} on ${owner.host}, since ${new Date(owner.since).toISOString()}` : 'another process'
-    super(`state directory ${directory} is in use by ${who}: stop it, or choose another directory`, options)
+    super(
+      `state directory ${directory} is in use by ${who}: stop it, or choose another directory; to start from what it has by now, take a savepoint of it (millrace savepoint create ${directory})`,
+      options,
+    )
     this.directory = directory
     this.owner = owner
   }

@@ -1,3 +1,4 @@
+import { blobsOf } from '../checkpoint/left-by-run.ts'
 import type { Blobs } from '../ports.ts'
 import { type Database, text } from './database.ts'
 import { SEQUENCE_SPAN } from './streams.ts'
@@ -19,7 +20,5 @@ export async function forgetRun(db: Database, blobs: Blobs, run: string): Promis
       for (const range of ofLogs) base.run(...range)
     }),
   )
-  for (const kind of ['chunks', 'channels', 'segments', 'sinks', 'checkpoints']) {
-    for (const key of await blobs.list(`${kind}/${run}/`)) await blobs.delete(key)
-  }
+  for (const prefix of blobsOf(run)) for (const key of await blobs.list(prefix)) await blobs.delete(key)
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
-import type { Clock, Ports, Random } from '../ports.ts'
+import type { Clearing, Clock, Ports, Random } from '../ports.ts'
 import { embeddedBlobs } from './blobs.ts'
+import { embeddedClearing } from './clearing.ts'
 import { systemClock, systemRandom } from './clock.ts'
 import { openDatabase } from './database.ts'
 import { forgetRun } from './forget.ts'
@@ -12,6 +13,7 @@ import { embeddedStreams } from './streams.ts'
 export interface EmbeddedPorts extends Ports {
   /** Where the state is durable, absolute; undefined: in memory. */
   readonly directory?: string
+  readonly clearing: Clearing
   /** Deletes all that a run has left, when another has taken its place for good. */
   forget(run: string): Promise<void>
   /** Waits for what is under way, then lets go of the directory. Calls made later are refused with StateClosedError. Idempotent. */
@@ -52,7 +54,14 @@ export async function openEmbedded(options: EmbeddedOptions = {}): Promise<Embed
       await settle()
       db.close()
     }
-    return { ...ports, directory, forget: run => forgetRun(db, blobs, run), close, stats: db.stats }
+    return {
+      ...ports,
+      directory,
+      clearing: embeddedClearing(db),
+      forget: run => forgetRun(db, blobs, run),
+      close,
+      stats: db.stats,
+    }
   } catch (error) {
     db.close()
     throw db.named(error)

@@ -16,7 +16,7 @@ export interface Found {
 
 /** Stages may have been rescaled while the run went on: what it goes on with is what it has by now, not what it began with. `kindFor`: what is wanted, by the shape that is there. */
 export async function findRun(log: Pick<CommitLog, 'range'>, meta: RunMeta, kindFor: (found: string) => RunKind): Promise<Found> {
-  const layouts = new Map(await readLayouts(log, meta.run))
+  const layouts = new Map((await readLayouts(log, meta.run)).layouts)
   const shape = withParallelism(meta.shape, (stage, was) => {
     const layout = layouts.get(stage)
     return layout === undefined ? was : openShards(layout).length

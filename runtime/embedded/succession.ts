@@ -4,6 +4,7 @@ import { planPhysical } from '../graph/planner.ts'
 import type { CommitLog } from '../ports.ts'
 import { loadHead } from '../protocol/log.ts'
 import { evenStarts, type Layout, relaid } from '../stage/layout.ts'
+import { refuseRescale } from '../stage/refuse-rescale.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import type { ClosableStreams } from './open-shards.ts'
 
@@ -14,7 +15,7 @@ export interface StageShard {
 
 /** What an earlier process has split and merged. */
 export async function adoptLayouts(topology: Topology, log: CommitLog, streams: ClosableStreams): Promise<void> {
-  for (const [stage, layout] of await readLayouts(log, topology.run)) {
+  for (const [stage, layout] of (await readLayouts(log, topology.run)).layouts) {
     topology.adopt(stage, layout)
     closeShards(topology, stage, layout, streams)
   }
@@ -50,7 +51,7 @@ export function layoutsFor(
   const wanted = planPhysical(graph, { parallelism, chaining }).stages
   if (
     wanted.length !== stages.length ||
-    wanted.some((s, i) => s.nodes.join() !== stages[i]!.nodes.join() || s.id !== stages[i]!.id)
+    wanted.some((s, i) => [...s.ids.values()].join() !== [...stages[i]!.ids.values()].join())
   )
     throw new MillraceError(
       `with a parallelism of ${parallelism} '${graph.name}' would be cut into other stages: that takes a new run, from a checkpoint`,
@@ -63,8 +64,7 @@ export function layoutsFor(
       options.keyGroups,
     )
     if (layout === undefined) return []
-    if (topology.stateBackend.kind === 'segments')
-      throw new MillraceError(`a run with the state backend 'segments' can't be rescaled while it runs: use 'table'`)
+    refuseRescale(topology, stage.index)
     return [[stage.index, layout] as const]
   })
 }

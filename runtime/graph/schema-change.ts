@@ -21,7 +21,9 @@ export function fateOfSchema(
       reason: `its values are of version ${missing} and are to be of version ${missing + 1}: give it migrate: { ${missing}: old => … }`,
     }
   }
-  if (found?.fields === undefined || wanted?.fields === undefined) return { fate: 'kept' }
+  if (wanted?.fields === undefined) return { fate: 'kept' }
+  if (found?.fields === undefined)
+    return { fate: 'kept', reason: 'its values were written without a schema: each is checked when it is read' }
   return fateOfFields(found.fields, wanted.fields, is)
 }
 

@@ -18,6 +18,10 @@ function panesText({ size, slide, offset, time }: Panes): string {
   return ` of ${formatDuration(size)} every ${formatDuration(slide)} from ${formatDuration(offset)} by ${time} time`
 }
 
+export function isStateText(text: string): boolean {
+  return FORM.test(text)
+}
+
 /** A declaration that has the given text. How long its entries live is not in it. */
 export function stateOfText(text: string): StateDeclaration {
   const [, name, primitive, processing, size, slide, offset, time] = FORM.exec(text)!

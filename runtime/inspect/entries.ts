@@ -12,8 +12,11 @@ export async function largestState(manifest: Manifest, blobs: Pick<Blobs, 'get'>
     const chunks = async function* () {
       for await (const chunk of readChanges(blobs, subtask.changes ?? [])) yield { version: subtask.version, chunk }
     }
-    await fold(spaceIn(manifest, subtask), true, chunks(), async folded => {
-      entries += folded.length
+    await fold(spaceIn(manifest, subtask), true, chunks(), {
+      async add(folded) {
+        entries += folded.length
+      },
+      async done() {},
     })
     if (entries > (largest?.entries ?? 0))
       largest = { checkpoint: manifest.checkpoint, subtask: subtask.log.slice(manifest.run.length + 1), entries }

@@ -1,8 +1,11 @@
+import { readLayouts } from '../checkpoint/layouts.ts'
 import type { RunMeta } from '../checkpoint/run-meta.ts'
 import type { Shape } from '../graph/shape.ts'
 import type { CommitLog } from '../ports.ts'
 import type { Counts } from '../protocol/item.ts'
 import { type Head, loadHead } from '../protocol/log.ts'
+import { isSubtask } from '../stage/layout.ts'
+import { producerOf } from '../stage/topology.ts'
 
 /** Where a stage stands, over all its subtasks. */
 export interface StageState {
@@ -15,7 +18,7 @@ export interface StageState {
   readonly counts: Pick<Counts, 'recordsIn' | 'recordsOut' | 'results' | 'deadLetters' | 'late'>
 }
 
-/** The logs of a run's subtasks, by stage. */
+/** The logs of the subtasks that a run began with, by stage. */
 export function logsOf({ run, shape, splits }: Pick<RunMeta, 'run' | 'shape' | 'splits'>): { id: string; names: string[] }[] {
   const { stages } = JSON.parse(shape) as Shape
   // In the same order; a source stage has a subtask for each split.
@@ -27,31 +30,44 @@ export function logsOf({ run, shape, splits }: Pick<RunMeta, 'run' | 'shape' | '
   })
 }
 
+/** The logs of all subtasks that a run ever had, by stage: also of those that took over from others. */
+export async function allLogsOf(log: Pick<CommitLog, 'range'>, meta: RunMeta): Promise<ReturnType<typeof logsOf>> {
+  const layouts = new Map((await readLayouts(log, meta.run)).layouts)
+  return logsOf(meta).map(({ id, names }, stage) => {
+    const layout = layouts.get(stage)
+    return { id, names: layout?.filter(isSubtask).map(({ shard }) => `${meta.run}/${id}/${shard}`) ?? names }
+  })
+}
+
 /**
  * The stages of a run, from their logs: as of the last commit of each subtask. `seen`: by log, a commit that is there for certain, at which reading begins; gets what was read. A log
  * is long while its changes wait to be folded.
  */
 export async function stagesOf(log: CommitLog, meta: RunMeta, seen: Map<string, number> = new Map()): Promise<StageState[]> {
   const loaded = await Promise.all(
-    logsOf(meta).map(async ({ id, names }) => {
+    (await allLogsOf(log, meta)).map(async ({ id, names }) => {
       const heads = await Promise.all(
         names.map(async name => {
           const { head } = await loadHead(log, name, Number.POSITIVE_INFINITY, seen.get(name))
           seen.set(name, head.lastCommit[0])
-          return head
+          return { shard: Number(name.slice(name.lastIndexOf('/') + 1)), head }
         }),
       )
       return { id, heads }
     }),
   )
-  // Producers are numbered over all stages.
-  const idle = new Set(loaded.flatMap(({ heads }) => heads.flatMap(({ fields }) => fields.idle)))
-  let producer = 0
-  return loaded.map(({ id, heads }) => {
-    const first = producer
-    producer += heads.length
-    const heard = heads.filter((_, i) => !idle.has(first + i))
-    return stateOf(id, heads, heard.length === 0 ? heads : heard)
+  const idle = new Set(loaded.flatMap(({ heads }) => heads.flatMap(({ head }) => (head.sealed ? [] : head.fields.idle))))
+  const began = logsOf(meta).map(({ names }) => names.length)
+  return loaded.map(({ id, heads }, stage) => {
+    const first = began.slice(0, stage).reduce((sum, n) => sum + n, 0)
+    // What those that have ended counted, others have; of those that took over from others the first.
+    const atWork = heads.filter(({ head, shard }) => !head.sealed && (head.version > 0 || shard < began[stage]!))
+    const heard = atWork.filter(({ shard }) => !idle.has(producerOf(stage, shard, first, began[stage]!)))
+    return stateOf(
+      id,
+      atWork.map(h => h.head),
+      (heard.length === 0 ? atWork : heard).map(h => h.head),
+    )
   })
 }
 

@@ -152,7 +152,7 @@ async function ownerOf(ports: Readable, meta: RunMeta, query: StateQuery): Promi
   // Of broadcast state each subtask has a copy: any will do.
   const key = query.key === undefined ? BROADCAST_KEY : canonicalKey(query.key, 'state get')
   const group = query.key === undefined ? 0 : keyGroup(key, shape.keyGroups)
-  const layouts = new Map(await readLayouts(ports.log, meta.run))
+  const layouts = new Map((await readLayouts(ports.log, meta.run)).layouts)
   const layout = layouts.get(shape.stages.indexOf(owner.stage)) ?? firstLayout(owner.stage.parallelism ?? 1, shape.keyGroups)
   const subtask = await lastBegun(ports, `${meta.run}/${stage}`, layout, group)
   return { stage, subtask, key, declarations }

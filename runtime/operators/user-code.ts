@@ -122,6 +122,9 @@ function oneLine(text: string): string {
   return flat.length > MESSAGE_CHARS ? `${flat.slice(0, MESSAGE_CHARS)}…` : flat
 }
 
+/** What JavaScript can make a date of, epoch ms: some 275,000 years either way. */
+export const TIME_MAX = 8.64e15
+
 function time(timestamp: number): string {
-  return Math.abs(timestamp) <= 8.64e15 ? new Date(timestamp).toISOString() : String(timestamp)
+  return Math.abs(timestamp) <= TIME_MAX ? new Date(timestamp).toISOString() : String(timestamp)
 }

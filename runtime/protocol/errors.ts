@@ -23,7 +23,7 @@ export class LostRaceError extends MillraceError {
 
 /** A frame was packed for a shard that has been split or merged since (protocol.md, F1): the attempt is void, and is planned anew for those that are open. */
 export class ShardClosedError extends MillraceError {
-  override readonly name = 'ShardClosedError'
+  override readonly name: string = 'ShardClosedError'
   override readonly retryable = true
 }
 

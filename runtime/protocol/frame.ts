@@ -15,6 +15,8 @@ export interface Frame {
   readonly header: FrameHeader
   /** Entries. */
   readonly count: number
+  /** Of its body, before compression. */
+  readonly bytes: number
   /** A cursor before the first entry. Cursors share nothing that user code could change through another. */
   reader(): FrameCursor
 }
@@ -42,7 +44,7 @@ export function readFrame(data: Uint8Array): Frame {
     first = undefined
     return new FrameCursor(body, prefix.count)
   }
-  return { header: prefix.header, count: prefix.count, reader }
+  return { header: prefix.header, count: prefix.count, bytes: prefix.rawBytes, reader }
 }
 
 /** A stream may ask for a window as large as it likes; no body is larger than 2^25 bytes. */

@@ -1,12 +1,17 @@
 import type { SinkState } from '../connectors/sink.ts'
 import type { SourcePosition } from '../connectors/source.ts'
 import { pack, unpack } from '../state/codec.ts'
+import { BrokenLogError } from './errors.ts'
 
 /** (version, index) of a frame on one channel; [0, 0]: none yet. */
 export type FrameId = readonly [version: number, index: number]
 
 export function later(a: FrameId, b: FrameId): FrameId {
-  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b
+  return isLater(a, b) ? a : b
+}
+
+export function isLater(a: FrameId, b: FrameId): boolean {
+  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1])
 }
 
 /** Where a subtask stands in its input. */
@@ -141,8 +146,18 @@ export function encodeItem(item: SlotItem): Uint8Array {
   return pack(item)
 }
 
+/** @throws BrokenLogError when it is none */
 export function decodeItem(bytes: Uint8Array): SlotItem {
-  return unpack<SlotItem>(bytes)
+  let item: SlotItem | undefined
+  try {
+    item = unpack(bytes)
+  } catch {
+    // It is none.
+  }
+  const { kind, attempt, prev, head }: { kind?: string; attempt?: unknown; prev?: unknown; head?: HeadFields } = Object(item)
+  const isItem = kind === 'abort' || ((kind === 'commit' || kind === 'seal') && head?.position !== undefined)
+  if (isItem && typeof attempt === 'string' && typeof prev === 'string') return item!
+  throw new BrokenLogError('a slot of a log holds what is no commit')
 }
 
 export const emptyHead: HeadFields = {

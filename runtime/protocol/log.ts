@@ -102,6 +102,8 @@ export type KnownHeads = Map<string, Head>
  */
 export async function headOf(log: CommitLog, name: string, known: KnownHeads): Promise<Head> {
   const base = known.get(name)
+  // Nothing comes behind a seal.
+  if (base?.sealed) return base
   // Nothing says of the beginning whether what follows it has expired.
   const read = base === undefined || base.version === 0 ? undefined : await follow(log, name, base)
   const { head } = read ?? (await loadHead(log, name, Number.POSITIVE_INFINITY))

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import { decodeManifest, encodeManifest, type Manifest } from '../checkpoint/manifest.ts'
 import type { Blobs } from '../ports.ts'
 import { SnapshotError } from '../snapshot/error.ts'
+import { manifestFault } from './manifest-fault.ts'
 import { isDataFile, METADATA } from './names.ts'
 
 /** A file of a savepoint: a segment, or channel state. */
@@ -44,6 +45,9 @@ export async function readSavepoint(blobs: Pick<Blobs, 'get'>, place: string): P
   const bytes = await blobs.get(METADATA)
   if (bytes === undefined) throw new SnapshotError(`there is no savepoint at ${place}: it has no ${METADATA}`)
   const manifest = decodeManifest(bytes, `${METADATA} of ${place}`) as SavepointManifest
+  const fault = manifestFault(manifest)
+  if (fault !== undefined)
+    throw new SnapshotError(`${METADATA} of ${place} is damaged, or of another Millrace: ${fault} is not what it should be`)
   const { files } = manifest
   if (!Array.isArray(files)) throw new SnapshotError(`${place} is no savepoint: its ${METADATA} is that of a checkpoint`)
   // Names become paths.
@@ -63,7 +67,8 @@ export function checkedFiles(blobs: Blobs, { files }: SavepointManifest, place: 
       if (file === undefined) return undefined
       const data = await blobs.get(name)
       const damage = damageOf(file, data)
-      if (damage !== undefined) throw new SnapshotError(`${name} of ${place} ${damage}`)
+      if (damage !== undefined)
+        throw new SnapshotError(`${name} of ${place} ${damage}. Nothing can start from it: take another savepoint or checkpoint`)
       return data
     },
   }

@@ -1,23 +1,29 @@
 import type { RangedBlobs } from '../ports.ts'
 import { copyBytes } from './bytes.ts'
+import type { Services } from './ports.ts'
 import type { Sandbox } from './sandbox.ts'
 import { compareUtf8 } from './utf8.ts'
 
 export type Bucket = Map<string, Uint8Array>
 
 /** S3: strong reads and lists, conditional puts. A put that fails may be applied later, over what was put since. */
-export function simBlobs(bucket: Bucket, { call }: Pick<Sandbox, 'call'>): RangedBlobs {
+export function simBlobs(services: Pick<Services, 'bucket' | 'onBlob'>, { call }: Pick<Sandbox, 'call'>): RangedBlobs {
+  const { bucket } = services
+  const store = (key: string, bytes: Uint8Array) => {
+    services.onBlob?.(key)
+    bucket.set(key, bytes)
+  }
   return {
     put(key, data) {
       const bytes = copyBytes(data)
-      return call({ name: `blobs.put ${key}`, isWrite: true, mayDouble: true, apply: () => void bucket.set(key, bytes) })
+      return call({ name: `blobs.put ${key}`, isWrite: true, mayDouble: true, apply: () => store(key, bytes) })
     },
     putIfAbsent(key, data) {
       const bytes = copyBytes(data)
       let mine = false
       const apply = () => {
         if (!bucket.has(key)) {
-          bucket.set(key, bytes)
+          store(key, bytes)
           mine = true
         }
         return mine

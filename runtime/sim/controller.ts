@@ -1,5 +1,6 @@
 import type { StartedCheckpoint } from '../aws/functions/checkpoint.ts'
-import type { MaterialisedRef, PartRef } from '../aws/functions/materialise.ts'
+import type { PartRef } from '../aws/functions/materialise.ts'
+import type { MaterialisedRef } from '../aws/functions/materialised.ts'
 import { RETRYABLE } from '../aws/retryable.ts'
 import type { Lambda, Outcome } from './lambda.ts'
 import type { Simulation } from './simulation.ts'
@@ -23,6 +24,8 @@ export interface Controller {
   readonly outcomes: ReadonlyMap<string, number>
   readonly running: number
   start(): void
+  /** All input is there: checkpoints are as far apart as they mostly are. */
+  relax(): void
 }
 
 /** The execution is over: its reason. */
@@ -35,6 +38,7 @@ const POLL_GROWTH = 1.5
 /** So often the schedule looks in vain when nothing moves, then only each eighth time: most of the time of a simulation went into looks that find what the one before found. */
 const IDLE_LOOKS = 3
 const IDLE_EVERY = 8
+const RELAXED_MS = 15_000
 const RETRY_MS = 1_000
 const TRIES = 6
 const LATE_MS = [1_000, 10 * 60_000] as const
@@ -48,6 +52,7 @@ export function openController(simulation: Simulation, controlled: Controlled): 
   const outcomes = new Map<string, number>()
   let last: Controller['last']
   let running = 0
+  let { everyMs } = controlled
 
   async function invoke(lambda: Lambda, event: object): Promise<any> {
     if (faults.happens('controller stops')) throw new Stopped()
@@ -68,7 +73,7 @@ export function openController(simulation: Simulation, controlled: Controlled): 
 
   async function collect(start: StartedCheckpoint, begun: number): Promise<readonly PartRef[]> {
     const [least, most] = POLL_MS
-    for (let pause: number = least; ; pause = Math.min(most, pause * POLL_GROWTH)) {
+    for (let pause = Math.min(least, everyMs / 4); ; pause = Math.min(most, pause * POLL_GROWTH)) {
       const { parts, missing } = await invoke(controlled.checkpoint, { step: 'collect', start })
       if (missing.length === 0) return parts
       if (scheduler.now > begun + controlled.timeoutMs) throw new Failed(`no ack in time from ${missing.join(', ')}`)
@@ -123,10 +128,13 @@ export function openController(simulation: Simulation, controlled: Controlled): 
     get running() {
       return running
     },
+    relax() {
+      everyMs = Math.max(everyMs, RELAXED_MS)
+    },
     async start() {
       let idle = 0
       for (;;) {
-        await scheduler.sleep(controlled.everyMs)
+        await scheduler.sleep(everyMs)
         const isIdle = running === 0 && last?.outcome === 'nothing' && !controlled.hasMoved(last.begunAt)
         idle = isIdle ? idle + 1 : 0
         if (idle > IDLE_LOOKS && idle % IDLE_EVERY !== 0) continue

@@ -16,7 +16,7 @@ export function cutFault(manifest: Manifest, topology: Topology, services: Servi
   const missing = blobsOf(manifest).find(blob => !services.bucket.has(blob))
   if (missing !== undefined) return `${missing} is not there`
   for (const part of manifest.subtasks)
-    for (const producer of topology.producersOf(part.stage, part.shard)) {
+    for (const producer of part.head.producers ?? topology.producersOf(part.stage, part.shard)) {
       const fault = channelFault(part, producer, manifest, topology, services)
       if (fault !== undefined) return `${part.log}: ${fault}`
     }
@@ -35,7 +35,8 @@ function channelFault(
   topology: Topology,
   services: Services,
 ): string | undefined {
-  const from = subtasks.find(s => s.log === topology.logOfProducer(producer))!
+  const from = subtasks.find(s => s.log === topology.logOfProducer(producer))
+  if (from === undefined) return `it hears ${topology.logOfProducer(producer)}, which has no part`
   const [, ...id] = part.head.accepted.find(([p]) => p === producer) ?? [producer, 0, 0]
   const accepted = id as FrameId
   if (accepted[0] > from.version) return `it had taken ${accepted.join('.')} of ${from.log}, whose cut is at ${from.version}`
@@ -45,6 +46,8 @@ function channelFault(
     if (header.run !== run || header.producer !== producer || header.version > from.version) continue
     if (header.version < accepted[0] || (header.version === accepted[0] && header.index <= accepted[1])) continue
     const slot = services.log.get(from.log, header.version)
+    // Its end is in each checkpoint from then on; what was decided before an earlier one was looked at there.
+    if (slot === undefined && part.ended) continue
     if (slot === undefined) return `slot ${header.version} of ${from.log} is gone`
     if (decodeItem(slot).attempt === header.attempt) expected.set(`${header.version}.${header.index}`, recordsIn(data))
   }

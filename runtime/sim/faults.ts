@@ -20,7 +20,7 @@ export const FAULTS = {
   'batch goes to two environments': 0.5,
   'batch comes again': 0.3,
   'batch is cut short': 1,
-  'shard is left alone': 0.15,
+  'shard is left alone': 0.2,
   'answer of a function is lost': 0.2,
   'user code throws': 0.05,
   'step is called twice': 0.4,
@@ -28,6 +28,9 @@ export const FAULTS = {
   'controller stops': 0.1,
   'two controllers at once': 0.8,
   'source is resharded': 1,
+  'stage is resharded': 1,
+  'copy of a batch lags': 0.4,
+  'environment stops before its commit': 0.1,
 } as const
 
 export type Fault = keyof typeof FAULTS
@@ -53,17 +56,18 @@ export interface Faults {
 export type Leaves = (injected: Injected) => boolean
 
 /**
- * `first`: the number of the first one.
+ * `first`: the number of the first one. `often`: what has to be there, and not rarely.
  *
  * Each seed has weather of its own: some kinds of faults not at all, others rarely, others often. All kinds in every run would hide one behind another.
  */
-export function openFaults(seed: Dice, leavesOut: Leaves = () => false, first = 0): Faults {
+export function openFaults(seed: Dice, leavesOut: Leaves = () => false, first = 0, often: readonly Fault[] = []): Faults {
   const weather = seed.fork('weather')
   const rates = new Map<Fault, number>()
   const calm = weather.fraction()
   for (const fault of ALL) rates.set(fault, weather.chance(calm) ? 0 : FAULTS[fault] * weather.spread(0.02, 1))
   // It ends a run, so that few have it.
-  rates.set('stream loses a frame', weather.chance(0.85) ? 0 : FAULTS['stream loses a frame'])
+  rates.set('stream loses a frame', weather.chance(0.8) ? 0 : FAULTS['stream loses a frame'] * weather.spread(0.03, 1))
+  for (const fault of often) rates.set(fault, FAULTS[fault] * weather.spread(0.5, 1))
   const sequences = new Map(ALL.map(fault => [fault, seed.fork(fault)]))
   const injected: Injected[] = []
   let stopped = false

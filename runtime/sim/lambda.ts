@@ -14,7 +14,8 @@ export interface Lambda {
   readonly running: number
   /** When the last one ended, ms of virtual time; 0: none has. */
   readonly endedAt: number
-  invoke(event: unknown): Promise<Outcome>
+  /** `lags`: in an environment of its own, which freezes while it learns where it stands, and has time left when it thaws. */
+  invoke(event: unknown, options?: { readonly lags?: boolean }): Promise<Outcome>
 }
 
 export interface LambdaOptions {
@@ -35,6 +36,8 @@ const COLD_MS = [80, 3_000] as const
 const WARM_MS = [1, 10] as const
 /** What is left of a process that was given up may go on for so long, where nobody sees it. */
 const ZOMBIE_SHARE = 0.5
+/** Of an invocation's time. */
+const LAG = [0.3, 0.9] as const
 
 export function openLambda(simulation: Simulation, { name, timeoutMs, load, onError }: LambdaOptions): Lambda {
   const { scheduler, dice, faults, trace } = simulation
@@ -43,10 +46,10 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
   let running = 0
   let endedAt = 0
 
-  function take(): { environment: Environment; isCold: boolean } {
-    if (idle.length > 0 && !faults.happens('environment starts cold'))
+  function take(lags: boolean): { environment: Environment; isCold: boolean } {
+    if (!lags && idle.length > 0 && !faults.happens('environment starts cold'))
       return { environment: idle.splice(dice.below(idle.length), 1)[0]!, isCold: false }
-    const sandbox = openSandbox(simulation, `${name}#${++made}`)
+    const sandbox = openSandbox(simulation, `${name}#${++made}`, lags ? [timeoutMs * LAG[0], timeoutMs * LAG[1]] : undefined)
     return { environment: { sandbox, handler: load(sandbox) }, isCold: true }
   }
 
@@ -58,10 +61,10 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
     get endedAt() {
       return endedAt
     },
-    async invoke(event) {
+    async invoke(event, { lags = false } = {}) {
       // As it is on its way: two functions never share an object.
       const payload = JSON.stringify(event)
-      const { environment, isCold } = take()
+      const { environment, isCold } = take(lags)
       const { sandbox, handler } = environment
       running++
       const [least, most] = isCold ? COLD_MS : WARM_MS
@@ -87,6 +90,8 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
         const finish = (outcome: Outcome) => {
           if (over) return
           over = true
+          // It has ended in time, though nobody has heard yet: who is used again by then is not to be killed for it.
+          scheduler.cancel(timeUp)
           running--
           endedAt = scheduler.now
           if (!sandbox.isDead && !told) {

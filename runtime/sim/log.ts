@@ -20,6 +20,8 @@ export interface LogTable {
   readonly logs: ReadonlyMap<string, Slots>
   /** Called for each slot that is written. */
   onSlot: ((log: string, version: number, item: Uint8Array, now: number) => void) | undefined
+  /** Called before a floor is raised. */
+  onFloor: ((log: string, floor: number) => void) | undefined
   of(log: string): Slots
   get(log: string, version: number): Uint8Array | undefined
   put(log: string, version: number, item: Uint8Array, now: number): boolean
@@ -30,6 +32,7 @@ export function openLogTable(logs = new Map<string, Slots>()): LogTable {
   const table: LogTable = {
     logs,
     onSlot: undefined,
+    onFloor: undefined,
     of(log) {
       const known = logs.get(log)
       if (known !== undefined) return known
@@ -101,6 +104,7 @@ export function simLog({ scheduler, dice, faults }: Simulation, table: LogTable,
         mayDouble: true,
         apply: () => {
           const at = table.of(log)
+          if (floor > at.floor) table.onFloor?.(log, floor)
           at.floor = Math.max(at.floor, floor)
         },
       }),

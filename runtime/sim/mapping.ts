@@ -16,10 +16,10 @@ const POLL_MS = [5, 1_000] as const
 const BEHIND_MS = 1_000
 const AGAIN_MS = [100, 5_000] as const
 const TWICE_MS = [1, 20_000] as const
-/** For so long nobody comes back to what has failed: whoever waits for its commit has to help himself (protocol.md, B3). */
-const ALONE_MS = [20 * 60_000, 40 * 60_000] as const
-/** Longer than anybody waits for an undecided frame before he helps, however many aborts there were in a row. */
-const STUCK_MS = 15 * 60_000
+/** Behind a copy that is to be overtaken. */
+const LATER_MS = [500, 8_000] as const
+/** Times `stuckMs`, nobody comes back to what has failed: whoever waits for its commit has to help himself (protocol.md, B3). */
+const ALONE = [1.2, 2] as const
 const STUCK_VISITS = 5
 
 export interface MappingOptions {
@@ -28,6 +28,8 @@ export interface MappingOptions {
   readonly batchMax: number
   /** Of the shards that it came of: Lambda delivers nothing of it before they are through. */
   readonly behind?: readonly Mapping[]
+  /** Longer than anybody waits for an undecided frame before he helps, however many aborts there were in a row. */
+  readonly stuckMs: number
   /** Called when its functions have answered for long, and got no further than to this record. */
   readonly onStuck?: (first: StreamRecord) => void
 }
@@ -40,7 +42,7 @@ export function openMapping(
   { scheduler, dice, faults, trace }: Simulation,
   kinesis: Kinesis,
   lambda: Lambda,
-  { stream, shard, batchMax, behind = [], onStuck }: MappingOptions,
+  { stream, shard, batchMax, behind = [], stuckMs, onStuck }: MappingOptions,
 ): Mapping {
   const shardId = formatShard(shard)
   /** How many records are through. */
@@ -51,6 +53,12 @@ export function openMapping(
 
   async function invoke(records: readonly StreamRecord[]): Promise<Outcome> {
     const event = eventOf(records, shardId)
+    // It reads what was committed, and goes on when others have committed, folded and deleted more.
+    if (faults.happens('copy of a batch lags')) {
+      void lambda.invoke(event, { lags: true })
+      await scheduler.sleep(dice.spread(...LATER_MS))
+      return lambda.invoke(event)
+    }
     if (!faults.happens('batch goes to two environments')) return lambda.invoke(event)
     const other = scheduler.sleep(dice.spread(...TWICE_MS)).then(() => lambda.invoke(event))
     const first = lambda.invoke(event)
@@ -64,7 +72,7 @@ export function openMapping(
     trace?.(`${stream} ${shard}: ${records.length} records from ${through}`)
     const outcome = await invoke(records)
     if ('error' in outcome) {
-      await scheduler.sleep(dice.spread(...(faults.happens('shard is left alone') ? ALONE_MS : AGAIN_MS)))
+      await scheduler.sleep(faults.happens('shard is left alone') ? stuckMs * dice.spread(...ALONE) : dice.spread(...AGAIN_MS))
       return
     }
     const passed = passedOf(records, outcome.answer)
@@ -78,7 +86,7 @@ export function openMapping(
   /** Its functions answer, but get no further. */
   function watch(passed: number, first: StreamRecord): void {
     if (passed > 0) [stuckSince, visits] = [scheduler.now, 0]
-    else if (++visits > STUCK_VISITS && scheduler.now - stuckSince > STUCK_MS) onStuck?.(first)
+    else if (++visits > STUCK_VISITS && scheduler.now - stuckSince > stuckMs) onStuck?.(first)
   }
 
   return {

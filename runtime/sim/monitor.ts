@@ -1,32 +1,43 @@
 import type { Decision } from '../checkpoint/decision.ts'
+import type { Layouts } from '../checkpoint/layouts.ts'
 import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
-import { readHeader } from '../protocol/frame.ts'
-import { type CommitItem, decodeItem, type SlotItem } from '../protocol/item.ts'
+import { type CommitItem, decodeItem, type FrameId, isLater, type SealItem, type SlotItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import { unpack } from '../state/codec.ts'
+import { watchActs } from './acts.ts'
+import { type Arrivals, watchArrivals } from './arrivals.ts'
 import { blobsOf, cutFault } from './cut-check.ts'
 import type { LogTable } from './log.ts'
 import type { Services } from './ports.ts'
 import type { Shadow } from './shadow.ts'
 import { Violation } from './simulation.ts'
-import type { Kinesis } from './streams.ts'
-import { sourceStream, type World } from './world.ts'
+import { streamOf } from './streams.ts'
+import type { World } from './world.ts'
 
 /** What a slot that is won must be like, given what is there: checked at the moment at which it is written. `timeoutMs`: the longest that an attempt takes. */
 export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, report: (violation: Violation) => void): void {
   const { log: table, kinesis } = world.services
-  const sentAt = watchFrames(kinesis)
+  const arrivals = watchArrivals(kinesis)
+  const acts = watchActs(world.services, report)
+  table.onFloor = acts.onFloor
+  world.services.onBlob = acts.onBlob
   const read = openReader(table)
   table.onSlot = (log, version, bytes, now) => {
     if (/^[^/]+\/decisions$/.test(log)) return watchDecision(world, shadow, log, version, bytes, report)
+    if (world.topology !== undefined && log === `${world.topology.run}/layouts`) return adopt(world.topology, bytes)
     if (!/^[^/]+\/[^/]+\/\d+$/.test(log)) return
     // Below the floor a slot that was deleted counts as free: whoever takes it finds out by the floor (C2).
     if (version <= table.of(log).floor) return
     const item = read(log, version)!
     const fail = (what: string) => report(new Violation(`slot ${version} of ${log}: ${what}`))
     if (item.attempt === 'restored') return
+    if (item.attempt === 'inherited') {
+      if (item.kind === 'commit') shadow.commit(log, version, item)
+      return
+    }
+    const topology = world.topology!
     if (item.kind === 'abort') {
-      const since = sentAt(log, version, world.topology!)
+      const since = arrivals.sentAt(log, version, topology)
       if (since === undefined) fail('it is aborted, though no frame waits for it')
       else if (now - since < timeoutMs) fail(`it is aborted ${Math.round(now - since)} ms after its first frame was sent`)
     }
@@ -35,9 +46,26 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
     if (item.prev !== (before?.attempt ?? ''))
       return fail(`it names ${item.prev} as its predecessor, which is ${before?.attempt}`)
     const last = lastCommit(read, log, version - 1)
-    if (item.kind === 'commit' && last !== undefined) compare(last, item, fail)
-    if (item.kind === 'commit') shadow.commit(log, version, item)
+    if (item.kind === 'abort') return
+    checkTaken(log, last, item, arrivals, read, topology, fail)
+    if (last !== undefined) compare(last, item, fail)
+    if (item.kind === 'seal') checkSeal(world, log, item, fail)
+    shadow.commit(log, version, item)
   }
+}
+
+/** The shards of stages, as the run has them from now on. */
+function adopt(topology: Topology, bytes: Uint8Array): void {
+  for (const [stage, layout] of unpack<Layouts>(bytes)) topology.adopt(stage, layout)
+}
+
+/** What a log ends with: its shard is closed, and nothing lies in it behind the position (protocol.md, F2). */
+function checkSeal({ services }: World, log: string, { head }: SealItem, fail: (what: string) => void): void {
+  const [, stage, shard] = log.split('/') as [string, string, string]
+  if (services.between.get(stage)!.shards[Number(shard)]!.until === Number.POSITIVE_INFINITY)
+    fail('it seals a log whose shard is open')
+  const left = services.kinesis.records(stage, Number(shard)).filter(({ seq }) => seq > head.position.seq).length
+  if (left > 0 || head.position.offset > 0) fail(`it seals a log whose shard has ${left} more records, or a part of one`)
 }
 
 /** What a checkpoint is that was decided complete. */
@@ -80,25 +108,6 @@ function keptFault(run: string, checkpoint: number, { log, bucket }: Services): 
   return undefined
 }
 
-/** When the first frame of this version, or of one above it, was sent by the subtask of a log; undefined: none was. */
-function watchFrames(kinesis: Kinesis): (log: string, version: number, topology: Topology) => number | undefined {
-  const first = new Map<string, Map<number, number>>()
-  kinesis.onRecord = (stream, data, now) => {
-    if (stream.startsWith(sourceStream(''))) return
-    const { run, producer, version } = readHeader(data)
-    const versions = first.get(`${run} ${producer}`) ?? new Map<number, number>()
-    first.set(`${run} ${producer}`, versions)
-    if (!versions.has(version)) versions.set(version, now)
-  }
-  return (log, version, topology) => {
-    const [run, stage, shard] = log.split('/')
-    const at = topology.stages.find(s => s.stage.id === stage)!
-    const versions = first.get(`${run} ${at.firstProducer + Number(shard)}`) ?? new Map<number, number>()
-    const times = [...versions].flatMap(([v, sent]) => (v >= version ? [sent] : []))
-    return times.length === 0 ? undefined : Math.min(...times)
-  }
-}
-
 type Read = (log: string, version: number) => SlotItem | undefined
 
 /** A slot never changes: each is decoded once, and looked at again with those behind it. */
@@ -123,14 +132,41 @@ function lastCommit(read: Read, log: string, from: number): CommitItem | undefin
 }
 
 /** Nothing of a head ever goes back. */
-function compare({ head: a }: CommitItem, { head: b }: CommitItem, fail: (what: string) => void): void {
+function compare({ head: a }: CommitItem, { head: b }: CommitItem | SealItem, fail: (what: string) => void): void {
   if (b.watermark < a.watermark) fail(`the watermark goes back from ${a.watermark} to ${b.watermark}`)
   if (b.position.seq < a.position.seq) fail(`the position goes back from ${a.position.seq} to ${b.position.seq}`)
   if (b.lastCut < a.lastCut) fail(`the last cut goes back from ${a.lastCut} to ${b.lastCut}`)
-  const accepted = new Map(b.accepted.map(([producer, ...id]) => [producer, id]))
-  for (const [producer, version, index] of a.accepted) {
+  const accepted = new Map(b.accepted.map(([producer, ...id]): [number, FrameId] => [producer, id]))
+  for (const [producer, ...before] of a.accepted) {
     const now = accepted.get(producer)
-    if (now === undefined || now[0] < version || (now[0] === version && now[1] < index))
-      fail(`the last frame accepted of producer ${producer} goes back from ${version}.${index} to ${now}`)
+    // It has ended, and others have taken its place.
+    if (now === undefined && b.producers !== undefined && !b.producers.includes(producer)) continue
+    if (now === undefined || isLater(before, now))
+      fail(`the last frame accepted of producer ${producer} goes back from ${before.join('.')} to ${now}`)
   }
 }
+
+/** Between what was taken before and what is now, nothing is left out (protocol.md, B1). */
+function checkTaken(
+  log: string,
+  before: CommitItem | undefined,
+  { head }: CommitItem | SealItem,
+  arrivals: Arrivals,
+  read: Read,
+  topology: Topology,
+  fail: (what: string) => void,
+): void {
+  const [run, id, subtask] = log.split('/')
+  const { stage } = topology.stages.find(s => s.stage.id === id)!
+  if (stage.source !== undefined) return
+  const stream = streamOf(topology.stream(stage.index))
+  const taken = new Map(before?.head.accepted.map(([producer, ...frame]): [number, FrameId] => [producer, frame]))
+  for (const [producer, ...frame] of head.accepted) {
+    const winner = (version: number) => read(topology.logOfProducer(producer), version)?.attempt
+    const channel = { stream, shard: Number(subtask), run: run!, producer }
+    const gap = arrivals.gapIn(channel, taken.get(producer) ?? NONE, frame, winner)
+    if (gap !== undefined) fail(`it takes frame ${frame.join('.')} of ${topology.logOfProducer(producer)}, but ${gap}`)
+  }
+}
+
+const NONE: FrameId = [0, 0]

@@ -13,9 +13,13 @@ export interface Services {
   readonly log: LogTable
   readonly state: StateTable
   readonly bucket: Bucket
+  /** Called for each blob before it is written. */
+  onBlob: ((key: string) => void) | undefined
   readonly kinesis: Kinesis
   /** Shards of the sources' streams, by stream. */
   readonly sources: Map<string, Lineage>
+  /** And of those between stages, by stage. */
+  readonly between: Map<string, Lineage>
   /** How many ids were drawn. */
   ids: number
 }
@@ -25,20 +29,26 @@ export function openServices(simulation: Simulation): Services {
     log: openLogTable(),
     state: new Map(),
     bucket: new Map(),
+    onBlob: undefined,
     kinesis: openKinesis(() => simulation.dice.below(3)),
     sources: new Map(),
+    between: new Map(),
     ids: 0,
   }
 }
 
 /** The same once more, from where it stands. */
-export function copyServices({ log, state, bucket, kinesis, sources, ids }: Services): Services {
+export function copyServices({ log, state, bucket, kinesis, sources, between, ids }: Services): Services {
+  const copies = (lineages: ReadonlyMap<string, Lineage>) =>
+    new Map([...lineages].map(([stream, lineage]) => [stream, lineage.copy()]))
   return {
     log: log.copy(),
     state: new Map([...state].map(([pk, items]) => [pk, new Map(items)])),
     bucket: new Map(bucket),
+    onBlob: undefined,
     kinesis: kinesis.copy(),
-    sources: new Map([...sources].map(([stream, lineage]) => [stream, lineage.copy()])),
+    sources: copies(sources),
+    between: copies(between),
     ids,
   }
 }
@@ -59,10 +69,10 @@ export function openSimPorts(
     },
   }
   return {
-    streams: simStreams(simulation, services.kinesis, sandbox),
+    streams: simStreams(simulation, services, sandbox),
     log: simLog(simulation, services.log, sandbox),
     store: simStore(simulation, services.state, sandbox),
-    blobs: simBlobs(services.bucket, sandbox),
+    blobs: simBlobs(services, sandbox),
     clock,
     random: {
       // Runs are in order by what their ids begin with.

@@ -1,4 +1,4 @@
-import type { Lineage, SourceShard } from './lineage.ts'
+import { type HashKeys, halves, type Lineage, type StreamShard } from './lineage.ts'
 import type { Simulation } from './simulation.ts'
 
 /** Shards of a source's stream that are split and merged while its input comes, and who has which part of that. */
@@ -23,12 +23,12 @@ export function openReshards({ faults, dice, scheduler, trace }: Simulation, opt
   const { lineage, parts, mayMix } = options
   const random = dice.fork('reshards')
   /** Open shards, with the parts that go there. */
-  const open = new Map<SourceShard, readonly number[]>(lineage.shards.map((shard, i) => [shard, i < parts ? [i] : []]))
+  const open = new Map<StreamShard, readonly number[]>(lineage.shards.map((shard, i) => [shard, i < parts ? [i] : []]))
   let hasEnded = false
 
-  function replace(parents: readonly SourceShard[], children: readonly (readonly number[])[]): void {
+  function replace(parents: readonly StreamShard[], keys: readonly HashKeys[], children: readonly (readonly number[])[]): void {
     for (const parent of parents) open.delete(parent)
-    const shards = lineage.replace(parents, children.length, scheduler.now)
+    const shards = lineage.replace(parents, keys, scheduler.now)
     for (const [i, shard] of shards.entries()) open.set(shard, children[i]!)
     trace?.(`source shards ${shards.map(s => s.index).join(' and ')} take over from ${parents.map(p => p.index).join(' and ')}`)
   }
@@ -36,11 +36,12 @@ export function openReshards({ faults, dice, scheduler, trace }: Simulation, opt
   function split(): void {
     const [shard, had] = random.pick([...open])
     const isLeft = had.map(() => random.chance(0.5))
-    replace([shard], [had.filter((_, i) => isLeft[i]), had.filter((_, i) => !isLeft[i])])
+    replace([shard], halves(shard.keys, 0.5), [had.filter((_, i) => isLeft[i]), had.filter((_, i) => !isLeft[i])])
   }
 
-  function merge(one: SourceShard, other: SourceShard): void {
-    replace([one, other], [[...open.get(one)!, ...open.get(other)!]])
+  /** Whatever its hash keys are: records go where `shardOf` says. */
+  function merge(one: StreamShard, other: StreamShard): void {
+    replace([one, other], [one.keys], [[...open.get(one)!, ...open.get(other)!]])
   }
 
   function mergeSome(): void {

@@ -1,5 +1,6 @@
 import { ServiceUnavailableError, ThrottledError } from '../aws/errors.ts'
 import type { Clock } from '../ports.ts'
+import { openLag } from './lag.ts'
 import type { Simulation } from './simulation.ts'
 
 /** One environment of a function: a process that may be frozen for minutes in front of any answer, or end there. */
@@ -42,10 +43,13 @@ const FROZEN_MS = [50, 12 * 60_000] as const
 /** In front of an answer: whoever thaws has to see that its time is over (protocol.md, A8). */
 const LOST_MS = [31 * 60_000, 100 * 60_000] as const
 const SKEW_MS_MAX = 4_000
+const COMMIT = 'log.put'
 
-export function openSandbox(simulation: Simulation, name: string): Sandbox {
+/** `lagMs`: for so long it freezes in front of a call of its first invocation (lag.ts). */
+export function openSandbox(simulation: Simulation, name: string, lagMs?: readonly [number, number]): Sandbox {
   const { scheduler, dice, faults, trace } = simulation
   const skew = faults.happens('clock is wrong') ? Math.round((dice.fraction() * 2 - 1) * SKEW_MS_MAX) : 0
+  let lags = lagMs && openLag(dice)
   let isDead = false
   let isIdle = false
   let frozenUntil = 0
@@ -65,9 +69,13 @@ export function openSandbox(simulation: Simulation, name: string): Sandbox {
   }
 
   /** Before a request leaves. */
-  function strike(): void {
+  function strike(what: string): void {
+    if (lags?.(what)) freeze(lagMs!)
     if (faults.happens('environment freezes')) freeze(FROZEN_MS)
     if (faults.happens('environment is killed')) kill()
+    // Its frames are out, and nobody knows yet whether they count: what the rest of the protocol is for.
+    if (what.startsWith(COMMIT) && faults.happens('environment stops before its commit'))
+      dice.chance(0.5) ? kill() : freeze(FROZEN_MS)
   }
 
   function kill(): void {
@@ -152,7 +160,7 @@ export function openSandbox(simulation: Simulation, name: string): Sandbox {
     call: operation =>
       new Promise((resolve, reject) => {
         if (isDead) return
-        strike()
+        strike(operation.name)
         // Frozen between the last check of its deadline and the request: that leaves when it thaws.
         enter(() => send(operation, resolve, reject))
       }),
@@ -164,6 +172,7 @@ export function openSandbox(simulation: Simulation, name: string): Sandbox {
     },
     rest() {
       isIdle = true
+      lags = undefined
     },
     kill,
     onDeath: undefined,

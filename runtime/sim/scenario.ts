@@ -7,6 +7,8 @@ export interface UserCode {
   maySurprise(id: number | string): void
   /** In [0, 1): another one in each attempt. */
   random(): number
+  /** It was given what it can never be given, whatever becomes of the attempt: the run fails here. */
+  broken(what: string): void
   /** Virtual time. */
   sleep(ms: number): Promise<void>
 }

@@ -4,7 +4,7 @@ import { fold, type LoggedChunk, spaceOf } from '../checkpoint/fold.ts'
 import { decodeManifest, type Manifest, manifestsOf, type SubtaskSnapshot } from '../checkpoint/manifest.ts'
 import { readMarker } from '../checkpoint/marker.ts'
 import type { KeyedStore, Ports } from '../ports.ts'
-import type { CommitItem } from '../protocol/item.ts'
+import type { CommitItem, SealItem } from '../protocol/item.ts'
 import { joinAddress } from '../snapshot/item.ts'
 import { mergeRuns, type Runs } from '../snapshot/runs.ts'
 import type { Topology } from '../stage/topology.ts'
@@ -37,7 +37,7 @@ interface ShadowLog {
  */
 export interface Shadow {
   /** A commit that has won its slot. */
-  commit(log: string, version: number, item: CommitItem): void
+  commit(log: string, version: number, item: CommitItem | SealItem): void
   /** What is wrong with the state that a complete checkpoint holds; undefined: nothing. */
   ofCheckpoint(manifest: Manifest): Promise<string | undefined>
   /** What is wrong with the base, once nothing runs any more. */
@@ -88,11 +88,11 @@ export function openShadow(world: World): Shadow {
     },
     async ofBase() {
       const { services, topology } = world
-      const all: { log: string; shadow: ShadowLog }[] = []
-      for (const { stage, parallelism } of topology!.stages)
-        for (let shard = 0; shard < parallelism; shard++) {
+      const all: ShadowOfLog[] = []
+      for (const { stage } of topology!.stages)
+        for (const { shard, parents } of topology!.layout(stage.index)) {
           const log = topology!.log(stage.index, shard)
-          all.push({ log, shadow: await of(log) })
+          all.push({ log, shadow: await of(log), parents: parents.map(parent => topology!.log(stage.index, parent)) })
         }
       const difference = await (topology!.stateBackend.kind === 'segments' ? segmentsDifference : tableDifference)(
         all,
@@ -127,9 +127,12 @@ async function changesOf(log: string, version: number, chunk: Uint8Array, topolo
   const chunks = async function* (): AsyncGenerator<LoggedChunk> {
     yield { version, chunk }
   }
-  await fold(spaceOf(topology, at.stage, Number(shard)), false, chunks(), async folded => {
-    for (const { address, item } of folded)
-      changes.set(address.slice(topology.run.length + 1), item.value && textOf(item.value, item.expiry))
+  await fold(spaceOf(topology, at.stage, Number(shard)), false, chunks(), {
+    async add(folded) {
+      for (const { address, item } of folded)
+        changes.set(address.slice(topology.run.length + 1), item.value && textOf(item.value, item.expiry))
+    },
+    async done() {},
   })
   return changes
 }
@@ -160,7 +163,14 @@ async function stateIn(runs: Runs, blobs: Pick<Ports['blobs'], 'get'>): Promise<
   return state
 }
 
-type Logs = readonly { readonly log: string; readonly shadow: ShadowLog }[]
+interface ShadowOfLog {
+  readonly log: string
+  readonly shadow: ShadowLog
+  /** Those that it took over from, each of which comes before it. */
+  readonly parents: readonly string[]
+}
+
+type Logs = readonly ShadowOfLog[]
 
 async function segmentsDifference(logs: Logs, _run: string, { state, bucket }: Services): Promise<string | undefined> {
   for (const { log, shadow } of logs) {
@@ -177,15 +187,19 @@ async function tableDifference(logs: Logs, run: string, { state: table }: Servic
   const expected: State = new Map()
   const newer = new Set<string>()
   const expired = new Set<string>()
-  for (const { log, shadow } of logs) {
+  /** What a log, or one that it took over from, has ever had. */
+  const owned = new Map<string, Set<string>>()
+  for (const { log, shadow, parents } of logs) {
     const marker = await readMarker(storeOf(table), log)
     const watermark = watermarkAt(shadow, marker)
-    for (const [address, value] of stateAt(shadow, marker)) {
-      expected.set(address, value)
-      if (hasExpired(value, watermark)) expired.add(address)
+    const mine = new Set([...parents.flatMap(parent => [...owned.get(parent)!]), ...shadow.first.keys()])
+    owned.set(log, mine)
+    for (const [address, value] of shadow.first) expected.set(address, value)
+    for (const { version, changes } of shadow.commits) {
+      if (version <= marker) change(expected, changes)
+      for (const address of changes.keys()) (version <= marker ? mine : newer).add(address)
     }
-    for (const { version, changes } of shadow.commits)
-      if (version > marker) for (const address of changes.keys()) newer.add(address)
+    for (const address of mine) if (hasExpired(expected.get(address) ?? '', watermark)) expired.add(address)
   }
   const found: State = new Map()
   for (const [pk, items] of table)

@@ -45,6 +45,9 @@ const STEPS_MAX = 400_000
 /** Faults go on for a part of the time that the input takes, when all of it is there. */
 const AFTERMATH = 0.5
 const AFTERMATH_MS_MAX = 5 * 60_000
+/** That checkpoints are dense: who was behind for some seconds finds that the base has gone on, or that what it knew of the log has expired. */
+const DENSE_CHANCE = 0.35
+const LAGS = ['copy of a batch lags'] as const
 /** Of a run that goes back to a checkpoint. */
 const AGAIN_MS = 30_000
 
@@ -60,7 +63,12 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
   const outcomes = new Map<string, number>()
   const begun: Simulation[] = []
   const simulation = (name: string, start: number) => {
-    const faults = openFaults(random.fork(`${name} faults`), leavesOut, begun.at(-1)?.faults.number)
+    const faults = openFaults(
+      random.fork(`${name} faults`),
+      leavesOut,
+      begun.at(-1)?.faults.number,
+      stage.deployment.dense ? LAGS : [],
+    )
     const opened = open(random.fork(name), start, faults, trace)
     begun.push(opened)
     return opened
@@ -113,10 +121,20 @@ function deploymentOf({ shards, parallelism }: Scenario, seed: Dice): Deployment
     shards,
     parallelism,
     batchMax: random.pick([3, 10, 100]),
-    timeoutMs: random.pick([10_000, 20_000, 60_000]),
-    checkpointTimeoutMs: random.pick([60_000, 300_000]),
-    checkpointEveryMs: random.pick([15_000, 30_000, 60_000]),
     stateBackend: random.pick(['table', 'segments'] as const),
+    ...(random.chance(DENSE_CHANCE)
+      ? {
+          dense: true,
+          timeoutMs: random.pick([20_000, 60_000]),
+          checkpointTimeoutMs: random.pick([15_000, 60_000]),
+          checkpointEveryMs: random.pick([2_000, 4_000]),
+        }
+      : {
+          dense: false,
+          timeoutMs: random.pick([10_000, 20_000, 60_000]),
+          checkpointTimeoutMs: random.pick([60_000, 300_000]),
+          checkpointEveryMs: random.pick([15_000, 30_000, 60_000]),
+        }),
   }
 }
 
@@ -132,7 +150,7 @@ async function play(
   const report = (error: Error) => {
     violation ??= error
   }
-  const app = scenario.app(openUserCode(simulation, dice.fork('code')), variant)
+  const app = scenario.app(openUserCode(simulation, dice.fork('code'), report), variant)
   const onError = (error: unknown, name: string) => {
     if (!isExpected(error, name)) report(new Violation(`${name} threw ${(error as Error).stack}`))
   }
@@ -142,6 +160,7 @@ async function play(
   watchLogs(world, shadow, deployment.timeoutMs, report)
   const busy = scheduler.now + (await through(simulation, prepare(world)))
   const calm = busy + Math.min(AFTERMATH_MS_MAX, (busy - scheduler.now) * AFTERMATH)
+  scheduler.after(busy - scheduler.now, () => world.controller.relax())
   scheduler.after(calm - scheduler.now, () => faults.stop())
   world.start()
   const savepoints = takeSavepoints(simulation, dice.fork('savepoints'), world)

@@ -19,7 +19,7 @@ export function simStore({ dice }: Simulation, table: StateTable, { call }: Pick
   return {
     batchGet: addresses =>
       call({
-        name: `store.batchGet ${addresses.length}`,
+        name: `store.batchGet ${addresses.length} ${addresses[0]?.pk}`,
         apply: () => addresses.map(({ pk, sk }) => copied(table.get(pk)?.get(sk))),
       }),
     range: (pk, from, to, limit) =>

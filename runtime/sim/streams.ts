@@ -1,8 +1,13 @@
-import { formatPosition } from '../aws/position.ts'
+import { ShardMismatchError } from '../aws/errors.ts'
+import { formatPosition, formatShard } from '../aws/position.ts'
 import type { StreamRecord, Streams } from '../ports.ts'
+import { ENTRY_RECORD, readFrame } from '../protocol/frame.ts'
+import { SEAL_EDGE } from '../protocol/seal.ts'
 import { copyBytes } from './bytes.ts'
+import type { Services } from './ports.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
+import { landingOf } from './stage-streams.ts'
 
 /** Shards of streams, by `<stream> <shard>`. */
 export interface Kinesis {
@@ -10,11 +15,13 @@ export interface Kinesis {
   records(stream: string, shard: number): readonly StreamRecord[]
   append(stream: string, shard: number, data: Uint8Array, now: number): string
   /** Called for each record that lands. */
-  onRecord: ((stream: string, data: Uint8Array, now: number) => void) | undefined
+  onRecord: ((stream: string, shard: number, data: Uint8Array, now: number) => void) | undefined
   /** The position of a record that is lost. */
   skip(): string
   /** Resolves when there is a record behind the first `known`. */
   more(stream: string, shard: number, known: number): Promise<void>
+  /** A stream is deleted. */
+  clear(stream: string): void
   copy(): Kinesis
 }
 
@@ -45,7 +52,7 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
     append(stream, shard, data, now) {
       const name = `${stream} ${shard}`
       const seq = next()
-      kinesis.onRecord?.(stream, data, now)
+      kinesis.onRecord?.(stream, shard, data, now)
       of(name).push({ seq, data: copyBytes(data), arrivedAt: Math.floor(now) })
       const waiting = waiters.get(name) ?? []
       waiters.delete(name)
@@ -57,23 +64,43 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
       while (of(name).length <= known)
         await new Promise<void>(resolve => waiters.set(name, [...(waiters.get(name) ?? []), resolve]))
     },
+    clear(stream) {
+      for (const name of [...shards.keys()]) if (name.startsWith(`${stream} `)) shards.delete(name)
+    },
     copy: () => openKinesis(gap, new Map([...shards].map(([name, records]) => [name, [...records]])), sequence),
   }
   return kinesis
 }
 
-/** Kinesis: a put that fails may land, now or later, and one that succeeds may land once more. */
-export function simStreams({ scheduler, faults, trace }: Simulation, kinesis: Kinesis, { call }: Pick<Sandbox, 'call'>): Streams {
+/** Nothing comes behind it that would show that it is lost: no checkpoint completes any more, by the name of the subtask that waits. */
+function isSeal(frame: Uint8Array): boolean {
+  const cursor = readFrame(frame).reader()
+  for (let type = cursor.next(); type >= 0; type = cursor.next())
+    if (type === ENTRY_RECORD && cursor.edge === SEAL_EDGE) return true
+  return false
+}
+
+/** Kinesis: a put that fails may land, now or later, and one that succeeds may land once more. What is put to a shard that is closed lands in what came of it. */
+export function simStreams(
+  { scheduler, faults, trace }: Simulation,
+  { kinesis, between }: Services,
+  { call }: Pick<Sandbox, 'call'>,
+): Streams {
   return {
-    put(name, shard, data) {
+    async put(name, shard, data) {
       const stream = streamOf(name)
       const bytes = copyBytes(data)
+      const lineage = between.get(stream)!
       const apply = () => {
-        if (!faults.happens('stream loses a frame')) return kinesis.append(stream, shard, bytes, scheduler.now)
-        trace?.(`${name} ${shard} loses a frame`)
-        return kinesis.skip()
+        const landed = landingOf(lineage, shard)
+        if (!faults.happens('stream loses a frame') || isSeal(bytes))
+          return { seq: kinesis.append(stream, landed, bytes, scheduler.now), landed }
+        trace?.(`${name} ${landed} loses a frame`)
+        return { seq: kinesis.skip(), landed }
       }
-      return call({ name: `streams.put ${stream} ${shard}`, isWrite: true, mayDouble: true, apply })
+      const { seq, landed } = await call({ name: `streams.put ${stream} ${shard}`, isWrite: true, mayDouble: true, apply })
+      if (landed === shard) return seq
+      throw new ShardMismatchError(`stream ${stream}`, formatShard(shard), `the record went to ${formatShard(landed)}`)
     },
     poll: (stream, shard, after, limit, bytesMax = Number.POSITIVE_INFINITY) =>
       call({

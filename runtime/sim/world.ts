@@ -7,7 +7,7 @@ import type { Settings } from '../aws/functions/settings.ts'
 import { stageHandler } from '../aws/functions/stage.ts'
 import type { Objects } from '../aws/objects.ts'
 import { blobSink } from '../connectors/blob-sink.ts'
-import type { PhysicalPlan } from '../graph/plan.ts'
+import type { PhysicalPlan, PhysicalStage } from '../graph/plan.ts'
 import { planPhysical } from '../graph/planner.ts'
 import type { Ports } from '../ports.ts'
 import { readHeader } from '../protocol/frame.ts'
@@ -16,12 +16,13 @@ import type { StateBackendName } from '../state/backend.ts'
 import { type Controller, openController } from './controller.ts'
 import { NO_FAULTS } from './faults.ts'
 import { type Handler, type Lambda, openLambda } from './lambda.ts'
-import { newShard, openLineage, type SourceShard } from './lineage.ts'
+import { evenShards, type Lineage, openLineage } from './lineage.ts'
 import { type Mapping, type MappingOptions, openMapping } from './mapping.ts'
 import { openServices, openSimPorts, type Services } from './ports.ts'
 import { openSandbox, type Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
 import { simSourceStreams } from './source-streams.ts'
+import { simStageStreams } from './stage-streams.ts'
 import { streamOf } from './streams.ts'
 
 /** How a pipeline is deployed. */
@@ -33,6 +34,8 @@ export interface Deployment {
   readonly timeoutMs: number
   readonly checkpointTimeoutMs: number
   readonly checkpointEveryMs: number
+  /** Input comes so slowly, and checkpoints so often, that many are complete before all of it is there. */
+  readonly dense?: boolean
   readonly stateBackend?: StateBackendName
 }
 
@@ -86,10 +89,10 @@ export function openWorld(
   const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
   const sinks = graph.nodes.flatMap(n => n.sink?.name ?? [])
   for (const stream of sources.map(sourceStream))
-    if (!services.sources.has(stream))
-      services.sources.set(stream, openLineage(Array.from({ length: shards }, (_, i) => newShard(i))))
+    if (!services.sources.has(stream)) services.sources.set(stream, openLineage(evenShards(shards)))
+  for (const stage of plan.stages) if (stage.source === undefined) makeStream(services, stage)
   const settings: Settings = {
-    prefix: 'sim',
+    prefix: PREFIX,
     tables: { log: 'log', state: 'state' },
     bucket: 'bucket',
     options: { parallelism },
@@ -108,6 +111,7 @@ export function openWorld(
     const backing = (ports: Ports): Backing => ({
       ports,
       sourceStreams: simSourceStreams(simulation, services, ports, sandbox),
+      stageStreams: simStageStreams(simulation, services, ports, sandbox, PREFIX),
       objects: NO_OBJECTS,
       sinks: Object.fromEntries(sinks.map(name => [name, blobSink(ports.blobs, `results/${name}`, name)])),
     })
@@ -145,41 +149,51 @@ export function openWorld(
     return version > services.log.of(log).floor && services.log.get(log, version) === undefined
   }
 
-  function follow(lambda: Lambda, options: MappingOptions): Mapping {
-    const mapping = openMapping(simulation, services.kinesis, lambda, options)
+  function follow(lambda: Lambda, options: Omit<MappingOptions, 'stuckMs'>): Mapping {
+    const stuckMs = (timeoutMs + SKEW_MS) * STUCK
+    const mapping = openMapping(simulation, services.kinesis, lambda, { ...options, stuckMs })
     mappings.push(mapping)
     mapping.start()
     return mapping
   }
 
-  function followStage(lambda: Lambda, stream: string, parallelism: number): void {
+  function followStream(
+    lambda: Lambda,
+    stream: string,
+    lineage: Lineage,
+    onStuckAt?: (shard: number) => MappingOptions['onStuck'],
+  ) {
     const { batchMax } = deployment
-    for (let shard = 0; shard < parallelism; shard++)
-      follow(lambda, {
-        stream,
-        shard,
-        batchMax,
-        onStuck: ({ data }) => isUndecided(data) && onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`),
-      })
-  }
-
-  /** Sources wait for memory, but for no frames. */
-  function followSource(lambda: Lambda, stream: string): void {
-    const lineage = services.sources.get(stream)!
     const followed: Mapping[] = []
-    const followShard = ({ index, parents }: SourceShard) => {
+    const followShard: Lineage['onShard'] = ({ index: shard, parents }) => {
       const behind = parents.map(parent => followed[parent]!)
-      followed[index] = follow(lambda, { stream, shard: index, batchMax: deployment.batchMax, behind })
+      followed[shard] = follow(lambda, { stream, shard, batchMax, behind, onStuck: onStuckAt?.(shard) })
     }
     lineage.shards.forEach(followShard)
     lineage.onShard = followShard
   }
 
+  function followStage(lambda: Lambda, stream: string): void {
+    followStream(
+      lambda,
+      stream,
+      services.between.get(stream)!,
+      shard =>
+        ({ data }) =>
+          isUndecided(data) && onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`),
+    )
+  }
+
+  /** Sources wait for memory, but for no frames. */
+  function followSource(lambda: Lambda, stream: string): void {
+    followStream(lambda, stream, services.sources.get(stream)!)
+  }
+
   async function start(): Promise<void> {
     topology = (await environmentIn(outside).run()).topology
     const { stages: all } = topology
-    for (const [i, { stage, parallelism }] of all.entries())
-      if (stage.source === undefined) followStage(stages[i]!, streamOf(topology.stream(stage.index)), parallelism)
+    for (const [i, { stage }] of all.entries())
+      if (stage.source === undefined) followStage(stages[i]!, streamOf(topology.stream(stage.index)))
       else followSource(stages[i]!, sourceStream(stage.source.source!.name))
     controller.start()
   }
@@ -209,5 +223,19 @@ export function openWorld(
   }
 }
 
+const PREFIX = 'sim'
+
+/** A stage that is deployed with another number of subtasks gets a stream of that name anew. */
+function makeStream({ between, kinesis }: Services, { id, parallelism }: PhysicalStage): void {
+  const first = between.get(id)?.shards.filter(({ parents }) => parents.length === 0).length
+  if (first === parallelism) return
+  if (first !== undefined) kinesis.clear(id)
+  between.set(id, openLineage(evenShards(parallelism)))
+}
+
 /** infra/pipeline.ts gives the controller's functions all that Lambda has. */
 const CONTROL_TIMEOUT_MS = 15 * 60_000
+
+/** Who waits for a frame reckons with this (aws/functions/deliver-frames.ts), and twice as long after each abort. */
+const SKEW_MS = 15_000
+const STUCK = 12

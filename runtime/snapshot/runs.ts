@@ -29,6 +29,8 @@ export type Runs = readonly SortedRun[]
 
 /** Raw bytes at which a segment is complete: what a merge holds of each run in memory. */
 const SEGMENT_BYTES = 2 * 1024 * 1024
+/** Of a merge, looked at together. */
+const PIECE_ITEMS = 1000
 /** So many runs of about one size are merged into one of the next size. */
 const MERGE_RUNS = 8
 const SMALLEST_TIER_BYTES = 128 * 1024
@@ -47,9 +49,10 @@ export class RunWriter {
     this.name = `${prefix}-${random.id()}`
   }
 
-  async add(item: SnapshotItem): Promise<void> {
+  /** To be waited for where there is something to wait for: there is a promise for each segment, not for each item. */
+  add(item: SnapshotItem): Promise<void> | undefined {
     this.writer.add(item)
-    if (this.writer.rawBytes >= SEGMENT_BYTES) await this.close()
+    return this.writer.rawBytes >= SEGMENT_BYTES ? this.close() : undefined
   }
 
   async finish(): Promise<SortedRun> {
@@ -71,8 +74,14 @@ export class RunWriter {
  * @throws SnapshotError a segment is gone or damaged
  */
 export async function* mergeRuns(blobs: Pick<Blobs, 'get'>, runs: Runs): AsyncGenerator<SnapshotItem> {
+  for await (const items of mergedPieces(blobs, runs)) yield* items
+}
+
+/** The same, some at a time: a promise for each item would cost as much as all else. */
+async function* mergedPieces(blobs: Pick<Blobs, 'get'>, runs: Runs): AsyncGenerator<readonly SnapshotItem[]> {
   const cursors = runs.map(run => new RunCursor(blobs, run))
   for (const c of cursors) await c.advance()
+  let piece: SnapshotItem[] = []
   for (;;) {
     let least: RunCursor | undefined
     // From the newest to the oldest: of equal addresses the newest is found first, and kept.
@@ -80,14 +89,18 @@ export async function* mergeRuns(blobs: Pick<Blobs, 'get'>, runs: Runs): AsyncGe
       const c = cursors[i]!
       if (c.item !== undefined && (least === undefined || c.item.address < least.item!.address)) least = c
     }
-    if (least === undefined) return
+    if (least === undefined) break
     const item = least.item!
     for (const c of cursors) {
       // A promise for each segment, not for each item.
       if (c.item?.address === item.address && c.next() === undefined) await c.advance()
     }
-    yield item
+    piece.push(item)
+    if (piece.length < PIECE_ITEMS) continue
+    yield piece
+    piece = []
   }
+  yield piece
 }
 
 class RunCursor {
@@ -162,8 +175,13 @@ export async function merge(
   isExpired: MergeOptions['isExpired'] = () => false,
 ): Promise<SortedRun> {
   const writer = new RunWriter(ports, prefix)
-  for await (const item of mergeRuns(ports.blobs, runs)) {
-    if (!whole || (item.value !== undefined && !isExpired(item))) await writer.add(item)
+  for await (const items of mergedPieces(ports.blobs, runs)) {
+    for (const item of items) {
+      if (!whole || (item.value !== undefined && !isExpired(item))) {
+        const full = writer.add(item)
+        if (full !== undefined) await full
+      }
+    }
   }
   return writer.finish()
 }

@@ -3,7 +3,7 @@ import type { RangedBlobs } from '../ports.ts'
 import { SnapshotError } from './error.ts'
 import type { SnapshotItem } from './item.ts'
 import type { SegmentRef } from './runs.ts'
-import { decodeIndex, readBlock, type SegmentIndex } from './segment-index.ts'
+import type { SegmentIndex } from './segment-index.ts'
 
 /** A segment is not there any more: retention has taken it away, as a newer base does without it. */
 export class SegmentGoneError extends MillraceError {
@@ -25,6 +25,9 @@ export interface SegmentCacheOptions {
 
 /** About what an item takes in memory beside its bytes: the object, the string of its address, the view of its value. */
 const ITEM_BYTES = 250
+
+/** Most runs have their state in a table, and no use for them. */
+const decoders = () => import('./segment-index.ts')
 
 interface Held {
   readonly value: unknown
@@ -56,6 +59,7 @@ export class SegmentCache {
     const { blob, index, bytes } = ref
     if (index === undefined) throw new SnapshotError(`segment ${blob} has no index: it is of an older format`)
     return this.cached(`${blob}#index`, async () => {
+      const { decodeIndex } = await decoders()
       const take = (stored: Uint8Array) => decodeIndex(stored, blob)
       const value = await this.fetch(blobs, blob, 'index', [index, bytes], take)
       return { value, bytes: value.filter.length + value.blocks.length * 200 }
@@ -71,6 +75,7 @@ export class SegmentCache {
   ): Promise<readonly SnapshotItem[]> {
     const block = blocks[n]!
     return this.cached(`${blob}#${n}`, async () => {
+      const { readBlock } = await decoders()
       const place = [block.offset, block.offset + block.bytes] as const
       const take = (stored: Uint8Array) => [...readBlock(stored, block, blob)]
       const value = await this.fetch(blobs, blob, n, place, take)

@@ -64,6 +64,8 @@ export function decodeIndex(index: Uint8Array, name: string): SegmentIndex {
   }
   const filter = new Uint8Array(reader.take(reader.varint()))
   reader.end()
+  // One of nothing would say of every item that it is not there.
+  if (filter.length === 0) throw reader.damaged()
   return { blocks, filter }
 }
 

@@ -1,8 +1,9 @@
 import { crc32, zstdCompressSync } from 'node:zlib'
 import { SnapshotError } from './error.ts'
-import { FilterWriter } from './filter.ts'
+import { FilterWriter } from './filter-writer.ts'
 import { SEPARATOR, type SnapshotItem } from './item.ts'
-import { ItemWriter, readItems } from './items.ts'
+import { ItemWriter } from './item-writer.ts'
+import { readItems } from './items.ts'
 import { type Block, decodeIndex, decompress, encodeIndex, HEADER_BYTES, readBlock } from './segment-index.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { SourcePosition } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { SourceSpec } from '../graph/graph.ts'
-import { describeThrown } from '../operators/user-code.ts'
+import { describeThrown, TIME_MAX } from '../operators/user-code.ts'
 
 /** A raw record as user code will see it, or why it can't. */
 export type Decoded =
@@ -39,7 +39,9 @@ export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
   } catch (error) {
     return { ok: false, reason: `no timestamp: the time function threw ${describeThrown(error)}`, thrown: error }
   }
-  if (!Number.isFinite(timestamp)) return { ok: false, reason: `no timestamp: ${String(timestamp)} is no time in epoch ms` }
+  // Not NaN, and nothing beyond: windows are cut around a time, and no watermark comes back from where no time is.
+  if (!(Number.isFinite(timestamp) && Math.abs(timestamp) <= TIME_MAX))
+    return { ok: false, reason: `no timestamp: ${String(timestamp)} is no time in epoch ms` }
   // Whole milliseconds: windows are cut between them.
   return { ok: true, value: result.value, timestamp: Math.floor(timestamp) }
 }

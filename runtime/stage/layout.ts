@@ -9,13 +9,15 @@ export interface Shard extends KeyRange {
   readonly parents: readonly number[]
   /** Those that took over from it; undefined: it is open. */
   readonly children: readonly number[] | undefined
+  /** It was closed before its run began: nothing of the run lies in it. */
+  readonly unused?: boolean
 }
 
 /** All shards that a stage has ever had, each at the place of its number. Open ones cover every key group once. */
 export type Layout = readonly Shard[]
 
 /** Producers' numbers and those of shards share 32 bits. */
-const SHARDS_MAX = 2 ** 16
+export const SHARDS_MAX = 2 ** 16
 
 export function firstLayout(parallelism: number, groups: number): Layout {
   return Array.from({ length: parallelism }, (_, shard) => ({
@@ -29,6 +31,11 @@ export function firstLayout(parallelism: number, groups: number): Layout {
 /** Where each of `parallelism` even ranges begins. */
 export function evenStarts(parallelism: number, groups: number): number[] {
   return Array.from({ length: parallelism }, (_, shard) => keyRangeOf(shard, groups, parallelism).from)
+}
+
+/** Whether a shard ever had key groups: on AWS, one that was closed before anybody sent to it had none. */
+export function isSubtask({ children }: Shard): boolean {
+  return children === undefined || children.length > 0
 }
 
 /** In order of their key groups. */

@@ -1,5 +1,4 @@
 import { sinkStagingOf } from '../checkpoint/blob-names.ts'
-import { replayKept } from '../checkpoint/kept-changes.ts'
 import { type LogBase, openLogBase } from '../checkpoint/log-base.ts'
 import { inWindows } from '../connectors/at-once.ts'
 import type { SinkState } from '../connectors/sink.ts'
@@ -108,7 +107,8 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     idleSent: false,
     epoch: topology.epoch,
   }
-  await restoreState(live, topology, at, shard, ports, commits)
+  // What was its state is that of those that took over, and further than this view is.
+  if (!head.sealed) await restoreState(live, topology, at, shard, ports, commits)
   try {
     for (const sink of chain.sinks) {
       const identity = {
@@ -155,7 +155,9 @@ async function restoreState(
   const apply = (chunk: Uint8Array, version: number) => applyChanges(live.chain.keyed, chunk, version)
   const inObjects = commits.filter(({ item }) => item.chunk !== undefined && 'blob' in item.chunk).length
   const view = { marker: live.marker, head: live.head.version }
-  const kept = inObjects > CHUNKS_READ_MAX ? await replayKept(ports, topology.run, log, view, apply) : undefined
+  // Few cold starts are that far behind.
+  const keeping = inObjects > CHUNKS_READ_MAX ? await import('../checkpoint/kept-changes.ts') : undefined
+  const kept = await keeping?.replayKept(ports, topology.run, log, view, apply)
   const chunks = readChunks(
     ports,
     commits.filter(({ version }) => version > (kept ?? 0)),

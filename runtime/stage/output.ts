@@ -90,11 +90,20 @@ export class StageOutput {
     this.reshape(shards)
   }
 
-  /** The consumer's shards were split or merged: records go to those that are open now. Between two attempts only. */
+  /**
+   * The consumer's shards were split or merged: records go to those that are open now. Between two attempts only.
+   *
+   * A child's channel goes on where its parents' ended (protocol.md, F3): the last of them all, for a producer that took over from several has what each of them knew, and
+   * one may have ended before the consumer's shards changed, the other after.
+   */
   reshape(shards: readonly OutputShard[]): void {
     this.shards = shards
     const open = openShards(shards) as OutputShard[]
-    for (const { shard } of open) this.lastSent.set(shard, this.sentTo(shard))
+    // Each shard behind its parents, and once: they are as many by paths as there were changes, to the power of two.
+    const sent: FrameId[] = []
+    for (const { shard, parents } of shards)
+      sent[shard] = parents.map(p => sent[p]!).reduce(later, this.lastSent.get(shard) ?? NONE_SENT)
+    for (const { shard } of open) this.lastSent.set(shard, sent[shard]!)
     const known = new Map(this.channels.map(c => [c.shard, c]))
     this.channels = open.map(
       ({ shard }) =>
@@ -112,15 +121,6 @@ export class StageOutput {
     open.forEach(({ from, to }, i) => {
       for (let group = from; group < to; group++) this.byGroup[group] = this.channels[i]!
     })
-  }
-
-  /**
-   * A child's channel goes on where its parents' ended (protocol.md, F3): the last of them all, for a producer that took over from several has what each of them knew, and
-   * one may have ended before the consumer's shards changed, the other after.
-   */
-  private sentTo(shard: number): FrameId {
-    const known = this.lastSent.get(shard) ?? NONE_SENT
-    return this.shards[shard]!.parents.map(p => this.sentTo(p)).reduce(later, known)
   }
 
   /** See Receiver. */

@@ -4,8 +4,8 @@ import { type FrameHeader, readHeader } from '../protocol/frame.ts'
 import type { Topology } from './topology.ts'
 import type { Working } from './working.ts'
 
-/** What a frame is to its reader (protocol.md, B, in this order). */
-export type Verdict = 'other-run' | 'duplicate' | 'undecided' | 'lost' | 'gap' | 'accept'
+/** What a frame is to its reader (protocol.md, B, in this order). `unheard`: its producer has ended, or has taken over from others and this view of the own log is from before it heard of that (F2). */
+export type Verdict = 'other-run' | 'unheard' | 'duplicate' | 'undecided' | 'lost' | 'gap' | 'accept'
 
 /** One record of the stream with its header. */
 export interface Arrived {
@@ -28,7 +28,7 @@ export async function lookUp(frames: readonly Arrived[], topology: Topology, dec
 
 export async function classify(frame: FrameHeader, working: Working, topology: Topology, decisions: Decisions): Promise<Verdict> {
   if (frame.run !== topology.run) return 'other-run'
-  if (!working.hears(frame.producer)) return 'duplicate'
+  if (!working.hears(frame.producer)) return 'unheard'
   const [version, index] = working.lastAccepted(frame.producer)
   if (frame.version < version || (frame.version === version && frame.index <= index)) return 'duplicate'
   const log = topology.logOfProducer(frame.producer)

@@ -151,6 +151,7 @@ export class Subtask {
           covered = live.working.position.seq
           break
         }
+        if (verdict === 'unheard') await this.refuseOld(live)
         if (verdict === 'gap') await this.lost(live, this.gapBefore(live, frame))
         if (verdict === 'accept') await this.consume(live, frame)
         // Of another run, say, and told to be covered before: where it lies in front of a frame that is consumed in part, that is still where to go on.
@@ -584,11 +585,16 @@ export class Subtask {
 
   /** B7: only an environment that is not behind its own log may call it a gap. */
   private async lost(live: Live, what: string): Promise<never> {
+    await this.refuseOld(live)
+    throw new GapError(`${this.log} ${what}: frames were lost on the stream`)
+  }
+
+  /** @throws LostRaceError where this environment is behind its own log */
+  private async refuseOld(live: Live): Promise<void> {
     const next = live.head.version + 1
     // The next slot may have expired already: then the floor tells.
     const behind = (await this.ports.log.get(this.log, next)) !== undefined || (await this.ports.log.floor(this.log)) >= next
     if (behind) throw new LostRaceError(`${this.log} went on elsewhere; its batch is done again`)
-    throw new GapError(`${this.log} ${what}: frames were lost on the stream`)
   }
 
   private gapBefore(live: Live, frame: Arrived): string {

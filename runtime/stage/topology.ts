@@ -35,6 +35,11 @@ export interface Bindings {
 const LATER_PRODUCERS = 2 ** 24
 const LATER_OF_STAGE = 2 ** 16
 
+/** A subtask's number over all stages: those of the beginning are numbered in a row. */
+export function producerOf(stage: number, shard: number, firstProducer: number, parallelism: number): number {
+  return shard < parallelism ? firstProducer + shard : LATER_PRODUCERS + stage * LATER_OF_STAGE + shard
+}
+
 /** Who there is in one run of a plan, and what their streams and logs are called. */
 export class Topology {
   readonly run: string
@@ -160,7 +165,7 @@ export class Topology {
 
   producer(stage: number, shard: number): number {
     const { firstProducer, parallelism } = this.stages[stage]!
-    return shard < parallelism ? firstProducer + shard : LATER_PRODUCERS + stage * LATER_OF_STAGE + shard
+    return producerOf(stage, shard, firstProducer, parallelism)
   }
 
   logOfProducer(producer: number): string {

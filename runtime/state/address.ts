@@ -38,7 +38,7 @@ export function isOf(declaration: Pick<StateDeclaration, 'name' | 'primitive'>, 
   return declaration.primitive === 'map' ? sk.startsWith(mapPrefix(declaration)) : sk === valueSk(declaration)
 }
 
-function valueSk(declaration: Named): string {
+export function valueSk(declaration: Named): string {
   return `v|${declaration.name}`
 }
 

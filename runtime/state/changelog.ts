@@ -44,6 +44,8 @@ export interface Change {
   tag: string | undefined
   /** Expiry (0: never), or the timer's time. */
   timestamp: number
+  /** About how many bytes it took: the mean of its frame, before compression. */
+  bytes: number
 }
 
 /** Everything that the operators changed since the last commit, undefined when nothing did. Leaves the dirty marks as they are. */
@@ -76,7 +78,7 @@ export function encodeChanges(
 }
 
 /** An entry of a value state, or with `subkey` of a map state, that was not there before. */
-export interface CreatedEntry extends Omit<Change, 'written' | 'created' | 'state'> {
+export interface CreatedEntry extends Omit<Change, 'written' | 'created' | 'state' | 'bytes'> {
   readonly state: number
   readonly subkey: KeyPart | undefined
 }
@@ -224,6 +226,7 @@ export function forEachChange(chunk: Uint8Array, visit: (change: Change) => void
     value: undefined,
     tag: undefined,
     timestamp: 0,
+    bytes: 0,
   }
   for (const frame of framesOf(chunk)) visitFrame(frame, change, visit)
 }
@@ -248,7 +251,9 @@ function* framesOf(chunk: Uint8Array): Generator<Uint8Array> {
 }
 
 function visitFrame(frame: Uint8Array, change: Change, visit: (change: Change) => void): void {
-  const cursor = readFrame(frame).reader()
+  const { bytes, count, reader } = readFrame(frame)
+  const cursor = reader()
+  change.bytes = bytes / count
   while (cursor.next() === ENTRY_RECORD) {
     const table = cursor.edge % TABLES
     change.operator = (cursor.edge - table) / TABLES

@@ -131,7 +131,7 @@ function scenarioOf(
     const widest = Math.max(parallelism, ...made.graph().nodes.map(n => n.parallelism ?? 1))
     return withKeyGroups(made, Math.max(KEY_GROUPS, widest))
   }
-  const graph = make({ sleep: async () => {}, random: () => 0, maySurprise() {} }).graph()
+  const graph = make({ sleep: async () => {}, random: () => 0, maySurprise() {}, broken() {} }).graph()
   const names = namesOf(graph)
   for (const name of Object.keys(input)) sourceName(names, name)
   const lines = linesOf(names.sources, input, shards, shardBy)

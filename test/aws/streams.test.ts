@@ -46,7 +46,7 @@ describe('a put', () => {
       split = true
       return { ShardId: shard(1).ShardId, SequenceNumber: '7' }
     })
-    const error = { name: 'ShardMismatchError', resource: 'stream k-s', retryable: false }
+    const error = { name: 'ShardMismatchError', resource: 'stream k-s', retryable: true }
     await assert.rejects(streams.put('s', 0, new Uint8Array(1)), { ...error, message: /went to shardId-000000000001/ })
     await assert.rejects(streams.put('s', 0, new Uint8Array(1)), { ...error, message: /closed/ })
     assert.equal(asked.filter(([name]) => name === 'PutRecordCommand').length, 1, 'a closed shard is not put to')

@@ -119,3 +119,9 @@ test('Parquet: a piece for each row group; times as epoch ms, 64 bit numbers as 
   writeFileSync(path, Buffer.from(bytes).subarray(0, bytes.byteLength - 500))
   await assert.rejects(recordsOf(first!), /rows\.parquet can't be read as Parquet/)
 })
+
+test('CSV: two columns of one name, of which one would be lost, are refused; so is the one that no object has', async t => {
+  const at = (name: string) => join(scratch(t), name)
+  await assert.rejects(readBack(at('twice.csv'), 'a,b,a\n1,2,3\n'), /twice\.csv names the column 'a' twice/)
+  await assert.rejects(readBack(at('proto.csv'), 'a,__proto__\n1,2\n'), /proto\.csv has a column '__proto__'/)
+})

@@ -21,3 +21,12 @@ test('the recommendations of a backfill of the sample are those of a streaming r
   for (const [sink, rows] of Object.entries(expected)) assert.deepEqual(found[sink], rows.toSorted(), sink)
   assert.deepEqual(await streaming(app.graph(), 'events', ordered, join(dir, 's')), found)
 })
+
+test('on events in order they are those of a streaming run with its own watermarks', async t => {
+  const dir = scratch(t)
+  const ordered = inOrder(app.graph(), 'events', linesOf(SAMPLE).slice(0, 1200))
+  const file = write(join(dir, 'events.ndjson'), ordered)
+  const found = await bounded(app.graph(), { events: [file] }, join(dir, 'b'))
+  assert.ok(found.recommendations!.length > 100)
+  assert.deepEqual(await streaming(app.graph(), 'events', ordered, join(dir, 's'), { perfect: false }), found)
+})

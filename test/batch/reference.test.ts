@@ -21,7 +21,7 @@ for (const [dataset, query] of [...NEXMARK.map(q => ['nexmark-late', q] as const
     const dir = scratch(t)
     const graph = async () => (await loadQuery(query, 0)).graph()
     const rows = tableOf((await graph()).nodes.some(n => n.sink?.changelog))
-    const lines = linesOf(join(DATA, `${dataset}.ndjson.gz`)).slice(0, EVENTS)
+    const lines = query === 'q8' ? sellers() : linesOf(join(DATA, `${dataset}.ndjson.gz`)).slice(0, EVENTS)
     const ordered = inOrder(await graph(), 'events', lines)
     assert.notDeepEqual(ordered, lines)
     const others: Record<string, string> = query === 'q13' ? { side: SIDE } : {}
@@ -36,9 +36,16 @@ for (const [dataset, query] of [...NEXMARK.map(q => ['nexmark-late', q] as const
       bounded(await graph(), input(lines), out, { parallelism: 2, pieceBytes: 100_000 }),
     )
     const inTurn = await rows(dir, 'ordered', async out => bounded(await graph(), input(ordered), out))
+    assert.ok(perfect.length > 0)
     assert.deepEqual(disordered, perfect)
     assert.deepEqual(inTurn, own)
   })
+}
+
+/** In the late set nobody sells who has just come, so that q8 finds nothing: the other one, out of order. */
+function sellers(): string[] {
+  const lines = linesOf(join(DATA, 'nexmark-small.ndjson.gz')).slice(0, EVENTS)
+  return lines.flatMap((_, i) => (i % 7 === 0 ? lines.slice(i, i + 7).reverse() : []))
 }
 
 /** Runs, and gives the rows: of a query whose results are changes, those of the table that they make. */

@@ -19,6 +19,8 @@ export interface Call {
   readonly env?: Readonly<Record<string, string>>
   /** What it has to say on stderr before it is killed. */
   readonly until?: RegExp
+  /** It is killed then, and has no code. */
+  readonly timeoutMs?: number
 }
 
 /** Runs the command to its end. */
@@ -26,6 +28,8 @@ export function millrace(args: readonly string[], options: Call = {}): Promise<R
   const child = spawn(process.execPath, [MILLRACE, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
+    timeout: options.timeoutMs,
+    killSignal: 'SIGKILL',
   })
   let out = ''
   let err = ''

@@ -70,5 +70,5 @@ test('a directory that no run is at work on is told by name, and what is missing
   await millrace('run sums.ts --source events=- --out o --state s'.split(' '), { cwd, input: lines(0) })
   const idle = await millrace('rescale --state s --parallelism 3'.split(' '), { cwd })
   assert.equal(idle.code, 2)
-  assert.match(idle.err, /no run is at work on s: start it with millrace run --state s/)
+  assert.match(idle.err, /no run is at work on s: start it with millrace run FILE --state s/)
 })

@@ -149,7 +149,12 @@ test('what is damaged is named; what is typed wrongly is one sentence', async ()
     ]) {
       const { code, err } = await millrace(['savepoint', ...words], { cwd })
       assert.equal(code, 2)
-      assert.match(err, new RegExp(`^millrace: segments/${segment} of b is damaged: it has \\d+ of \\d+ bytes\n$`))
+      assert.match(
+        err,
+        new RegExp(
+          `^millrace: segments/${segment} of b is damaged: it has \\d+ of \\d+ bytes\\. Nothing can start from it: take another .+\n$`,
+        ),
+      )
     }
   } finally {
     writeFileSync(path, bytes)

@@ -48,6 +48,8 @@ test('a savepoint of a state directory outlives it: a run from it ends the same,
   assert.match((await go(['savepoint', 'delete', 'all/one'])).out, /^all\/one is deleted \(3 files\)\n$/)
   assert.deepEqual(readdirSync(join(cwd, 'all')), ['two'])
   assert.equal((await go(['savepoint', 'list', 'all'])).out.trimEnd().split('\n').length, 2)
+  const itself = (await go(['savepoint', 'list', 'all/two'])).out
+  assert.match(itself, /^no savepoints below (.+), which is one itself: millrace savepoint inspect \1\n$/)
 })
 
 test('while a run is on, savepoints of its directory are whole', async () => {
@@ -87,6 +89,8 @@ test('what is typed wrongly, or is not there, is one sentence and exit code 2; a
     ['savepoint create s --to file', /file is a file, and a directory is needed there/],
     ['savepoint create s --to gs://b/k', /gs:\/\/b\/k: a savepoint lies in a directory, or in S3/],
     ['savepoint create s --to s3://bucket', /a bucket and a key are needed/],
+    ['savepoint verify s', /s is a state directory, not a savepoint: millrace savepoint create s --to PATH takes one/],
+    ['savepoint create p --to q', /p is a savepoint, not a state directory: millrace savepoint inspect p shows what is in it/],
     ['savepoint verify full', /there is no savepoint at full: it has no _metadata/],
     ['savepoint delete full', /there is no savepoint at full: it has no _metadata/],
     ['savepoint list none', /there is no directory none/],

@@ -6,7 +6,7 @@ import { portsConformance } from './ports.ts'
 
 portsConformance('embedded, in memory', async () => {
   const ports = await openEmbedded()
-  return { ports, close: () => ports.close() }
+  return { ports, clearing: ports.clearing, close: () => ports.close() }
 })
 
 portsConformance('embedded, in a directory', async () => {
@@ -16,5 +16,5 @@ portsConformance('embedded, in a directory', async () => {
     await ports.close()
     await rm(directory, { recursive: true })
   }
-  return { ports, close }
+  return { ports, clearing: ports.clearing, close }
 })

@@ -1,6 +1,7 @@
 import { after, before, describe, test } from 'node:test'
-import type { Ports } from '../../runtime/ports.ts'
+import type { Clearing, Ports } from '../../runtime/ports.ts'
 import { blobsConformance } from './blobs.ts'
+import { clearingConformance } from './clearing.ts'
 import { clockConformance } from './clock.ts'
 import { logConformance } from './log.ts'
 import { storeConformance } from './store.ts'
@@ -8,6 +9,7 @@ import { streamsConformance } from './streams.ts'
 
 export interface Opened {
   readonly ports: Ports
+  readonly clearing: Clearing
   close(): Promise<void>
 }
 
@@ -17,7 +19,7 @@ export interface ConformanceOptions {
 }
 
 /** Registers one sentence of a port's contract. */
-export type Check = (name: string, body: (ports: Ports) => Promise<void>) => void
+export type Check = (name: string, body: (ports: Ports, clearing: Clearing) => Promise<void>) => void
 
 /**
  * What runtime/ports.ts promises, sentence by sentence, for any implementation. `open` is called once; names of logs, keys and
@@ -39,12 +41,13 @@ export function portsConformance(name: string, open: () => Promise<Opened>, opti
     const check: Check = (title, body) => {
       if (names.has(title)) throw new Error(`two conformance tests are called '${title}'`)
       names.add(title)
-      test(title, { skip: skip[title] ?? false }, () => body(opened!.ports))
+      test(title, { skip: skip[title] ?? false }, () => body(opened!.ports, opened!.clearing))
     }
     describe('streams', () => streamsConformance(check))
     describe('log', () => logConformance(check))
     describe('store', () => storeConformance(check))
     describe('blobs', () => blobsConformance(check))
+    describe('clearing', () => clearingConformance(check))
     describe('clock and random', () => clockConformance(check))
 
     for (const [title, reason] of Object.entries(skip)) {

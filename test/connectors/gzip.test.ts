@@ -81,6 +81,15 @@ test('several members are one input, and one of nothing is an input without reco
   assert.deepEqual((await read(file(Buffer.alloc(0), '.ndjson'))).records, [])
 })
 
+test('zeros behind a member are padding, and nothing may be behind them', async () => {
+  const [one, two] = [gzipSync('{"n":1}\n'), gzipSync('{"n":2}\n')]
+  assert.deepEqual((await read(file(Buffer.concat([one, Buffer.alloc(600_000)])))).records, ['{"n":1}'])
+  for (const zeros of [1, 600_000]) {
+    const { error } = await read(file(Buffer.concat([one, Buffer.alloc(zeros), two])))
+    assert.match(error!, /is damaged: it is no valid gzip/, 'what Node passes over in silence')
+  }
+})
+
 test('a run on a file that was cut off ends with one sentence and exit code 1', async () => {
   const pipeline = `
     import { monotonous, ndjson, pipeline, print } from 'millrace'

@@ -167,7 +167,7 @@ test('what can not be rescaled while it runs is refused by name, and the run goe
 async function parallelismOf(directory: string): Promise<number> {
   const ports = await openEmbedded({ directory })
   const meta = await readRun(ports)
-  const [layout] = meta === undefined ? [] : await readLayouts(ports.log, meta.run)
+  const [layout] = meta === undefined ? [] : (await readLayouts(ports.log, meta.run)).layouts
   await ports.close()
   return layout === undefined ? 2 : openShards(layout[1]).length
 }

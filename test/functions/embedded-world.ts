@@ -7,13 +7,17 @@ import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { formatPosition as embeddedPosition } from '../../runtime/embedded/position.ts'
 import type { Pipeline } from '../../runtime/index.ts'
-import type { Blobs, Ports } from '../../runtime/ports.ts'
+import type { Blobs, Clearing, Ports } from '../../runtime/ports.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
+import { openStageStreams, type SplittableStreams } from './stage-streams.ts'
 import { environment, shardId, type World } from './world.ts'
 
 export interface EmbeddedWorld extends World {
   readonly ports: Ports
+  readonly clearing: Clearing
   readonly topology: Topology
+  /** The streams between stages. */
+  readonly between: SplittableStreams
   /** What readers of a sink see. */
   rows(sink: string): Promise<any[]>
 }
@@ -28,12 +32,15 @@ export async function embeddedWorld(
   source: SourceSetting = { kind: 'kinesis', stream: 'users-own' },
   objects: Objects = NO_OBJECTS,
 ): Promise<EmbeddedWorld> {
-  const ports = await openEmbedded()
+  const embedded = await openEmbedded()
+  const between = openStageStreams(embedded.streams, 'test')
+  const ports = { ...embedded, streams: between.streams }
   for (const [shard, records] of input.entries())
     for (const r of records) await ports.streams.put('users-own', shard, Buffer.from(r))
   const names = app.graph().nodes.flatMap(n => n.sink?.name ?? [])
   const back = (): Backing => ({
     ports,
+    stageStreams: between.source,
     sourceStreams: {
       listShards: async () => input.map((_, i) => ({ id: shardId(i), parents: [], closed: false })),
       isReadToEnd: async () => false,
@@ -61,7 +68,16 @@ export async function embeddedWorld(
     poll: (stream, shard, after, limit) => ports.streams.poll(stream, shard, after, limit),
   }
   const { topology } = await environment(world).run()
-  return { ...world, ports, topology, rows: sink => visibleRows(ports.blobs, `results/${sink}/`) }
+  for (const { stage, parallelism } of topology.stages)
+    if (stage.source === undefined) between.make(topology.stream(stage.index), parallelism)
+  return {
+    ...world,
+    ports,
+    clearing: ports.clearing,
+    between,
+    topology,
+    rows: sink => visibleRows(ports.blobs, `results/${sink}/`),
+  }
 }
 
 export async function visibleRows(blobs: Blobs, prefix: string): Promise<any[]> {

@@ -123,6 +123,21 @@ describe('a shard of a source that is split', () => {
     await finish(opened)
   })
 
+  test('while nothing flows: a look finds it, its subtask hears of it, and then there is nothing again', async () => {
+    const opened = await open()
+    const { stream, world, mappings } = opened
+    put(opened, 0, 100)
+    await drain(mappings)
+    for (let i = 0; (await checkpoint(world, mappings)).outcome !== 'nothing'; i++) assert.ok(i < 5)
+    const [parent] = stream.open()
+    stream.split(parent!)
+    assert.equal((await checkpoint(world, mappings, { scheduled: true })).outcome, 'complete')
+    assert.equal((await positionOf(world, 0))[parent!.id], 'ended')
+    for (let i = 0; (await checkpoint(world, mappings, { scheduled: true })).outcome !== 'nothing'; i++) assert.ok(i < 5)
+    put(opened, 100, 300)
+    await finish(opened)
+  })
+
   test('and children of which all are silent: the watermark is that of the one that is furthest', async () => {
     const opened = await open(1, '50ms')
     const { stream, world, source, mappings } = opened

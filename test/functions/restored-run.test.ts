@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { PositionExpiredError } from '../../runtime/aws/errors.ts'
 import { checkpointHandler, type StartedCheckpoint } from '../../runtime/aws/functions/checkpoint.ts'
 import { cutHandler } from '../../runtime/aws/functions/cut.ts'
+import type { Backing } from '../../runtime/aws/functions/environment.ts'
 import { joinHandler } from '../../runtime/aws/functions/join-source.ts'
 import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
@@ -11,8 +12,10 @@ import { completeCheckpoints } from '../../runtime/checkpoint/restore.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { within } from '../../runtime/connectors/within.ts'
 import { stagesOf } from '../../runtime/inspect/stages.ts'
+import type { RangedBlobs } from '../../runtime/ports.ts'
 import { FENCED, loadHead } from '../../runtime/protocol/log.ts'
 import { writeSavepoint } from '../../runtime/savepoint/write.ts'
+import { openShards } from '../../runtime/stage/layout.ts'
 import type { Topology } from '../../runtime/stage/topology.ts'
 import { faulty } from '../engine/harness.ts'
 import { expected, sorted } from './embedded-run.ts'
@@ -33,9 +36,9 @@ const FIRST = 150
 const PLACES = 12
 
 /** What comes to the stream after all of that. */
-async function feed(world: EmbeddedWorld): Promise<void> {
+async function feed(world: EmbeddedWorld, from = FIRST, to?: number): Promise<void> {
   for (const [shard, records] of input.entries())
-    for (const record of records.slice(FIRST)) await world.ports.streams.put('users-own', shard, Buffer.from(record))
+    for (const record of records.slice(from, to)) await world.ports.streams.put('users-own', shard, Buffer.from(record))
 }
 
 /** A stack with two checkpoints and more behind them, its environments warm. */
@@ -119,6 +122,82 @@ describe('a stack that goes back', () => {
     await finish(world, mappings)
   })
 
+  test('behind splits and merges of the streams between its stages goes on with the shards that there are (F, D8)', async t => {
+    t.mock.method(console, 'info', () => {})
+    const { world } = await open()
+    const { between, topology } = world
+    const [first, second] = [topology.stream(1), topology.stream(2)]
+    let mappings: ReturnType<typeof deploy>
+    const deployNow = () => {
+      mappings = deploy(world, topology, stream => between.shards(stream).length)
+    }
+    let fed = FIRST
+    async function flow(): Promise<void> {
+      await feed(world, fed, fed + 4)
+      fed += 4
+      await drain(mappings, 17)
+    }
+    async function completed(): Promise<number> {
+      await flow()
+      for (let i = 0; ; i++) {
+        const { outcome } = await checkpoint(world, mappings)
+        if (outcome === 'complete') return (await kept(world)).at(-1)!
+        assert.ok(outcome === 'failed' && i < 3)
+      }
+    }
+    between.split(first, 0)
+    between.split(second, 1, 0.3)
+    deployNow()
+    const third = await completed()
+    between.merge(first, 3)
+    deployNow()
+    const fourth = await completed()
+    for (const n of [third, fourth, fourth + 1]) {
+      await flow()
+      const old = await topologyNow(world)
+      await restoreStack(world, { checkpoint: n })
+      const { shard } = openShards(old.layout(1)).at(-1)!
+      assert.equal(await world.ports.log.floor(old.log(1, shard)), FENCED, 'also of those that have taken over')
+      const now = await topologyNow(world)
+      assert.ok(now.layout(1).every(({ children, unused = false }) => unused === (children !== undefined)))
+      await joinSources(world, now)
+      await completed()
+      // And while the new run is on.
+      between.split(
+        second,
+        between.shards(second).findLastIndex(({ closed }) => !closed),
+      )
+      deployNow()
+      await flow()
+    }
+    await feed(world, fed)
+    await finish(world, mappings!)
+  })
+
+  test('while a stream between its stages is being changed is refused by name, before anything has', async () => {
+    const { world, mappings } = await open()
+    const before = await runOf(world)
+    let looks = 0
+    const back = (deadline: () => number | undefined): Backing => {
+      const backing = world.back(deadline)
+      const { stageStreams, ports } = backing
+      const clock = { ...ports.clock, sleep: async () => {} }
+      const listShards = async (name: string) => {
+        looks++
+        return (await stageStreams.listShards(name)).slice(1)
+      }
+      return { ...backing, ports: { ...ports, clock }, stageStreams: { ...stageStreams, listShards } }
+    }
+    await assert.rejects(restoreStack(world, { checkpoint: 1 }, { back }), {
+      name: 'StageStreamSplitError',
+      message: /do not cover all hash keys once.*: give the same command again/,
+    })
+    assert.ok(looks > 2)
+    assert.deepEqual(await runOf(world), before)
+    await feed(world)
+    await finish(world, mappings)
+  })
+
   test('to a checkpoint that is not there, says which are', async () => {
     const { world, mappings } = await open()
     await assert.rejects(restoreStack(world, { checkpoint: 7 }), /has no checkpoint 7 to go back to: it has kept 1, 2/)
@@ -197,6 +276,37 @@ describe('a restore', () => {
     }
     await assert.rejects(restoreStack(world, { checkpoint: 1 }, { back }), { name: 'PositionExpiredError' })
     await feed(world)
+    await finish(world, mappings)
+  })
+})
+
+describe('a checkpoint that is held', () => {
+  test('too late, when newer ones have made it one too many, is refused before anything has changed', async () => {
+    const { world, mappings } = await open()
+    await feed(world)
+    // The hold comes while two more complete, whose retention has not seen it yet.
+    const { put } = world.ports.blobs
+    const back = (deadline: () => number | undefined) => {
+      const backing = world.back(deadline)
+      const blobs: RangedBlobs = {
+        ...backing.ports.blobs,
+        put: async (key, bytes) => {
+          if (key.startsWith('holds/')) for (let i = 0; i < 2; i++) await another()
+          await put(key, bytes)
+        },
+      }
+      return { ...backing, ports: { ...backing.ports, blobs } }
+    }
+    const another = async () => {
+      for (const m of mappings) await m.step(20)
+      assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+    }
+    const before = await runOf(world)
+    await assert.rejects(restoreStack(world, { checkpoint: 1 }, { back }), {
+      name: 'RestoreError',
+      message: /^checkpoint 1 of this stack is one too many, and may be deleted at any moment: start from a newer one/,
+    })
+    assert.deepEqual(await runOf(world), before)
     await finish(world, mappings)
   })
 })

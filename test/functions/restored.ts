@@ -11,8 +11,12 @@ import { visits } from './visits.ts'
 import { context, environment } from './world.ts'
 
 /** As on AWS, a stage has one stream, whatever run it works for. `source`: whose own streams the source reads. */
-export async function stackWorld(input: readonly (readonly string[])[], source?: EmbeddedWorld): Promise<EmbeddedWorld> {
-  const world = await embeddedWorld(visits(), input, 2)
+export async function stackWorld(
+  input: readonly (readonly string[])[],
+  source?: EmbeddedWorld,
+  app = visits(),
+): Promise<EmbeddedWorld> {
+  const world = await embeddedWorld(app, input, 2)
   const { poll, put } = world.ports.streams
   const streams: Ports['streams'] = {
     ...world.ports.streams,
@@ -23,6 +27,8 @@ export async function stackWorld(input: readonly (readonly string[])[], source?:
         : poll(streamOf(stream), ...rest),
   }
   const ports = { ...world.ports, streams }
+  for (const { stage, parallelism } of world.topology.stages)
+    if (stage.source === undefined) world.between.make(streamOf(world.topology.stream(stage.index)), parallelism)
   const sourceStreams = source?.back(() => undefined).sourceStreams
   const back = (deadline: () => number | undefined): Backing => {
     const backing = world.back(deadline)

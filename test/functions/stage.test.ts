@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
-import { ShardMismatchError } from '../../runtime/aws/errors.ts'
 import { cutHandler } from '../../runtime/aws/functions/cut.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
 import type { Ports } from '../../runtime/ports.ts'
+import { readHeader } from '../../runtime/protocol/frame.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
 import { expected, sorted } from './embedded-run.ts'
 import { type EmbeddedWorld, embeddedWorld } from './embedded-world.ts'
@@ -146,20 +146,34 @@ describe('frames that nobody has decided', () => {
 })
 
 describe("a stage's own stream that somebody has split", () => {
-  test('takes no frame of an attempt that would land in a child: the attempt is void, says so, and nothing is lost (F1)', async () => {
+  test('takes no frame of an attempt that would land in a child: the attempt is void, and done again for those that are open (F1)', async () => {
     const { world, source } = await open()
-    const mappings = deploy(world, world.topology)
-    for (const m of mappings) await m.step(40)
-    const before = await version(world, 0, 0)
-    const split = new ShardMismatchError('stream test.visits', shardId(0), 'the record went to shardId-000000000002')
-    const streams = { ...world.ports.streams, put: async () => Promise.reject(split) }
-    const back = (deadline: () => number | undefined) => ({ ...world.back(deadline), ports: { ...world.ports, streams } })
-    const handler = stageHandler(environment(world, source.stage.id, back))
+    const stream = world.topology.stream(1)
+    world.between.split(stream, 0)
+    const handler = stageHandler(environment(world, source.stage.id))
     const event = eventOf(await world.poll('users-own', 0, undefined, 100), shardId(0))
-    await assert.rejects(handler(event, context()), { name: 'ShardMismatchError', message: /Nothing is lost/ })
-    await assert.rejects(cutHandler(environment(world, source.stage.id, back))({ shard: 0, checkpoint: 1 }, context()), split)
-    assert.equal(await version(world, 0, 0), before)
-    await finish(world, mappings)
+    assert.deepEqual(await handler(event, context()), { batchItemFailures: [] })
+    assert.equal(await version(world, 0, 0), 1, 'one commit')
+    const attempts = new Set<string>()
+    for (let shard = 0; shard < 4; shard++)
+      for (const { data } of await world.poll(stream, shard, undefined, 100)) attempts.add(readHeader(data).attempt)
+    assert.equal(attempts.size, 2)
+    assert.equal((await world.poll(stream, 0, undefined, 100)).length, 0)
+  })
+
+  test('in a way that its subtasks can not follow is refused by name, whoever sees it first, and nothing is taken', async t => {
+    t.mock.method(console, 'warn', () => {})
+    const { world, source, keyed } = await open()
+    const stream = world.topology.stream(1)
+    // To the end of one key group.
+    for (let at = 1; at < 9; at++) world.between.split(stream, world.between.shards(stream).length - 1)
+    const refused = { name: 'StageStreamSplitError', message: /no key group is left.*Nothing is lost.*merge it/ }
+    const event = await batch(world, 'users-own', 0, 5)
+    await assert.rejects(stageHandler(environment(world, source.stage.id))(event, context()), refused)
+    await assert.rejects(cutHandler(environment(world, source.stage.id))({ shard: 0, checkpoint: 1 }, context()), refused)
+    const child = { Records: event.Records.map(r => ({ ...r, eventID: `${shardId(7)}:1` })) }
+    await assert.rejects(stageHandler(environment(world, keyed.stage.id))(child, context()), refused)
+    assert.equal(await version(world, 0, 0), 0)
   })
 })
 
@@ -215,8 +229,9 @@ describe('batches that are none of the stage', () => {
     const child = { Records: event.Records.map(r => ({ ...r, eventID: `${shardId(7)}:1` })) }
     await assert.rejects(handler(child, context()), /shardId-000000000007.*does not list/)
     await assert.rejects(stageHandler(environment(world, keyed.stage.id))(child, context()), {
-      name: 'StageStreamSplitError',
-      message: /shardId-000000000007.*split or merged.*Nothing is lost/,
+      name: 'UnknownShardError',
+      message: /shardId-000000000007.*does not list.*comes again/,
+      retryable: true,
     })
     await assert.rejects(
       stageHandler(environment(world, keyed.stage.id))({ Records: [{ ...event.Records[0]!, eventID: 'x:1' }] }, context()),

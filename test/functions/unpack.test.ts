@@ -48,6 +48,21 @@ describe('what packed objects hold', () => {
     )
   })
 
+  test('begins with a frame that holds nothing, as pzstd writes it', async () => {
+    assert.equal(String(await unpack(Buffer.concat([skippable, zstd(Buffer.from('it'), true)]))), 'it')
+  })
+
+  test('is an error where a frame that holds nothing is longer than the rest, or something is behind padding', async () => {
+    const long = Buffer.from(skippable)
+    long[4] = 200
+    for (const [bytes, said] of [
+      [Buffer.concat([long, zstd(Buffer.from('it'), true)]), /^its zstd was cut off/],
+      [Buffer.concat([zstd(Buffer.from('it'), true), skippable.subarray(0, 6)]), /^its zstd was cut off/],
+      [Buffer.concat([gzipSync('it'), Buffer.alloc(9), gzipSync('that')]), /^its gzip is damaged/],
+    ] as const)
+      for (const size of [1, 5_000]) await assert.rejects(unpack(bytes, size), { name: 'UnreadableObjectError', message: said })
+  })
+
   test('is left as it is if it is not packed, whatever it begins with', async () => {
     for (const plain of ['', '{', '[1]', '\u001f']) assert.equal(String(await unpack(Buffer.from(plain))), plain)
   })

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import {
   boundedOutOfOrderness,
   type Duration,
+  map,
   ndjson,
   type Pipeline,
   pipeline,
@@ -54,6 +55,37 @@ export function visits(
         ids: rows.map(r => r.id).sort((a, b) => a - b),
         nth: rows.reduce((sum, r) => sum + r.nth, 0),
       },
+    ])
+    .sink('pages', print())
+  return app
+}
+
+/** Three stages, the second with broadcast state: each visit is told to all, so that what comes out depends on every copy. */
+export function crowds(): Pipeline {
+  const app = pipeline('visits')
+  const all = app
+    .source('visits', ndjson(Visit), { time: v => v.at, watermark: boundedOutOfOrderness('5s') })
+    .filter(v => v.page !== 'end')
+  all
+    .keyBy('user')
+    .connect(all.broadcast())
+    .process({
+      broadcast: { visits: map<number, number>() },
+      onBroadcast(v, ctx) {
+        ctx.broadcast.visits.set(v.id, v.at)
+      },
+      onRecord(v, ctx) {
+        ctx.timers.event.set(Math.ceil((v.at + 1) / 1_000) * 1_000)
+      },
+      onTimer(at, ctx) {
+        const before = [...ctx.broadcast.visits.values()].filter(t => t <= at).length
+        return [{ page: `p${before % 3}`, user: ctx.key, at, before }]
+      },
+    })
+    .keyBy('page')
+    .window(tumbling('2s'))
+    .process((rows, { key, window }) => [
+      { page: key, start: window.start, rows: rows.map(r => `${r.user} ${r.at} ${r.before}`).sort() },
     ])
     .sink('pages', print())
   return app

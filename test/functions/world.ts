@@ -66,15 +66,16 @@ export function mapping(world: World, stream: string, shard: number, handler: Ha
   }
 }
 
-/** A stage's function with a mapping for each shard of what it reads: of a source, if that is a stream of Kinesis. */
-export function deploy(world: World, topology: Topology) {
+/** A stage's function with a mapping for each shard of what it reads: of a source, if that is a stream of Kinesis. `shardsOf`: where others are known than a run begins with. */
+export function deploy(world: World, topology: Topology, shardsOf?: (stream: string) => number) {
   return topology.stages.flatMap(at => {
     const source = at.stage.source?.source?.name
     const setting = source === undefined ? undefined : world.settings.sources[source]!
     if (setting !== undefined && setting.kind !== 'kinesis') return []
     const stream = setting?.stream ?? topology.stream(at.stage.index)
     const handler = stageHandler(environment(world, at.stage.id))
-    return Array.from({ length: at.parallelism }, (_, shard) => mapping(world, stream, shard, handler))
+    const length = source === undefined && shardsOf !== undefined ? shardsOf(stream) : at.parallelism
+    return Array.from({ length }, (_, shard) => mapping(world, stream, shard, handler))
   })
 }
 
@@ -89,7 +90,7 @@ export async function drain(mappings: readonly { step(limit?: number): Promise<b
 /** So that a few checkpoints have both: kept as it was logged, and folded. */
 export const FOLD_SOON = { bytesMax: 1_000_000, checkpointsMax: 2 }
 
-/** The state machine: one checkpoint, from start to its outcome. */
+/** The state machine: one checkpoint, from start to its outcome, and for how many parts a function was called. */
 export async function checkpoint(
   world: World,
   mappings: readonly { step(limit?: number): Promise<boolean> }[],
@@ -104,13 +105,19 @@ export async function checkpoint(
     await cutHandler(environment(world, stage))({ shard, checkpoint: start.checkpoint }, context())
   for (let tries = 0; ; tries++) {
     await drain(mappings)
-    const collected = (await controller({ step: 'collect', start }, context())) as { parts?: any[]; missing: string[] }
+    const collected = (await controller({ step: 'collect', start }, context())) as {
+      parts?: any[]
+      missing: string[]
+      never?: string[]
+    }
     if (collected.parts !== undefined) {
       const materialised = []
       for (const part of collected.parts) materialised.push(await materialise({ start, part }, context()))
-      return (await controller({ step: 'complete', start, materialised }, context())) as { outcome: string }
+      const { outcome } = (await controller({ step: 'complete', start, materialised }, context())) as { outcome: string }
+      return { outcome, parts: materialised.length }
     }
-    if (tries === 20)
-      return (await controller({ step: 'fail', start, missing: collected.missing }, context())) as { outcome: string }
+    const { missing, never } = collected
+    if (tries === 20 || never !== undefined)
+      return (await controller({ step: 'fail', start, missing, never }, context())) as { outcome: string; reason?: string }
   }
 }

@@ -2,35 +2,44 @@ import { Worker } from 'node:worker_threads'
 import type { Done, Work } from './worker.ts'
 
 const FILE = new URL('worker.ts', import.meta.url)
-/** One input takes well under a millisecond. */
+/** No input takes that long. */
 const HANG_MS = 60_000
+const LOOK_MS = 1_000
+/** An input has some kilobytes: who takes much more for it would take all there is for a larger one. */
+const HEAP_MB_MAX = 512
+
+/** Told about once a second: inputs so far. */
+export type OnProgress = (inputs: number) => void
 
 /**
- * Gives a target `inputs` inputs, numbered from `from` on; each number is one input, always. In a thread of its own, so that one that hangs is seen. Stops at the first failure.
+ * Gives a target `inputs` inputs, numbered from `from` on; each number is one input, always. In a thread of its own, with a memory of its own, so that one that hangs or takes all memory is seen. Stops at the first failure.
  *
  * @example
  * await fuzz('frames', 0, 1_000_000)
  */
-export function fuzz(target: string, from: number, inputs: number): Promise<Done> {
+export function fuzz(target: string, from: number, inputs: number, onProgress: OnProgress = () => {}): Promise<Done> {
   const at = new SharedArrayBuffer(4)
   const current = new Uint32Array(at)
-  const worker = new Worker(FILE, { workerData: { target, from, inputs, at } satisfies Work })
-  return new Promise((resolve, reject) => {
+  const workerData: Work = { target, from, inputs, at }
+  const worker = new Worker(FILE, { workerData, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB_MAX } })
+  return new Promise(resolve => {
     let last = -1
+    let lastMovedAt = performance.now()
+    const failed = (error: string) =>
+      end({ taken: 0, refused: 0, slowestMs: 0, slowest: from, failed: { input: current[0]!, error } })
     const watch = setInterval(() => {
-      if (current[0] === last)
-        end({ taken: 0, refused: 0, failed: { input: last, error: `it hangs: no answer in ${HANG_MS / 1000} s` } })
+      if (current[0] !== last) lastMovedAt = performance.now()
       last = current[0]!
-    }, HANG_MS)
+      onProgress(last - from)
+      if (performance.now() - lastMovedAt > HANG_MS) failed(`it hangs: no answer in ${HANG_MS / 1000} s`)
+    }, LOOK_MS)
     const end = (done: Done) => {
       clearInterval(watch)
       void worker.terminate()
       resolve(done)
     }
     worker.on('message', end)
-    worker.on('error', error => {
-      clearInterval(watch)
-      reject(new Error(`input ${current[0]} of ${target} ended the thread: ${error}`, { cause: error }))
-    })
+    worker.on('error', error => failed(`it ended the thread: ${error}`))
+    worker.on('exit', code => failed(`it ended the thread with code ${code}`))
   })
 }

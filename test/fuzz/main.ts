@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { statusLine } from '../../runtime/cli/status-line.ts'
 import { fuzz } from './fuzz.ts'
 import { TARGETS } from './targets.ts'
 
@@ -33,14 +34,18 @@ async function main(): Promise<number> {
   if (unknown !== undefined) throw new Error(`there is no target '${unknown}': there are ${TARGETS.map(t => t.name).join(', ')}`)
   for (const name of positionals.length > 0 ? positionals : TARGETS.map(t => t.name)) {
     const began = performance.now()
-    const { taken, refused, failed } = await fuzz(name, from, inputs)
+    const line = statusLine(process.stderr)
+    const { taken, refused, slowestMs, slowest, failed } = await fuzz(name, from, inputs, done =>
+      line.show(`${name}: ${done.toLocaleString('en')} of ${inputs.toLocaleString('en')}`, performance.now() - began),
+    )
+    line.clear()
     if (failed !== undefined) {
       console.log(`${name}: input ${failed.input} (npm run fuzz -- ${name} --from ${failed.input} --inputs 1)\n${failed.error}`)
       return 1
     }
     const seconds = (performance.now() - began) / 1000
     console.log(
-      `${name}: ${taken.toLocaleString('en')} taken, ${refused.toLocaleString('en')} refused by name, ${seconds.toFixed(1)} s`,
+      `${name}: ${taken.toLocaleString('en')} taken, ${refused.toLocaleString('en')} refused by name, ${seconds.toFixed(1)} s, ${slowestMs.toFixed(0)} ms at most (input ${slowest})`,
     )
   }
   return 0

@@ -13,17 +13,17 @@ const task = (stage: string, shard: number): BackfillTask => ({ run: 'r1', stage
 const WAVES = [[task('source-a', 0), task('source-a', 1)], [task('b"x', 0)], []]
 
 /** An execution, with its calls in order; `answer` is what the functions do. */
-async function execution(answer: (name: string, given: BackfillTask) => unknown) {
+async function execution(answer: (name: string, given: BackfillTask) => unknown, concurrency = 2, waves = WAVES) {
   const calls: string[] = []
   const ended = await runMachine(definition, {
     id: 'machine',
-    execution: { id: 'execution', input: { run: 'r1', waves: WAVES.length, concurrency: 2 } },
+    execution: { id: 'execution', input: { run: 'r1', waves: waves.length, concurrency } },
     clock: { now: 0 },
     async task(resource, args) {
       if (resource.endsWith('s3:getObject')) {
         const [, wave] = /^backfill\/r1\/waves\/(\d+)\.json$/.exec(args.Key)!
         calls.push(`wave ${wave} of ${args.Bucket}`)
-        return WAVES[Number(wave)]!
+        return waves[Number(wave)]!
       }
       calls.push(`${args.FunctionName} ${args.Payload.shard}`)
       return { Payload: await answer(args.FunctionName, args.Payload) }
@@ -44,6 +44,21 @@ test('wave by wave, each task by the function of its stage, and again until it i
   assert.deepEqual([ended.status, ended.output], ['SUCCEEDED', {}], ended.cause)
   assert.deepEqual([calls[0], ...calls.slice(-3)], ['wave 0 of state', 'wave 1 of state', 'b-fn 0', 'wave 2 of state'])
   assert.deepEqual(calls.slice(1, 5).sort(), ['a-fn 0', 'a-fn 1', 'a-fn 1', 'a-fn 1'])
+})
+
+test('no more tasks at a time than was said when it began', async () => {
+  const tasks = Array.from({ length: 20 }, (_, shard) => task('source-a', shard))
+  for (const concurrency of [1, 3]) {
+    let [now, most] = [0, 0]
+    const work = async () => {
+      most = Math.max(most, ++now)
+      await new Promise(setImmediate)
+      now--
+      return { through: true }
+    }
+    const { ended, calls } = await execution(work, concurrency, [tasks])
+    assert.deepEqual([ended.status, most, calls.length], ['SUCCEEDED', concurrency, 21])
+  }
 })
 
 test('what may be through when it is called again is; what can not be ends the backfill', async () => {

@@ -292,6 +292,16 @@ test('what is to go goes, and empties its bucket; logs stay as long as they are 
   for (const fn of Object.values(functions(template))) assert.equal(fn.Properties.Environment.Variables.MODE, 'test')
 })
 
+test('what a replaced run has left stays as long as the controller is told, else as it does by itself', () => {
+  const kept = (template: ReturnType<ReturnType<typeof shop>['template']>) =>
+    Object.entries(functions(template)).flatMap(([name, { Properties }]) => {
+      const ms = Properties.Environment.Variables.MILLRACE_KEEP_FORMER_MS
+      return ms === undefined ? [] : [[name, ms]]
+    })
+  assert.deepEqual(kept(shop({ replacedRunRetention: Duration.days(3) }).template()), [['checkpoint', '259200000']])
+  assert.deepEqual(kept(shop().template()), [])
+})
+
 test('cdk-nag finds nothing in the pipeline, and does find what is wrong elsewhere', () => {
   const made = shop()
   assert.deepEqual(nagFindings(made), [])

@@ -104,6 +104,10 @@ test('checkpoint intervals and time-outs that can not be', () => {
     refusal({ checkpointTimeout: Duration.hours(2) }),
     'checkpointTimeout is 7200 s: whole seconds from 1 to 900 are needed',
   )
+  assert.match(
+    refusal({ replacedRunRetention: Duration.days(400) }),
+    /^replacedRunRetention is 34560000 s: whole seconds from 3600 to 31536000/,
+  )
 })
 
 test('parts of a VPC without one', () => {

@@ -1,4 +1,5 @@
 import jsonata from 'jsonata'
+import { atOnce } from '../../runtime/connectors/at-once.ts'
 
 /** An error as a task of a state machine has it. */
 export class TaskError extends Error {
@@ -59,7 +60,12 @@ export async function runMachine(definition: any, machine: Machine): Promise<End
       if (!Number.isInteger(concurrency)) throw new TaskError('States.QueryEvaluationError', `MaxConcurrency is ${concurrency}`)
       // Executions of a Distributed Map see nothing of the one that started them.
       const inner = state.ItemProcessor.ProcessorConfig.Mode === 'DISTRIBUTED' ? {} : scope
-      return Promise.all(items.map(async item => (await run(state.ItemProcessor, item, { ...inner })).output))
+      const outputs: unknown[] = []
+      // 0: any number.
+      await atOnce(concurrency || items.length, [...items.entries()], async ([i, item]) => {
+        outputs[i] = (await run(state.ItemProcessor, item, { ...inner })).output
+      })
+      return outputs
     }
     const args = await fill(state.Arguments, states, scope)
     for (let tries = 0; ; tries++) {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler'
 import { openClients } from '../../runtime/aws/clients.ts'
-import { generate } from '../functions/visits.ts'
+import { expected, sorted } from '../functions/embedded-run.ts'
+import { generate, visits } from '../functions/visits.ts'
 import { deploy, destroy, type StackSource } from './cdk.ts'
 import { until } from './deployed.ts'
 import { millrace } from './millrace.ts'
@@ -78,6 +79,15 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
     )
   })
 
+  test('what becomes of its state with other code is told before a deployment', async () => {
+    const same = await operate('diff', 'test/localstack/stacks/visits.ts', '--json')
+    assert.equal(same.code, 0, same.err)
+    const { fits, newRun, states } = JSON.parse(same.out)
+    assert.deepEqual([fits, newRun, new Set(states.map((s: { fate: string }) => s.fate))], [true, false, new Set(['kept'])])
+    const other = await operate('diff', 'test/localstack/stacks/visits-other.ts', '--json')
+    assert.equal(other.code, 1)
+  })
+
   test('two who ask at a time both get one', async () => {
     await feed()
     await until('the records', taken(2 * RECORDS))
@@ -110,15 +120,24 @@ describe('millrace … --stack', { skip: withoutLocalStack }, () => {
   })
 
   const directory = mkdtempSync(join(tmpdir(), 'millrace-savepoint-'))
-  /** An embedded run from a savepoint, on records that come later, takes all of these. */
+  /** An embedded run from a savepoint, on records that come later, has the results of a run that had all of them. */
   async function openEmbedded(path: string): Promise<void> {
     const later = join(directory, 'later.ndjson')
+    const results = mkdtempSync(join(directory, 'out-'))
     const records = generate(RECORDS, 1, rounds)[0]!
     writeFileSync(later, records.map(record => `${record}\n`).join(''))
-    const words = ['run', 'test/localstack/stacks/visits.ts', '--source', `visits=${later}`, '--out', join(directory, 'out')]
+    const words = ['run', 'test/localstack/stacks/visits.ts', '--source', `visits=${later}`, '--out', results]
     const { code, out, err } = await millrace(...words, '--from-snapshot', path, '--json')
     assert.equal(code, 0, err)
     assert.equal(JSON.parse(out).events, records.length)
+    const all = Array.from({ length: rounds + 1 }, (_, round) => generate(RECORDS, 1, round)[0]!).flat()
+    const first = Math.min(...records.map(record => JSON.parse(record).at))
+    const { pages } = await expected(visits(), [all], 1)
+    const found = readFileSync(join(results, 'pages.ndjson'), 'utf8').trim().split('\n')
+    assert.deepEqual(
+      sorted(found.map(row => JSON.parse(row))),
+      pages.filter(row => JSON.parse(row).start > first - 10_000),
+    )
   }
 
   test('a savepoint is taken into the bucket, listed, verified, opened and deleted', async () => {

@@ -5,6 +5,7 @@ import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StartExecut
 import { openClients } from '../../runtime/aws/clients.ts'
 import { openEnvironment, openSeen } from '../../runtime/aws/functions/environment.ts'
 import type { LookEvent, Looked } from '../../runtime/aws/functions/look.ts'
+import { NEVER_SPLIT } from '../../runtime/aws/functions/never-split.ts'
 import { readSettings } from '../../runtime/aws/functions/settings.ts'
 import { isTaken, takenOf } from '../../runtime/aws/functions/shard-map.ts'
 import { loadHeads, somethingNew } from '../../runtime/aws/functions/something-new.ts'
@@ -12,6 +13,7 @@ import { stageStreams } from '../../runtime/aws/names.ts'
 import { awsPorts } from '../../runtime/aws/ports.ts'
 import { formatPosition } from '../../runtime/aws/position.ts'
 import { type Decision, decisions } from '../../runtime/checkpoint/decision.ts'
+import { followLayouts } from '../../runtime/checkpoint/layouts.ts'
 import type { Pipeline } from '../../runtime/index.ts'
 import type { Ports, StreamRecord, Streams } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
@@ -110,6 +112,7 @@ export async function openDeployed(options: DeployedOptions): Promise<Deployed> 
     objects: NO_OBJECTS,
     sinks: {},
     sourceStreams,
+    stageStreams: NEVER_SPLIT,
   }))
   const { log } = environment.ports
   const outside = portsOn(results.bucket, stream => stream)
@@ -117,7 +120,9 @@ export async function openDeployed(options: DeployedOptions): Promise<Deployed> 
   const fed: (string | undefined)[] = []
 
   async function existing() {
-    return (await seen('the run', () => environment.existingRun())).topology
+    const { topology } = await seen('the run', () => environment.existingRun())
+    await followLayouts(log, topology)
+    return topology
   }
 
   async function decided() {

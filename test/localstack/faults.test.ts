@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { awsClearing } from '../../runtime/aws/clearing.ts'
 import { type AwsPorts, awsPorts } from '../../runtime/aws/ports.ts'
 import { bytes, words } from '../conformance/data.ts'
 import { portsConformance } from '../conformance/ports.ts'
@@ -20,14 +21,16 @@ if (withoutLocalStack) {
   portsConformance('AWS, on LocalStack with throttling and lost answers,', async () => {
     const fixture = await openAwsFixture(conformanceStreams, conformanceShards)
     const proxy = await openFaultyProxy(endpoint!, faults, 1)
-    const ports = awsPorts({ ...fixture.options, endpoint: proxy.endpoint })
+    const options = { ...fixture.options, endpoint: proxy.endpoint }
+    const [ports, clearing] = [awsPorts(options), awsClearing(options)]
     const close = async () => {
       counts = proxy.counts
       ports.close()
+      clearing.close()
       await proxy.close()
       await fixture.close()
     }
-    return { ports, close }
+    return { ports, clearing, close }
   })
   after(() => {
     if (counts === undefined) return

@@ -1,6 +1,9 @@
 import { millrace as run } from '../cli/cli.ts'
 import { account, endpoint } from './resources.ts'
 
+/** Longer than any takes. What it said until then tells what it waited for. */
+const COMMAND_MS_MAX = 600_000
+
 /** The command, as somebody types it who uses LocalStack. */
 export const millrace = (...words: string[]) => millraceUntil(undefined, ...words)
 
@@ -12,6 +15,6 @@ export async function millraceUntil(until: RegExp | undefined, ...words: string[
     AWS_ACCESS_KEY_ID: account.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: account.credentials.secretAccessKey,
   }
-  const result = await run(words, { env, until })
+  const result = await run(words, { env, until, timeoutMs: COMMAND_MS_MAX })
   return { ...result, json: () => JSON.parse(result.out) }
 }

@@ -1,18 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import {
-  CreateStreamCommand,
-  DeleteStreamCommand,
-  DescribeStreamSummaryCommand,
-  ListShardsCommand,
-  MergeShardsCommand,
-  SplitShardCommand,
-} from '@aws-sdk/client-kinesis'
-import {
-  GetEventSourceMappingCommand,
-  ListEventSourceMappingsCommand,
-  UpdateEventSourceMappingCommand,
-} from '@aws-sdk/client-lambda'
+import { DescribeStreamSummaryCommand, ListShardsCommand, MergeShardsCommand, SplitShardCommand } from '@aws-sdk/client-kinesis'
 import { openClients } from '../../runtime/aws/clients.ts'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { generate, visits } from '../functions/visits.ts'
@@ -77,17 +65,6 @@ describe("a source's stream whose shards are split and merged while the pipeline
     await active(StreamName)
   }
 
-  /** Switches the mapping of a function. */
-  async function mapped(FunctionName: string, Enabled: boolean): Promise<void> {
-    const { EventSourceMappings } = await deployed.lambda.send(new ListEventSourceMappingsCommand({ FunctionName }))
-    const { UUID } = EventSourceMappings![0]!
-    await deployed.lambda.send(new UpdateEventSourceMappingCommand({ UUID, Enabled }))
-    await until('the mapping', async () => {
-      const { State } = await deployed.lambda.send(new GetEventSourceMappingCommand({ UUID }))
-      return State === (Enabled ? 'Enabled' : 'Disabled') || undefined
-    })
-  }
-
   /** All that a shard has, to the source's function, as its mapping does. */
   async function again(number: number): Promise<void> {
     const records = await deployed.streams.poll(StreamName, number, undefined, 10_000)
@@ -120,37 +97,5 @@ describe("a source's stream whose shards are split and merged while the pipeline
     for (const parent of [0, 3, 1]) await again(parent)
     await deployed.settle()
     assert.deepEqual(sorted(await deployed.rows('pages')), (await expected(visits(), [low, high], SPLITS)).pages)
-  })
-
-  test("stops, and says so, when a stage's own stream is split (F1); with that made anew it goes on, and nothing is lost", async () => {
-    const [lowAgain, highAgain] = generate(600, SPLITS, 1) as [string[], string[]]
-    const [source, keyed] = (await deployed.topology()).stages.map(({ stage }) => stage.id)
-    const { function: reader, stream: own } = deployed.functions[keyed!]!
-    await split(0, own)
-    await deployed.feed(2, half(lowAgain, false))
-    const records = await deployed.streams.poll(StreamName, 2, undefined, 10_000)
-    await assert.rejects(
-      deployed.deliver(source!, 2, records),
-      /does not take records for shardId-000000000000 there: .*Nothing is lost/,
-    )
-    await mapped(reader, false)
-    await clients.kinesis.send(new DeleteStreamCommand({ StreamName: own }))
-    const look = () => clients.kinesis.send(new DescribeStreamSummaryCommand({ StreamName: own }))
-    await until('the end of the stream', () =>
-      look().then(
-        () => undefined,
-        () => true,
-      ),
-    )
-    await clients.kinesis.send(new CreateStreamCommand({ StreamName: own, ShardCount: 1 }))
-    await active(own)
-    await mapped(reader, true)
-    await deployed.feed(4, inOrder([...half(lowAgain, true), ...highAgain]))
-    await deployed.settle()
-    const fed = [
-      [...low, ...lowAgain],
-      [...high, ...highAgain],
-    ]
-    assert.deepEqual(sorted(await deployed.rows('pages')), (await expected(visits(), fed, SPLITS)).pages)
   })
 })

@@ -7,11 +7,13 @@ import {
   ListObjectsV2Command,
   type S3Client,
 } from '@aws-sdk/client-s3'
+import { awsClearing } from '../../runtime/aws/clearing.ts'
 import { openClients } from '../../runtime/aws/clients.ts'
 import { stageStreams } from '../../runtime/aws/names.ts'
 import { type AwsOptions, type AwsPorts, awsPorts } from '../../runtime/aws/ports.ts'
 import { PARTITION_KEY, SORT_KEY } from '../../runtime/aws/row.ts'
 import { systemRandom } from '../../runtime/embedded/clock.ts'
+import type { Clearing } from '../../runtime/ports.ts'
 
 /** Where LocalStack listens, or undefined: start.sh and `npm run test:localstack` say it in the environment. */
 export const endpoint = process.env.LOCALSTACK_ENDPOINT
@@ -32,6 +34,7 @@ const WAIT_S_MAX = 60
 export interface AwsFixture {
   readonly options: AwsOptions
   readonly ports: AwsPorts
+  readonly clearing: Clearing
   /** Removes what was made. */
   close(): Promise<void>
 }
@@ -48,9 +51,14 @@ export async function openAwsFixture(streams: readonly string[], shards: number)
     clients.s3.send(new CreateBucketCommand({ Bucket: prefix })),
     createStreams(clients.kinesis, streams.map(nameOf), shards),
   ])
+  clients.close()
   const ports = awsPorts(options)
+  const clearing = awsClearing(options)
   const close = async () => {
     ports.close()
+    clearing.close()
+    // New ones: LocalStack hangs up on a connection that nobody has used for a minute.
+    const clients = openClients(clientOptions)
     await Promise.all([
       ...Object.values(tables).map(TableName => clients.dynamodb.send(new DeleteTableCommand({ TableName }))),
       ...streams.map(stream => clients.kinesis.send(new DeleteStreamCommand({ StreamName: nameOf(stream) }))),
@@ -58,7 +66,7 @@ export async function openAwsFixture(streams: readonly string[], shards: number)
     ])
     clients.close()
   }
-  return { options, ports, close }
+  return { options, ports, clearing, close }
 }
 
 async function createTable(client: DynamoDBClient, TableName: string): Promise<void> {

@@ -16,8 +16,9 @@ STAMP=$(cat "$SRC/setup.sh" "$SRC/requirements.lock" "$SRC"/plugin/*.* | sha256s
 # 1. LocalStack (Apache-2.0) and the executor that runs Node functions as processes. The lock matters: newer cbor2 and
 #    pyOpenSSL break 4.14.
 [ -x "$R/venv/bin/python" ] || "$PY" -m venv "$R/venv"
-"$R/venv/bin/pip" install -q -r "$SRC/requirements.lock"
-cp -r "$SRC/plugin" "$R/plugin"; "$R/venv/bin/pip" install -q --force-reinstall --no-deps "$R/plugin"
+"$R/venv/bin/python" -m pip install -q -r "$SRC/requirements.lock"
+rm -rf "$R/plugin"; cp -r "$SRC/plugin" "$R/plugin"
+"$R/venv/bin/python" -m pip install -q --force-reinstall --no-deps "$R/plugin"
 
 # 2. The Lambda runtime client (its C++ part is replaced by plugin/bootstrap.mjs) and kinesis-mock, where LocalStack's
 #    own installer looks for it.

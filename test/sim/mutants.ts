@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts are parts of source files
 import { at, type Mutant } from './mutant.ts'
 import { SHARDS } from './shard-mutants.ts'
+import { STAGE_SHARDS } from './stage-shard-mutants.ts'
 
 const attempt = at('runtime/stage/attempt.ts')
 const subtask = at('runtime/stage/subtask.ts')
@@ -30,6 +31,8 @@ const READ_FLOOR = [
   'return floor < 0 ? undefined : { head, commits }',
 ] as const
 
+const BLIND = live('a cold start does not look whether a checkpoint came in between', 'if (floor > marker)', 'if (floor < 0)')
+
 /** Each rule of protocol.md left out, where there is code that keeps it. */
 const RULES: readonly Mutant[] = [
   log(
@@ -57,13 +60,13 @@ const RULES: readonly Mutant[] = [
       '    await this.send(frames)\n    const now = this.ports.clock.now()\n    live.lastCommit',
     ],
   ),
-  log(
-    'A5, C2 and C7: the head is the newest item, whatever is missing before it, below it, and behind it',
-    'if (version !== head.version + 1) return end(log, name, base, head, commits)',
-    '',
-    CHAIN,
-    READ_FLOOR,
-  ),
+  {
+    name: 'A5, C2 and C7: the head is the newest item, whatever is missing before it, below it, and behind it',
+    changes: [
+      ...log('', 'if (version !== head.version + 1) return end(log, name, base, head, commits)', '', CHAIN, READ_FLOOR).changes,
+      ...BLIND.changes,
+    ],
+  },
   log(
     'A6: a put without an answer counts as done',
     'if (found === undefined) {\n        if (n >= tries) throw error\n        continue\n      }\n      return decodeItem(found).attempt === item.attempt',
@@ -217,8 +220,8 @@ const RULES: readonly Mutant[] = [
   ),
   materialise(
     'E3: the marker goes past a piece of a fold that is not written yet',
-    'await ports.store.upsert(folded.map(f => f.item))\n    if (version < cut) await writeMarker(ports.store, log, version)',
-    'if (version < cut) await writeMarker(ports.store, log, version)\n    await ports.store.upsert(folded.map(f => f.item))',
+    'await ports.store.upsert(folded.map(f => f.item))',
+    'await writeMarker(ports.store, log, Math.max(...folded.map(f => f.item.v)))\n      await ports.store.upsert(folded.map(f => f.item))',
   ),
   kept(
     'E2: a cold start replays a checkpoint of its future',
@@ -299,9 +302,9 @@ const OTHERS: readonly Mutant[] = [
     'this.watermarks = new Map(fields.watermarks)',
     'this.watermarks = new Map()',
   ),
-  at('runtime/checkpoint/fold.ts')(
+  at('runtime/checkpoint/folded-items.ts')(
     'timers are lost at a cut',
-    'value: c.written ? pack([c.timestamp, c.key, c.value]) : undefined }',
+    'value: written ? pack([at, key, tag]) : undefined }',
     'value: undefined }',
   ),
   live('timers behind the marker are not loaded', 'await loadTimers(', 'if (group < 0) await loadTimers('),
@@ -347,7 +350,7 @@ const OTHERS: readonly Mutant[] = [
     'for await (const { version, chunk } of chunks) apply(chunk, version)',
     'for await (const { version, chunk } of chunks) if (version < 0) apply(chunk, version)',
   ),
-  live('a cold start does not look whether a checkpoint came in between', 'if (floor > marker)', 'if (floor < 0)'),
+  BLIND,
   frames(
     'a poison record of a frame is skipped without its letter',
     "      await giveUp(environment, `stage '${stage}'`",
@@ -388,4 +391,4 @@ const OTHERS: readonly Mutant[] = [
   ),
 ]
 
-export const mutants: readonly Mutant[] = [...RULES, ...SEGMENTS, ...OTHERS, ...SHARDS]
+export const mutants: readonly Mutant[] = [...RULES, ...SEGMENTS, ...OTHERS, ...SHARDS, ...STAGE_SHARDS]

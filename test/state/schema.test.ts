@@ -131,5 +131,7 @@ test('fields: at any depth they may go, and come where they can be absent; all e
   }
   assert.equal(fateOfSchema(shaped(before), shaped(z.string(), 2, 1)).fate, 'migrated')
   assert.match(fateOfSchema(shaped(before), shaped(z.string(), 3, 1)).reason!, /migrate: \{ 2: old => … \}/)
+  assert.match(fateOfSchema(undefined, shaped(before)).reason!, /written without a schema: each is checked when it is read/)
+  assert.deepEqual(fateOfSchema(shaped(before), undefined), { fate: 'kept' })
   assert.match(fateOfSchema(shaped(before, 2), undefined).reason!, /of version 2, and this code knows them up to version 1/)
 })

@@ -9,7 +9,7 @@ import { shardEnds } from '../shard-end.ts'
 import { type ShardReader, shardReader } from '../shard-reader.ts'
 import { listShards } from '../shards.ts'
 import { diskCache } from './disk-cache.ts'
-import type { Backing } from './environment.ts'
+import type { Backing, SourceStreams, StageStreams } from './environment.ts'
 import type { Settings } from './settings.ts'
 import { sinksIn } from './sinks-in.ts'
 
@@ -22,21 +22,23 @@ export function awsBacking(settings: Settings, deadline: () => number | undefine
   const call = caller({ ...calling, deadline })
   const callUntil = (until: number) => caller({ ...calling, deadline: () => Math.min(until, deadline() ?? until) })
   const readers = new Map<string, ShardReader>()
+  const streams: SourceStreams & StageStreams = {
+    listShards: stream => listShards(kinesis, call, stream),
+    isReadToEnd: shardEnds(kinesis, callUntil, systemClock),
+    async read(stream, shard, after, limit) {
+      const name = `${stream}/${shard}`
+      const reader = readers.get(name) ?? shardReader(kinesis, stream, shard, call, systemClock)
+      readers.set(name, reader)
+      const records = await reader.poll(after === '' ? undefined : after, limit, Number.POSITIVE_INFINITY)
+      return { records, isAll: reader.isThrough }
+    },
+  }
   return {
     ports,
     objects: s3Objects(s3, call),
     sinks: sinksIn(settings, s3, call),
     disk: diskCache(),
-    sourceStreams: {
-      listShards: stream => listShards(kinesis, call, stream),
-      isReadToEnd: shardEnds(kinesis, callUntil, systemClock),
-      async read(stream, shard, after, limit) {
-        const name = `${stream}/${shard}`
-        const reader = readers.get(name) ?? shardReader(kinesis, stream, shard, call, systemClock)
-        readers.set(name, reader)
-        const records = await reader.poll(after === '' ? undefined : after, limit, Number.POSITIVE_INFINITY)
-        return { records, isAll: reader.isThrough }
-      },
-    },
+    sourceStreams: streams,
+    stageStreams: streams,
   }
 }

@@ -1,5 +1,7 @@
-import { decide, decisionOf, decisions } from '../../checkpoint/decision.ts'
+import { decisionOf, decisions } from '../../checkpoint/decision.ts'
+import { followLayouts } from '../../checkpoint/layouts.ts'
 import { settleSinks } from '../../checkpoint/settle-sinks.ts'
+import { settledParts } from '../../checkpoint/settled.ts'
 import { type CheckpointStart, startCheckpoint } from '../../checkpoint/start.ts'
 import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from '../../checkpoint/steps.ts'
 import { MillraceError } from '../../errors.ts'
@@ -8,8 +10,10 @@ import type { Topology } from '../../stage/topology.ts'
 import { lambdaCause } from '../lambda-cause.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
-import { type MaterialisedRef, type PartRef, readMaterialised } from './materialise.ts'
+import type { PartRef } from './materialise.ts'
+import { type MaterialisedRef, readMaterialised } from './materialised.ts'
 import { checkRun } from './own-run.ts'
+import type { RescaleEvent, RescaleTargets } from './rescale-targets.ts'
 import type { RestoredRun, RestoreEvent } from './restore-run.ts'
 import { isWanted } from './wanted.ts'
 
@@ -32,17 +36,26 @@ export type CheckpointEvent =
       readonly step: 'fail'
       readonly start: StartedCheckpoint
       readonly missing?: readonly string[]
+      /** Of the missing ones, those that never would have been through. */
+      readonly never?: readonly string[]
       /** Why, if it is not for the missing ones. */
       readonly reason?: string
     }
   | RestoreEvent
+  | RescaleEvent
 
 export type CheckpointAnswer =
   | StartedCheckpoint
   | { readonly nothing: true }
-  | { readonly parts?: readonly PartRef[]; readonly missing: readonly string[] }
+  | {
+      readonly parts?: readonly PartRef[]
+      readonly missing: readonly string[]
+      /** Of the missing ones, those that never will be through. */
+      readonly never?: readonly string[]
+    }
   | { readonly outcome: string; readonly reason?: string }
   | RestoredRun
+  | RescaleTargets
 
 const REASON_CHARS = 2_000
 
@@ -55,6 +68,8 @@ export function checkpointHandler(
     await environment.renew()
     if (event.step === 'restore') return (await import('./restore-run.ts')).restoreRun(environment, event)
     const run = await environment.existingRun()
+    if (run !== undefined) await followLayouts(environment.ports.log, run.topology)
+    if (event.step === 'rescale') return (await import('./rescale-targets.ts')).rescaleTargets(environment, run, event)
     if (event.step === 'start') return start(run, event.scheduled === true, environment)
     const { topology } = checkRun(run, event.start)
     switch (event.step) {
@@ -63,7 +78,7 @@ export function checkpointHandler(
       case 'complete':
         return complete(topology, event.start, event.materialised, environment)
       case 'fail':
-        return fail(topology, event.start, event.missing ?? [], event.reason, environment)
+        return fail(topology, event, environment)
       default:
         throw new MillraceError(`a checkpoint has no step '${(event as { step: string }).step}': deploy the stack again`)
     }
@@ -88,14 +103,13 @@ async function start(run: OpenRun | undefined, scheduled: boolean, environment: 
   return { ...started, run: topology.run, sources }
 }
 
-async function collect(
-  topology: Topology,
-  { checkpoint }: StartedCheckpoint,
-  { ports, seen }: Environment,
-): Promise<CheckpointAnswer> {
-  const { parts, missing } = await collectParts(topology, checkpoint, ports, log => headOf(ports.log, log, seen.heads))
-  if (missing.length > 0) return { missing }
-  const refs = parts.map(({ stage, shard, version }) => ({ stage: topology.stages[stage]!.stage.id, shard, version }))
+async function collect(topology: Topology, started: StartedCheckpoint, { ports, seen }: Environment): Promise<CheckpointAnswer> {
+  const { checkpoint } = started
+  const { parts, missing, never } = await collectParts(topology, checkpoint, ports, log => headOf(ports.log, log, seen.heads))
+  if (missing.length > 0) return { missing, ...(never.length > 0 && { never }) }
+  const settled = await settledParts(started, parts, ports)
+  const open = parts.filter(({ log }) => !settled.has(log))
+  const refs = open.map(({ stage, shard, version }) => ({ stage: topology.stages[stage]!.stage.id, shard, version }))
   return { parts: refs, missing }
 }
 
@@ -115,7 +129,7 @@ async function complete(
   const { parts, missing } = await collectParts(topology, checkpoint, ports, log => headOf(ports.log, log, seen.heads))
   if (missing.length > 0)
     throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${missing.join(', ')} did not ack`)
-  const byLog = await readMaterialised(refs, ports)
+  const byLog = new Map([...(await settledParts(started, parts, ports)), ...(await readMaterialised(refs, ports))])
   const materialised = parts.map(({ log }) => {
     const part = byLog.get(log)
     if (part === undefined) throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${log} was not materialised`)
@@ -133,22 +147,16 @@ async function complete(
 /** What is decided already stays: a checkpoint that failed behind its decision is complete. */
 async function fail(
   topology: Topology,
-  started: StartedCheckpoint,
-  missing: readonly string[],
-  reason: string | undefined,
+  { start, missing = [], never = [], reason = 'it was aborted' }: Extract<CheckpointEvent, { step: 'fail' }>,
   { ports, recorder }: Environment,
 ): Promise<CheckpointAnswer> {
-  const { checkpoint, startedAt } = started
-  const decision =
-    missing.length > 0
-      ? await failCheckpoint(topology, started, missing, ports)
-      : await decide(ports.log, topology.run, checkpoint, {
-          outcome: 'failed',
-          startedAt,
-          decidedAt: ports.clock.now(),
-          bytes: 0,
-          reason: lambdaCause(reason ?? 'it was aborted').slice(0, REASON_CHARS),
-        })
+  const why =
+    never.length > 0
+      ? `${never.join(', ')} took over while barriers were on their way`
+      : missing.length > 0
+        ? undefined
+        : lambdaCause(reason).slice(0, REASON_CHARS)
+  const decision = await failCheckpoint(topology, start, missing, ports, why)
   if (decision.outcome === 'failed') {
     recorder.count('CheckpointsFailed', 1)
     recorder.publish()

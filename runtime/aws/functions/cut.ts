@@ -1,3 +1,4 @@
+import { followLayouts } from '../../checkpoint/layouts.ts'
 import { lastStop } from '../../checkpoint/stops.ts'
 import type { Subtask } from '../../stage/subtask.ts'
 import type { StageTopology } from '../../stage/topology.ts'
@@ -20,6 +21,7 @@ export function cutHandler(environment: Environment): (event: CutEvent, context:
     environment.begin(context)
     await environment.renew()
     const run = await environment.run()
+    await followLayouts(environment.ports.log, run.topology)
     const at = ownStage(environment, run.topology)
     // Cold each time: batches were committed elsewhere since the last one, and what is old loses its race.
     const task = openShardTask(environment, run.topology, at, shard)

@@ -1,10 +1,11 @@
 import type { HeadFields } from '../../protocol/item.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Environment, OpenRun } from './environment.ts'
-import { isEnded, isSingle, readShardMap, watermarkOf } from './shard-map.ts'
+import type { OwnedShard } from './follow-shards.ts'
+import { isEnded, isSingle, readShardMap, type ShardMap, watermarkOf } from './shard-map.ts'
 import { isSilent } from './silence.ts'
 import type { Heads } from './something-new.ts'
-import { openSourceShards } from './source-shards.ts'
+import { openSourceShards, type SourceShards } from './source-shards.ts'
 import { isTakenOver } from './tend-shards.ts'
 
 /**
@@ -19,12 +20,18 @@ export async function isDue(environment: Environment, run: OpenRun, heads: Heads
     const source = at.stage.source?.source
     if (source === undefined) continue
     const { idleAfter } = source.watermark
-    for (const [shard, { head }] of heads[at.stage.index]!.entries()) {
+    const isKinesis = environment.settings.sources[source.name]!.kind === 'kinesis'
+    const shards = isKinesis ? listedOnce(openSourceShards(environment, topology, at)) : undefined
+    for (const { shard, head } of heads[at.stage.index]!) {
       const isKnown = isKnownIdle(topology, at, shard, heads)
       if (!isKnown && isSilent(head, idleAfter, since, now)) return true
-      if (environment.settings.sources[source.name]!.kind !== 'kinesis' || isSingle(head.fields.source)) continue
-      if (isShardDue(head.fields, idleAfter, now)) return true
-      if (!isKnown && isEnded(mapOf(head.fields, now)) && (await areOthersThere(environment, topology, at, shard))) return true
+      if (shards === undefined) continue
+      const map = readShardMap(head.fields.source, topology.splitOf(source.name, shard), head.fields.watermark, now)
+      if (!isKnown && isClosedUnseen(map, await shards.list())) return true
+      if (isSingle(head.fields.source)) continue
+      if (isShardDue(map, head.fields, idleAfter, now)) return true
+      if (!isKnown && isEnded(map) && (await isTakenOver(environment, topology, { at, shard }, shards, await shards.list())))
+        return true
     }
   }
   return false
@@ -37,23 +44,34 @@ function isKnownIdle(topology: Topology, { stage }: StageTopology, shard: number
     .consumersOf(stage.index)
     .every(consumer =>
       heads[consumer]!.every(
-        ({ head }, i) => !topology.producersOf(consumer, i).includes(producer) || head.fields.idle.includes(producer),
+        ({ head: { fields }, shard: i }) =>
+          !(fields.producers ?? topology.producersOf(consumer, i)).includes(producer) || fields.idle.includes(producer),
       ),
     )
 }
 
+/** Each subtask looks at the same list. */
+function listedOnce(shards: SourceShards): SourceShards {
+  let listed: ReturnType<SourceShards['list']> | undefined
+  return {
+    ...shards,
+    list() {
+      listed ??= shards.list()
+      return listed
+    },
+  }
+}
+
+/** One of a subtask's shards takes no records any more, and it has not heard of that: a cut that had no time to look leaves it so, or the shard was split when nothing flowed. Others may wait for it. */
+function isClosedUnseen(map: ShardMap, listed: readonly OwnedShard[]): boolean {
+  return listed.some(({ id, closed }) => {
+    const state = map.get(id)
+    return closed && state !== undefined && state !== 'ended' && !state.closed
+  })
+}
+
 /** Of a subtask with several shards: one is closed and not known to be read to its end, or silent and still holds the others back. */
-function isShardDue(fields: HeadFields, idleAfter: number | undefined, now: number): boolean {
-  const map = mapOf(fields, now)
+function isShardDue(map: ShardMap, { watermark }: HeadFields, idleAfter: number | undefined, now: number): boolean {
   if ([...map.values()].some(state => state !== 'ended' && state.closed)) return true
-  return (watermarkOf(map, idleAfter, now) ?? fields.watermark) > fields.watermark
-}
-
-function mapOf({ source, watermark }: HeadFields, now: number) {
-  return readShardMap(source, '', watermark, now)
-}
-
-async function areOthersThere(environment: Environment, topology: Topology, at: StageTopology, shard: number): Promise<boolean> {
-  const shards = openSourceShards(environment, topology, at)
-  return isTakenOver(environment, topology, { at, shard }, shards, await shards.list())
+  return (watermarkOf(map, idleAfter, now) ?? watermark) > watermark
 }

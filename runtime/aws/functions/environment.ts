@@ -1,4 +1,5 @@
 import type { Pipeline } from '../../api/pipeline.ts'
+import { followLayouts } from '../../checkpoint/layouts.ts'
 import { joinRun, type RunKind, type RunMeta, readRun } from '../../checkpoint/run-meta.ts'
 import type { Sink } from '../../connectors/sink.ts'
 import { MillraceError } from '../../errors.ts'
@@ -17,11 +18,13 @@ import { openRecorder, type Recorder, SILENT } from './metrics.ts'
 import type { ListedShard } from './owners.ts'
 import type { Settings } from './settings.ts'
 import { splitsOf } from './splits.ts'
+import type { RangedShard } from './stage-layout.ts'
 
 /** What an environment stands on: AWS (aws-backing.ts), or in tests what stands in for it. */
 export interface Backing {
   readonly ports: Ports
   readonly sourceStreams: SourceStreams
+  readonly stageStreams: StageStreams
   /** What sources read from S3. */
   readonly objects: Objects
   /** By name: in the place of what the pipeline gives. */
@@ -44,6 +47,11 @@ export interface SourceStreams {
    * @throws PositionExpiredError when the stream has the position no longer
    */
   read(stream: string, shard: string, after: string, limit: number): Promise<ShardRecords>
+}
+
+/** The same about streams between stages, by their names in Kinesis. */
+export interface StageStreams extends Omit<SourceStreams, 'listShards'> {
+  listShards(stream: string): Promise<readonly RangedShard[]>
 }
 
 export interface ShardRecords {
@@ -72,6 +80,7 @@ export interface Environment {
   readonly settings: Settings
   readonly ports: Ports
   readonly sourceStreams: SourceStreams
+  readonly stageStreams: StageStreams
   readonly objects: Objects
   /** Epoch ms after which this invocation sends nothing any more (protocol.md, A8). */
   readonly deadline: number
@@ -110,7 +119,7 @@ export function openEnvironment(
   const plan = planPhysical(graph, settings.options)
   let deadline = Number.POSITIVE_INFINITY
   let budgetMs = Number.POSITIVE_INFINITY
-  const { ports, sourceStreams, objects, sinks, disk } = back(() =>
+  const { ports, sourceStreams, stageStreams, objects, sinks, disk } = back(() =>
     deadline === Number.POSITIVE_INFINITY ? undefined : deadline,
   )
   const sources = plan.stages.flatMap(s => s.source?.source?.name ?? [])
@@ -140,13 +149,16 @@ export function openEnvironment(
 
   async function open(): Promise<OpenRun> {
     const meta = await joinRun(ports, own, listSplits)
-    return { meta, topology: topologyOf(meta.run, meta) }
+    const topology = topologyOf(meta.run, meta)
+    await followLayouts(ports.log, topology)
+    return { meta, topology }
   }
 
   const environment = {
     settings,
     ports,
     sourceStreams,
+    stageStreams,
     objects,
     get deadline() {
       return deadline

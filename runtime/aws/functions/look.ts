@@ -1,4 +1,5 @@
 import { decisions } from '../../checkpoint/decision.ts'
+import { followLayouts } from '../../checkpoint/layouts.ts'
 import { settleSinks } from '../../checkpoint/settle-sinks.ts'
 import type { Environment } from './environment.ts'
 import type { InvocationContext } from './event.ts'
@@ -35,6 +36,7 @@ export function lookHandler(
     const { log } = environment.ports
     const run = await environment.existingRun()
     if (run === undefined) return { looked: 'nothing' }
+    await followLayouts(log, run.topology)
     const last = (await decisions(log, run.topology.run)).at(-1)
     if (!(await isWanted(environment, run, last, true))) {
       await settleSinks(run.topology, last, environment.ports)

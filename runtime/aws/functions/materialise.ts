@@ -1,4 +1,6 @@
 import { partOf } from '../../checkpoint/cut.ts'
+import { followLayouts } from '../../checkpoint/layouts.ts'
+import { readMarker } from '../../checkpoint/marker.ts'
 import { sweepTombstones } from '../../checkpoint/materialise.ts'
 import { type FoldLimits, type MaterialisedPart, materialisePart } from '../../checkpoint/snapshot.ts'
 import type { CheckpointStart } from '../../checkpoint/start.ts'
@@ -7,6 +9,7 @@ import type { Ports } from '../../ports.ts'
 import { pack, unpack } from '../../state/codec.ts'
 import type { Environment } from './environment.ts'
 import type { InvocationContext } from './event.ts'
+import { type MaterialisedRef, materialisedOf, type StoredPart } from './materialised.ts'
 import { DEFAULT_MB } from './memory.ts'
 import { checkRun } from './own-run.ts'
 
@@ -21,16 +24,6 @@ export interface PartRef {
 export interface MaterialiseEvent {
   readonly start: CheckpointStart & { readonly run: string }
   readonly part: PartRef
-}
-
-/** Names a blob: what was materialised may be larger than a state machine's payloads. */
-export interface MaterialisedRef {
-  readonly key: string
-}
-
-interface Stored {
-  readonly log: string
-  readonly part: MaterialisedPart
 }
 
 /** Beyond the longest invocation (15 min), and the age of a view (C7): nobody can hold an older value any more then (protocol.md, E4). */
@@ -61,33 +54,21 @@ export function materialiseHandler(
     await environment.renew()
     const { ports } = environment
     const { topology } = checkRun(await environment.run(), start)
+    await followLayouts(ports.log, topology)
     const index = topology.stages.findIndex(s => s.stage.id === stage)
     const part = index === -1 ? undefined : await partOf(ports.log, topology, index, shard, start.checkpoint, version)
     if (part === undefined)
       throw new MillraceError(`subtask ${shard} of '${stage}' has no part of checkpoint ${start.checkpoint}`)
     const materialised = await materialisePart(topology, start, part, ports, options)
     const key = `${materialisedOf(part.log)}${start.checkpoint}-${ports.clock.now()}${leaves(materialised) ? '' : NOTHING_LEFT}`
-    await ports.blobs.put(key, pack({ log: part.log, part: materialised } satisfies Stored))
-    await sweepOld(part.log, start.checkpoint, ports)
+    const isSwept = await sweepOld(part.log, start.checkpoint, ports)
+    const settled = part.ended && isSwept && !leaves(materialised) && (await readMarker(ports.store, part.log)) >= part.version
+    await ports.blobs.put(
+      key,
+      pack({ log: part.log, part: settled ? { ...materialised, settled } : materialised } satisfies StoredPart),
+    )
     return { key }
   }
-}
-
-/** What materialise handlers stored, by log. */
-export async function readMaterialised(refs: readonly MaterialisedRef[], ports: Ports): Promise<Map<string, MaterialisedPart>> {
-  const found = await Promise.all(refs.map(async ({ key }) => [key, await ports.blobs.get(key)] as const))
-  return new Map(
-    found.map(([key, bytes]) => {
-      if (bytes === undefined) throw new MillraceError(`${key} is gone, though it was just materialised`)
-      const { log, part } = unpack<Stored>(bytes)
-      return [log, part]
-    }),
-  )
-}
-
-/** What was materialised of a log lies under this; the checkpoint and the time follow, and whether nothing is left of it in the base. */
-function materialisedOf(log: string): string {
-  return `materialised/${log}/`
 }
 
 /** Whether it has left something in the base that goes later. */
@@ -95,17 +76,19 @@ function leaves({ tombstones, expired }: MaterialisedPart): boolean {
   return tombstones.size > 0 || (expired?.size ?? 0) > 0
 }
 
-/** What this subtask's folds of long ago have left goes, and what is named for earlier checkpoints alone: these are decided (protocol.md, D6). */
-async function sweepOld(log: string, checkpoint: number, ports: Ports): Promise<void> {
+/** What this subtask's folds of long ago have left goes, and what is named for earlier checkpoints alone: these are decided (protocol.md, D6). True: no fold of it has left anything any more. */
+async function sweepOld(log: string, checkpoint: number, ports: Ports): Promise<boolean> {
   const before = ports.clock.now() - SWEEP_AFTER_MS
   const prefix = materialisedOf(log)
   const all = (await ports.blobs.list(prefix)).map(key => ({ key, named: key.slice(prefix.length).split('-') }))
   const done = all.filter(({ key, named: [n] }) => key.endsWith(NOTHING_LEFT) && Number(n) < checkpoint)
   for (const { key } of done.slice(0, SWEPT_MAX)) await ports.blobs.delete(key)
-  const old = all.filter(({ key, named: [, at] }) => !key.endsWith(NOTHING_LEFT) && Number(at) < before)
+  const left = all.filter(({ key }) => !key.endsWith(NOTHING_LEFT))
+  const old = left.filter(({ named: [, at] }) => Number(at) < before)
   for (const { key } of old.slice(0, SWEPT_MAX)) {
     const bytes = await ports.blobs.get(key)
-    if (bytes !== undefined) await sweepTombstones(ports.store, unpack<Stored>(bytes).part)
+    if (bytes !== undefined) await sweepTombstones(ports.store, unpack<StoredPart>(bytes).part)
     await ports.blobs.delete(key)
   }
+  return left.length === 0
 }

@@ -13,6 +13,8 @@ export class PositionError extends MillraceError {
 
 /** Kinesis keeps everything for so long, and an hour more. */
 const KEPT_MS = 23 * 3_600_000
+/** A cut is so much older than its checkpoint's manifest, at most: the longest that a checkpoint may be given, and as long again to be completed. */
+const CUT_BEFORE_MS = 30 * 60_000
 
 const NEW_INPUT = 'with --new-input, only the state is taken, and the sources read all that their streams have'
 
@@ -64,9 +66,10 @@ async function checkBeginning(
   createdAt: number,
   what: string,
 ): Promise<void> {
-  if (ports.clock.now() - createdAt < KEPT_MS) return
+  const cutAt = createdAt - CUT_BEFORE_MS
+  if (ports.clock.now() - cutAt < KEPT_MS) return
   const [oldest] = (await sourceStreams.read(stream, shard, '', 1)).records
-  if (oldest !== undefined && oldest.arrivedAt <= createdAt) return
+  if (oldest !== undefined && oldest.arrivedAt <= cutAt) return
   throw new PositionError(
     `${what} had read nothing of ${shard} of stream ${stream} yet, and is so old that what came first may be lost: start from a newer one; ${NEW_INPUT}`,
   )

@@ -1,17 +1,18 @@
-import { fenceLogs } from '../../checkpoint/fence.ts'
+import { fenceRun } from '../../checkpoint/fence.ts'
 import { holding } from '../../checkpoint/hold.ts'
+import { putLayouts, readLayouts } from '../../checkpoint/layouts.ts'
 import { type Manifest, readManifest } from '../../checkpoint/manifest.ts'
 import { checkNewInput, withNewInput } from '../../checkpoint/new-input.ts'
-import { completeCheckpoints, restore, supersede } from '../../checkpoint/restore.ts'
+import { completeCheckpoints, isInTime, restore, supersede } from '../../checkpoint/restore.ts'
 import { openRestored, type RunKind, type RunMeta, readRun } from '../../checkpoint/run-meta.ts'
 import { refuseTakenBack } from '../../checkpoint/taken-back.ts'
 import { beginningsFrom, checkStart } from '../../checkpoint/upgrade.ts'
 import { within } from '../../connectors/within.ts'
 import { MillraceError } from '../../errors.ts'
-import { logsOf } from '../../inspect/stages.ts'
 import type { Blobs } from '../../ports.ts'
 import { checkedFiles, readSavepoint } from '../../savepoint/format.ts'
 import type { Environment } from './environment.ts'
+import { firstLayouts } from './learn-layouts.ts'
 import { inheritOwners } from './owners.ts'
 import { checkPositions, ownersIn, standingsOf } from './positions.ts'
 
@@ -74,7 +75,13 @@ export async function restoreRun(environment: Environment, event: RestoreEvent):
       await startRun(environment, run, kind, begun, event.newInput)
       return { run: begun.manifest.run, checkpoint: begun.manifest.checkpoint }
     })
-  const meta = await (isOwn ? holding(ports, old!.run, manifest.checkpoint, begin) : begin())
+  const heldBegin = () =>
+    holding(ports, old!.run, manifest.checkpoint, async () => {
+      // The newest one stays, or a newer one is begun with.
+      if (snapshot.checkpoint !== undefined) await refuseGoing(ports, manifest)
+      return begin()
+    })
+  const meta = await (isOwn ? heldBegin() : begin())
   return { run: meta.run, checkpoint: meta.origin!.checkpoint }
 }
 
@@ -96,6 +103,14 @@ async function findSnapshot({ ports }: Environment, old: RunMeta | undefined, { 
   return { manifest, blobs: ports.blobs, what: `checkpoint ${n}`, checkpoint: from.checkpoint, isOwn: true }
 }
 
+/** What goes in the middle would leave no run at all. @throws RestoreError */
+async function refuseGoing(ports: Environment['ports'], { run, checkpoint }: Manifest): Promise<void> {
+  if (await isInTime(ports, run, checkpoint)) return
+  throw new RestoreError(
+    `checkpoint ${checkpoint} of this stack is one too many, and may be deleted at any moment: start from a newer one, or from a savepoint`,
+  )
+}
+
 /** What the new run is of; or why the snapshot is not of that. */
 async function kindFor(environment: Environment, { manifest, blobs, what }: Snapshot, event: RestoreEvent): Promise<RunKind> {
   const now = await environment.kind()
@@ -106,6 +121,7 @@ async function kindFor(environment: Environment, { manifest, blobs, what }: Snap
   if (event.newInput) checkNewInput(manifest, kind, what)
   const topology = environment.topologyOf(manifest.run, kind)
   const beginnings = await beginningsFrom(manifest, topology, blobs)
+  await firstLayouts(environment, topology)
   if (!event.newInput) await checkPositions(environment, standingsOf(beginnings, topology), manifest.createdAt, what)
   return kind
 }
@@ -114,10 +130,7 @@ async function kindFor(environment: Environment, { manifest, blobs, what }: Snap
 async function endRun({ ports }: Environment, old: RunMeta, snapshot: Snapshot): Promise<Snapshot> {
   const { what, isOwn, checkpoint } = snapshot
   await supersede(ports.log, old.run, ports.clock.now(), `the stack started from ${what}`)
-  await fenceLogs(
-    ports.log,
-    logsOf(old).flatMap(({ names }) => names),
-  )
+  await fenceRun(ports.log, old)
   if (!isOwn || checkpoint !== undefined) return snapshot
   const newest = (await completeCheckpoints(ports, old.run)).at(-1)!
   return { ...snapshot, manifest: await readManifest(ports.blobs, old.run, newest) }
@@ -138,4 +151,6 @@ async function startRun(
     await inheritOwners(ports.log, run, source, owners)
   // Of another run the sinks are others, and it may still be on.
   await restore(topology, manifest, blobs, ports, { newSinks: !isOwn, beginnings })
+  const layouts = await firstLayouts(environment, topology)
+  if (layouts.length > 0) await putLayouts(ports.log, run, layouts, await readLayouts(ports.log, run))
 }

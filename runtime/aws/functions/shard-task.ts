@@ -1,6 +1,6 @@
 import type { SourcePosition } from '../../connectors/source.ts'
 import { OVER } from '../../over.ts'
-import { DeadlineError, LostRaceError } from '../../protocol/errors.ts'
+import { DeadlineError, LostRaceError, ShardClosedError } from '../../protocol/errors.ts'
 import { defaultLimits } from '../../stage/attempt.ts'
 import { Subtask } from '../../stage/subtask.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
@@ -10,6 +10,7 @@ import type { Environment } from './environment.ts'
 
 const TRIES_MAX = 100
 const RACE_WAIT_MS = 20
+const LEARN_WAIT_MS = 200
 
 /** One shard in one warm environment: its subtask, and what was learned about how much of it fits in one invocation. */
 export interface ShardTask {
@@ -82,6 +83,13 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
     }
   }
 
+  /** A shard that frames were sent to was split or merged (protocol.md, F1): the next attempt is for those that are open. */
+  async function planAnew(): Promise<void> {
+    const { learnLayouts } = await import('./learn-layouts.ts')
+    // A stream tells of it a moment later than it does it.
+    if (!(await learnLayouts(environment, topology, topology.consumersOf(at.stage.index)))) await clock.sleep(LEARN_WAIT_MS)
+  }
+
   return {
     shard,
     abortsInARow: 0,
@@ -108,6 +116,10 @@ export function openShardTask(environment: Environment, topology: Topology, at: 
         try {
           return await inTime(work)
         } catch (error) {
+          if (error instanceof ShardClosedError && tries < TRIES_MAX) {
+            await planAnew()
+            continue
+          }
           // So that the next invocation gets further: a commit of all this took too long.
           if (error instanceof DeadlineError) recordsMax = Math.max(1, recordsMax >> 4)
           if (!(error instanceof LostRaceError || error instanceof StaleViewError) || tries === TRIES_MAX) throw error

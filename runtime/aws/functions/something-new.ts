@@ -2,24 +2,31 @@ import type { Decision } from '../../checkpoint/decision.ts'
 import type { CommitLog } from '../../ports.ts'
 import { type Counts, decodeItem } from '../../protocol/item.ts'
 import { type Head, headOf } from '../../protocol/log.ts'
+import { isSubtask } from '../../stage/layout.ts'
 import type { Topology } from '../../stage/topology.ts'
 import type { Seen } from './environment.ts'
 
-/** Of all subtasks, by stage. */
+/** Of all subtasks that are at work, by stage. */
 export type Heads = readonly (readonly SubtaskHead[])[]
 
 export interface SubtaskHead {
+  readonly shard: number
   readonly log: string
   readonly head: Head
 }
 
 /** `seen`: see Environment. */
-export function loadHeads(topology: Topology, log: CommitLog, { heads }: Seen): Promise<Heads> {
-  const load = async (name: string) => ({ log: name, head: await headOf(log, name, heads) })
+export function loadHeads(topology: Topology, log: CommitLog, { heads: known }: Seen): Promise<Heads> {
+  const load = async (name: string, shard: number) => ({ shard, log: name, head: await headOf(log, name, known) })
   return Promise.all(
-    topology.stages.map(({ stage, parallelism }) =>
-      Promise.all(Array.from({ length: parallelism }, (_, shard) => load(topology.log(stage.index, shard)))),
-    ),
+    topology.stages.map(async ({ stage }) => {
+      const shards = topology.layout(stage.index).filter(isSubtask)
+      const heads = await Promise.all(shards.map(({ shard }) => load(topology.log(stage.index, shard), shard)))
+      // One that is to take over has begun nothing as long as those before it are at work.
+      return heads.filter(
+        ({ head, shard }) => !head.sealed && (head.version > 0 || shards.find(s => s.shard === shard)!.parents.length === 0),
+      )
+    }),
   )
 }
 

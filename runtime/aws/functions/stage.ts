@@ -1,7 +1,7 @@
 import { MillraceError } from '../../errors.ts'
 import { readHeader } from '../../protocol/frame.ts'
-import type { StageTopology } from '../../stage/topology.ts'
-import { StageStreamSplitError } from '../errors.ts'
+import type { Shard } from '../../stage/layout.ts'
+import type { StageTopology, Topology } from '../../stage/topology.ts'
 import { parseShard } from '../position.ts'
 import type { ChangeEvent } from './change-event.ts'
 import { deliverFrames } from './deliver-frames.ts'
@@ -19,6 +19,7 @@ import {
 } from './event.ts'
 import type { KafkaEvent } from './kafka-event.ts'
 import type { QueueEvent } from './object-event.ts'
+import { UnknownShardError } from './source-shards.ts'
 import { openTasks, type Tasks } from './tasks.ts'
 
 type StreamEvent = KinesisEvent | KafkaEvent | ChangeEvent
@@ -81,8 +82,16 @@ async function deliverShard(environment: Environment, tasks: Tasks, event: Kines
   if (at.stage.source !== undefined) return deliverShardOfSource(environment, tasks, run, at, delivery)
   if (delivery.records.some(({ data }) => isForeign(data, topology.run)) && (await environment.isReplaced()))
     throw new MillraceError(`another run has taken the place of run ${topology.run}`)
-  const task = tasks.of(topology, at, shardOf(at, delivery))
+  const shard = await shardOf(environment, topology, at, delivery)
+  // It was closed before anybody sent to it (F1).
+  if (shard.children?.length === 0) return { batchItemFailures: [] }
+  const task = tasks.of(topology, at, shard.shard)
   try {
+    if (shard.parents.length > 0 && !tasks.ready.has(shard.shard)) {
+      const { takeOverFor } = await import('./take-over.ts')
+      await takeOverFor(delivery.records[0]!.arrivedAt, environment, tasks, topology, at, shard.shard)
+      tasks.ready.add(shard.shard)
+    }
     const covered = await deliverFrames(environment, task, delivery.records)
     await tasks.settle(task)
     return failuresAfter(covered, delivery)
@@ -112,8 +121,18 @@ function isChange(record: object | undefined): boolean {
 }
 
 /** Subtask i of a stage reads shard i of its stream. */
-function shardOf({ stage, parallelism }: StageTopology, { shardId }: Delivery): number {
-  const shard = parseShard(shardId)
-  if (shard < parallelism) return shard
-  throw new StageStreamSplitError(stage.id, shardId)
+async function shardOf(
+  environment: Environment,
+  topology: Topology,
+  { stage }: StageTopology,
+  { shardId }: Delivery,
+): Promise<Shard> {
+  const number = parseShard(shardId)
+  if (topology.layout(stage.index)[number] === undefined)
+    await (await import('./learn-layouts.ts')).learnLayouts(environment, topology, [stage.index])
+  const shard = topology.layout(stage.index)[number]
+  if (shard !== undefined) return shard
+  throw new UnknownShardError(
+    `a batch came of ${shardId}, which the stream in front of stage '${stage.id}' does not list, or not in one piece: it comes again`,
+  )
 }

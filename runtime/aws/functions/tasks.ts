@@ -11,6 +11,8 @@ export interface Tasks {
   shardsOf(topology: Topology, at: StageTopology): SourceShards
   /** Subtasks of a source that take what their mapping brings (joined.ts). */
   readonly joined: Set<number>
+  /** Shards that have taken over from others. */
+  readonly ready: Set<number>
   /** After a batch of `used`. */
   settle(used: ShardTask): Promise<void>
   close(): Promise<void>
@@ -20,6 +22,7 @@ export function openTasks(environment: Environment): Tasks {
   // In order of use.
   const tasks = new Map<number, ShardTask>()
   const joined = new Set<number>()
+  const ready = new Set<number>()
   let shards: SourceShards | undefined
   let run: string | undefined
   const keeper = openKeeper(environment, stateBudget())
@@ -30,11 +33,13 @@ export function openTasks(environment: Environment): Tasks {
     run = topology.run
     tasks.clear()
     joined.clear()
+    ready.clear()
     shards = undefined
   }
 
   return {
     joined,
+    ready,
     of(topology, at, shard) {
       follow(topology)
       const task = tasks.get(shard) ?? openShardTask(environment, topology, at, shard)

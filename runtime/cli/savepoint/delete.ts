@@ -3,7 +3,7 @@ import { isSavepointFile, METADATA } from '../../savepoint/names.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../error.ts'
 import { counted } from '../format.ts'
-import { savepointPlace } from './place.ts'
+import { existingSavepoint } from './place.ts'
 
 export const savepointDelete: Command = {
   name: 'savepoint delete',
@@ -14,7 +14,7 @@ export const savepointDelete: Command = {
   examples: ['millrace savepoint delete before-the-sale'],
   async run(args) {
     const path = args.positionals[0]!
-    const { blobs, close } = await (await savepointPlace(path)).open()
+    const { blobs, close } = await (await existingSavepoint(path)).open()
     try {
       const found = await blobs.list('')
       const names = found.filter(isSavepointFile)

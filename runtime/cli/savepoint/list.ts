@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts'
 import { bytes, columns } from '../format.ts'
 import { openStack, STACK_FLAGS } from '../stack/stack.ts'
-import { savepointPlace, savepointsBelow } from './place.ts'
+import { isSavepoint, savepointPlace, savepointsBelow } from './place.ts'
 
 interface Listed {
   readonly path: string
@@ -28,10 +28,15 @@ export const savepointList: Command = {
     for (const at of await savepointsBelow(path)) found.push(await look(at))
     found.sort((a, b) => compare(a.pipeline ?? '', b.pipeline ?? '') || (a.takenAt ?? 0) - (b.takenAt ?? 0))
     if (args.has('json')) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
-    else if (found.length === 0) process.stdout.write(`no savepoints below ${path}\n`)
+    else if (found.length === 0) process.stdout.write(`no savepoints below ${path}${itself(path)}\n`)
     else process.stdout.write(`${columns([['pipeline', 'checkpoint', 'taken', 'size', 'path', ''], ...found.map(row)])}\n`)
     return 0
   },
+}
+
+/** A savepoint's own path, where that of the directory around it is meant. */
+function itself(path: string): string {
+  return !path.startsWith('s3://') && isSavepoint(path) ? `, which is one itself: millrace savepoint inspect ${path}` : ''
 }
 
 async function look(path: string): Promise<Listed> {

@@ -5,6 +5,7 @@ import type { Side } from '../../savepoint/diff.ts'
 import { METADATA } from '../../savepoint/names.ts'
 import { UsageError } from '../error.ts'
 import { openBuckets } from '../stack/s3.ts'
+import { isStateDirectory } from '../state-directory.ts'
 
 const S3 = /^s3:\/\/([^/]+)\/*(.*?)\/*$/
 
@@ -24,6 +25,13 @@ export async function savepointPlace(path: string): Promise<SavepointPlace> {
     throw new UsageError(`${path} is a file, and a directory is needed there`)
   const { directoryBlobs } = await import('../../savepoint/directory.ts')
   return { name: path, open: async () => ({ blobs: directoryBlobs(resolve(path)), close: async () => {} }) }
+}
+
+/** Where a savepoint should lie already. @throws UsageError for the directory of a run */
+export async function existingSavepoint(path: string): Promise<SavepointPlace> {
+  if (!isSavepoint(path) && isStateDirectory(path))
+    throw new UsageError(`${path} is a state directory, not a savepoint: millrace savepoint create ${path} --to PATH takes one`)
+  return savepointPlace(path)
 }
 
 /** Paths of the savepoints that lie right below a path. */
@@ -48,7 +56,7 @@ export async function savepointsBelow(path: string): Promise<string[]> {
 /** Opens the savepoint at a path, its files checked as they are read. @throws SnapshotError when there is none, or it is damaged */
 export async function withSavepoint<T>(path: string, work: (savepoint: Side) => Promise<T>): Promise<T> {
   const { checkedFiles, readSavepoint } = await import('../../savepoint/format.ts')
-  const { blobs, close } = await (await savepointPlace(path)).open()
+  const { blobs, close } = await (await existingSavepoint(path)).open()
   try {
     const manifest = await readSavepoint(blobs, path)
     return await work({ blobs: checkedFiles(blobs, manifest, path), manifest })

@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts'
 import { asUsage } from '../error.ts'
 import { bytes, count, counted } from '../format.ts'
-import { savepointPlace } from './place.ts'
+import { existingSavepoint } from './place.ts'
 
 export const savepointVerify: Command = {
   name: 'savepoint verify',
@@ -13,7 +13,7 @@ export const savepointVerify: Command = {
   async run(args) {
     const path = args.positionals[0]!
     const { verifySavepoint } = await import('../../savepoint/verify.ts')
-    const { blobs, close } = await (await savepointPlace(path)).open()
+    const { blobs, close } = await (await existingSavepoint(path)).open()
     const { manifest, items, damages } = await asUsage(() => verifySavepoint(blobs, path)).finally(close)
     const { pipeline, checkpoint, files } = manifest
     const size = files.reduce((sum, file) => sum + file.bytes, 0)

@@ -27,7 +27,8 @@ export const frames: Target = {
       assert.deepStrictEqual(read(frame), written)
       return true
     }
-    const bytes = kind === 1 ? noise(dice, dice.below(200)) : mutate(frame, dice)
+    const other = dice.chance(0.2) ? randomFrame(dice, []) : frame
+    const bytes = kind === 1 ? noise(dice, dice.below(200)) : mutate(frame, dice, other)
     const tried = kind < 5 ? bytes : resealed(bytes)
     try {
       readHeader(tried)
@@ -36,7 +37,11 @@ export const frames: Target = {
       if (error instanceof FrameError) return false
       throw error
     }
-    if (kind < 5) assert.deepEqual(Buffer.from(tried), Buffer.from(frame), 'what passes its checksums is what was written')
+    if (kind < 5)
+      assert.ok(
+        [frame, other].some(f => Buffer.from(f).equals(tried)),
+        'what passes its checksums is what was written',
+      )
     return true
   },
 }

@@ -88,7 +88,7 @@ function decoded(raw: string | Uint8Array): boolean {
     return false
   }
   const parsed = Event.safeParse(json)
-  if (parsed.success && Number.isFinite(parsed.data.at)) {
+  if (parsed.success && Math.abs(parsed.data.at) <= 8.64e15) {
     assert.ok(found.ok)
     assert.deepEqual([found.value, found.timestamp], [parsed.data, Math.floor(parsed.data.at)])
     return true

@@ -1,0 +1,58 @@
+import type { Decision } from '../checkpoint/decision.ts'
+import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
+import { decodeItem } from '../protocol/item.ts'
+import { unpack } from '../state/codec.ts'
+import type { Services } from './ports.ts'
+import { Violation } from './simulation.ts'
+
+/**
+ * What may only be done about a checkpoint once it is decided complete (protocol.md, D6): floors rise to its cuts, as far as these are in the base (C3, E5), and results become visible. A run whose place another has
+ * taken is fenced, and begins no checkpoint any more (D8).
+ */
+export function watchActs({ log: table, state, bucket }: Services, report: (violation: Violation) => void) {
+  const cutsOf = new Map<string, ReadonlyMap<string, number>>()
+
+  function* decided(run: string): Generator<readonly [checkpoint: number, Decision['outcome']]> {
+    for (const [checkpoint, { item }] of table.of(`${run}/decisions`).slots) yield [checkpoint, unpack<Decision>(item).outcome]
+  }
+
+  /** The cuts of a complete checkpoint, by log; none if its manifest is gone by now. */
+  function cuts(run: string, checkpoint: number): ReadonlyMap<string, number> {
+    const key = manifestKey(run, checkpoint)
+    const known = cutsOf.get(key)
+    const bytes = known === undefined ? bucket.get(key) : undefined
+    if (bytes === undefined) return known ?? new Map()
+    const found = new Map(decodeManifest(bytes, key).subtasks.map(({ log, version }) => [log, version]))
+    cutsOf.set(key, found)
+    return found
+  }
+
+  function floorFault(log: string, floor: number): string | undefined {
+    const run = log.slice(0, log.indexOf('/'))
+    const all = [...decided(run)]
+    if (floor === Number.MAX_SAFE_INTEGER)
+      return all.some(([, outcome]) => outcome === 'superseded') ? undefined : 'it is fenced, though its run has not ended'
+    // Where the log of a restored run begins, or that of a shard that took over from others.
+    const slot = table.get(log, floor)
+    if (slot !== undefined && /^(restored|inherited)$/.test(decodeItem(slot).attempt)) return undefined
+    const cut = Math.max(...all.map(([n, outcome]) => (outcome === 'complete' ? (cuts(run, n).get(log) ?? 0) : 0)))
+    if (floor > cut) return `its floor rises to ${floor}, but the last cut that is complete is at ${cut}`
+    const marker = state.get(`marker|${log}`)?.get('')?.v ?? 0
+    return floor > marker ? `its floor rises to ${floor}, but what is folded goes to ${marker}` : undefined
+  }
+
+  return {
+    onFloor(log: string, floor: number): void {
+      if (!/^[^/]+\/[^/]+\/\d+$/.test(log)) return
+      const fault = floorFault(log, floor)
+      if (fault !== undefined) report(new Violation(`${log}: ${fault}`))
+    },
+    onBlob(key: string): void {
+      const found = /^results\/.*\/run=([^/]+)\/checkpoint-(\d+)-/.exec(key)
+      if (found === null) return
+      const [, run, number] = found
+      const isOut = decided(run!).some(([n, outcome]) => outcome === 'complete' && n >= Number(number))
+      if (!isOut) report(new Violation(`${key} is shown, though no checkpoint from ${Number(number)} on is complete`))
+    },
+  }
+}
