@@ -45,7 +45,9 @@ for (const [stateBackend, faults] of [
 ] as const)
   test(`a month of checkpoints keeps storage within twice the live state: ${stateBackend}${faults ? ', with faults' : ''}`, async t => {
     const samples = await storage(stateBackend, faults)
-    assert.ok(samples.length > 10 && samples.at(-1)!.checkpoints > MINUTES / 3, `${samples.at(-1)?.checkpoints} checkpoints`)
+    // How many faults let through is the weather's: a shard may be left alone for 20 minutes. Without any checkpoints nothing would be shown.
+    const least = faults ? MINUTES / 5 : MINUTES - 5
+    assert.ok(samples.length > 10 && samples.at(-1)!.checkpoints > least, `${samples.at(-1)?.checkpoints} checkpoints`)
     const most = samples.reduce((a, b) => (a.total / a.live > b.total / b.live ? a : b))
     t.diagnostic(`at most ${(most.total / most.live).toFixed(2)} times: ${JSON.stringify(most)}`)
     assert.ok(most.total <= 2 * most.live, JSON.stringify(most))
