@@ -1,10 +1,10 @@
 import { type Environment, openEnvironment } from '../../runtime/aws/functions/environment.ts'
 import type { InvocationContext } from '../../runtime/aws/functions/event.ts'
-import { NEVER_SPLIT } from '../../runtime/aws/functions/never-split.ts'
 import type { Settings } from '../../runtime/aws/functions/settings.ts'
 import { customSink } from '../../runtime/connectors/custom.ts'
 import type { Pipeline } from '../../runtime/index.ts'
 import type { Ports } from '../../runtime/ports.ts'
+import { NEVER_SPLIT } from '../../test/functions/never-split.ts'
 import machine from './machine.json' with { type: 'json' }
 import { meteredPorts, type Sizes, type Waited } from './metered-ports.ts'
 import { noUsage, type Usage } from './usage.ts'

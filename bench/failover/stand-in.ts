@@ -1,9 +1,9 @@
 import type { Backing } from '../../runtime/aws/functions/environment.ts'
-import { NEVER_SPLIT } from '../../runtime/aws/functions/never-split.ts'
 import type { Settings } from '../../runtime/aws/functions/settings.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { NO_OBJECTS } from '../../test/functions/embedded-world.ts'
+import { NEVER_SPLIT } from '../../test/functions/never-split.ts'
 import { shardId } from '../../test/functions/world.ts'
 
 /** The stream of a user's own, of one shard. */

@@ -1,4 +1,4 @@
-import type { StageStreams } from './environment.ts'
+import type { StageStreams } from '../../runtime/aws/functions/environment.ts'
 
 const never = () => Promise.reject(new Error('streams between stages are not split or merged here'))
 
