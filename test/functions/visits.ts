@@ -107,3 +107,29 @@ export function generate(n: number, splits: number, round = 0): string[][] {
   for (const [i, split] of all.entries()) split.push(JSON.stringify({ id: -1 - i, user: `end${i}`, ...end }))
   return all
 }
+
+const HOUR_MS = 3_600_000
+const STEP_MS = 3_000
+
+/**
+ * Four hours of visits in two shards: the archive has the first two and a half of them, the stream the last two and a half, so that an hour is in both, and `until` in that hour. They are out of order by some seconds,
+ * but not those of one user: so all counts of users are the same by time, as the archive is read, and by arrival, as the stream is.
+ */
+export function handover() {
+  const shards: Visit[][] = [[], []]
+  for (let id = 0; id < (4 * HOUR_MS) / STEP_MS; id++) {
+    const user = (id * 7919) % 11
+    const at = START + id * STEP_MS + ((id * 31) % 13) * 400
+    shards[user % 2]!.push({ id, user: `u${user}`, page: `p${id % 2}`, at })
+  }
+  const end = (shard: number) => ({ id: -1 - shard, user: `end${shard}`, page: 'end', at: START + 4 * HOUR_MS + END_MS })
+  const whole = shards.map((visits, shard) => [...visits, end(shard)])
+  const lines = (visits: readonly Visit[]) => visits.map(v => JSON.stringify(v))
+  return {
+    whole: whole.map(lines),
+    archive: lines(shards.flat().filter(v => v.at < START + 2.5 * HOUR_MS)),
+    stream: whole.map(visits => lines(visits.filter(v => v.at >= START + 1.5 * HOUR_MS))),
+    /** In the middle of a window. */
+    until: START + 2 * HOUR_MS + 6_000,
+  }
+}

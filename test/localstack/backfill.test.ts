@@ -12,10 +12,13 @@ import { systemClock as clock, systemRandom as random } from '../../runtime/embe
 import { fileSink } from '../../runtime/index.ts'
 import { write } from '../batch/both.ts'
 import { scratch, sortedLines } from '../engine/events.ts'
+import { expected, sorted } from '../functions/embedded-run.ts'
 import { visibleRows } from '../functions/embedded-world.ts'
-import { generate, visits } from '../functions/visits.ts'
+import { generate, handover, visits } from '../functions/visits.ts'
 import { deploy, destroy, type StackSource } from './cdk.ts'
-import { millraceUntil } from './millrace.ts'
+import { openDeployed } from './deployed.ts'
+import { millrace, millraceUntil } from './millrace.ts'
+import { stackExists } from './remains.ts'
 import { clientOptions, withoutLocalStack } from './resources.ts'
 
 const source: StackSource = { stack: 'Past', app: 'test/localstack/stacks/past-app.ts' }
@@ -29,10 +32,12 @@ describe('millrace backfill --stack', { skip: withoutLocalStack }, () => {
   // Three files, of which the last one has what is no record.
   const [lines] = generate(6000, 1) as [string[]]
   const files = [lines.slice(4000), lines.slice(0, 2000), [...lines.slice(2000, 4000), 'no JSON']]
+  let outputs: Record<string, string>
   let archive: string
   let results: string
   before(async () => {
-    const outputs = await deploy(source)
+    if (await stackExists(source.stack)) await destroy(source)
+    outputs = await deploy(source)
     archive = outputs.ArchiveBucket!
     results = outputs.ResultsBucket!
     for (const [i, file] of files.entries()) {
@@ -94,5 +99,42 @@ describe('millrace backfill --stack', { skip: withoutLocalStack }, () => {
     const done = await backfill(words)
     assert.equal(done.code, 0, done.err)
     assert.ok((await rowsOf('pages', 'cut')).length > 10)
+  })
+
+  // A record of the hour that is passed over by neither would count twice, one that is passed over by both would be missing: each row names its visits, and how many their users had made.
+  test('then live: archive and stream overlap by an hour, and each visit counts once', async () => {
+    const { whole, archive: archived, stream, until } = handover()
+    for (const [i, Key] of ['b', 'c', 'a'].map(name => `in/${name}.ndjson`).entries()) {
+      const Body = archived
+        .filter((_, at) => at % 3 === i)
+        .map(line => `${line}\n`)
+        .join('')
+      await s3.send(new PutObjectCommand({ Bucket: archive, Key: `in/overlap/${Key}`, Body }))
+    }
+    const deployed = await openDeployed({
+      app: visits(),
+      outputs,
+      id: 'Shop',
+      sourceStream: outputs.SourceStream!,
+      results: { bucket: results, prefix: 'out/' },
+    })
+    try {
+      await Promise.all(stream.map((lines, shard) => deployed.feed(shard, lines)))
+      const range = ['--until', new Date(until).toISOString(), '--then-live', 'overlap']
+      const done = await backfill(['--from', `s3://${archive}/in/overlap`, ...range, '--name', 'overlap', '--yes'])
+      assert.equal(done.code, 0, done.err)
+      const before = await rowsOf('pages', 'overlap')
+      const savepoint = `s3://${outputs.ShopBucket}/savepoints/overlap`
+      const started = await millrace('start', '--stack', 'Past', '--from-snapshot', savepoint)
+      assert.equal(started.code, 0, started.err)
+      await deployed.settle()
+      const { run } = await deployed.topology()
+      const live = await rowsOf('pages', run)
+      assert.ok(before.length > 1000 && live.length > 1000, `${before.length} and ${live.length}`)
+      const all = sorted([...before, ...live].map(row => JSON.parse(row)))
+      assert.deepEqual(all, (await expected(visits(), whole, 2)).pages)
+    } finally {
+      deployed.close()
+    }
   })
 })
