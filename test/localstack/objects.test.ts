@@ -20,9 +20,9 @@ import { loadHead } from '../../runtime/protocol/log.ts'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { bodyOf } from '../functions/objects.ts'
 import { generate, visits } from '../functions/visits.ts'
-import { deploy, destroy, type StackSource } from './cdk.ts'
-import { type Deployed, openDeployed, until } from './deployed.ts'
-import { stackExists } from './remains.ts'
+import type { StackSource } from './cdk.ts'
+import { deployAnew } from './deploy-anew.ts'
+import { type Deployed, until } from './deployed.ts'
 import { clientOptions, withoutLocalStack } from './resources.ts'
 
 const source: StackSource = { stack: 'Objects', app: 'test/localstack/stacks/objects-app.ts' }
@@ -34,11 +34,9 @@ describe('objects of a bucket as a source', { skip: withoutLocalStack }, () => {
   let deployed: Deployed
   let bucket: string
   before(async () => {
-    if (await stackExists(source.stack)) await destroy(source)
-    const outputs = await deploy(source)
-    bucket = outputs.SourceBucket!
-    const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
-    deployed = await openDeployed({ app: visits(), outputs, id: 'Pipeline', sourceStream: 'none', results })
+    const anew = await deployAnew(source, visits())
+    deployed = anew.deployed
+    bucket = anew.outputs.SourceBucket!
   })
   after(async () => {
     deployed?.close()

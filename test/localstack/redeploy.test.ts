@@ -9,8 +9,9 @@ import type { Pipeline } from '../../runtime/index.ts'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { generate, visits } from '../functions/visits.ts'
 import { deploy, destroy, type StackSource } from './cdk.ts'
-import { type Deployed, openDeployed } from './deployed.ts'
-import { resourcesOf, stackExists } from './remains.ts'
+import { deployAnew } from './deploy-anew.ts'
+import type { Deployed } from './deployed.ts'
+import { resourcesOf } from './remains.ts'
 import { withoutLocalStack } from './resources.ts'
 
 const SPLITS = 2
@@ -25,10 +26,7 @@ describe('a deployment over a running pipeline', { skip: withoutLocalStack }, ()
   const rounds: string[][][] = []
   let deployed: Deployed
   before(async () => {
-    if (await stackExists(source.stack)) await destroy(source)
-    const outputs = await deploy(source)
-    const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
-    deployed = await openDeployed({ app: visits(), outputs, id: 'Pipeline', sourceStream: outputs.SourceStream!, results })
+    deployed = (await deployAnew(source, visits())).deployed
     await nextRound()
   })
   after(async () => {

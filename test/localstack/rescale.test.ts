@@ -5,10 +5,10 @@ import { openClients } from '../../runtime/aws/clients.ts'
 import type { Pause } from '../../runtime/checkpoint/pauses.ts'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { generate, visits } from '../functions/visits.ts'
-import { deploy, destroy, type StackSource } from './cdk.ts'
-import { type Deployed, openDeployed, until } from './deployed.ts'
+import { destroy, type StackSource } from './cdk.ts'
+import { deployAnew } from './deploy-anew.ts'
+import { type Deployed, until } from './deployed.ts'
 import { millrace } from './millrace.ts'
-import { stackExists } from './remains.ts'
 import { clientOptions, withoutLocalStack } from './resources.ts'
 
 const source: StackSource = { stack: 'Visits', app: 'test/localstack/stacks/visits-app.ts' }
@@ -21,10 +21,7 @@ describe('a stack that is rescaled while records flow', { skip: withoutLocalStac
   const clients = openClients(clientOptions)
   let deployed: Deployed
   before(async () => {
-    if (await stackExists(source.stack)) await destroy(source)
-    const outputs = await deploy(source)
-    const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
-    deployed = await openDeployed({ app: visits(), outputs, id: 'Pipeline', sourceStream: outputs.SourceStream!, results })
+    deployed = (await deployAnew(source, visits())).deployed
   })
   after(async () => {
     deployed?.close()

@@ -5,9 +5,9 @@ import { openClients } from '../../runtime/aws/clients.ts'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { generate, visits } from '../functions/visits.ts'
 import { shardId } from '../functions/world.ts'
-import { deploy, destroy, type StackSource } from './cdk.ts'
-import { type Deployed, openDeployed, until } from './deployed.ts'
-import { stackExists } from './remains.ts'
+import { destroy, type StackSource } from './cdk.ts'
+import { deployAnew } from './deploy-anew.ts'
+import { type Deployed, until } from './deployed.ts'
 import { clientOptions, withoutLocalStack } from './resources.ts'
 
 // One subtask behind the source is enough: it is the source's shards that are split, and merged. Others cost time at each checkpoint.
@@ -30,11 +30,9 @@ describe("a source's stream whose shards are split and merged while the pipeline
   let deployed: Deployed
   let StreamName: string
   before(async () => {
-    if (await stackExists(source.stack)) await destroy(source)
-    const outputs = await deploy(source)
-    StreamName = outputs.SourceStream!
-    const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
-    deployed = await openDeployed({ app: visits(), outputs, id: 'Pipeline', sourceStream: StreamName, results })
+    const anew = await deployAnew(source, visits())
+    deployed = anew.deployed
+    StreamName = anew.outputs.SourceStream!
   })
   after(async () => {
     deployed?.close()

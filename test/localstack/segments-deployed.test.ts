@@ -7,9 +7,10 @@ import { readBase } from '../../runtime/checkpoint/base.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { customSink } from '../../runtime/index.ts'
 import { memorySource } from '../functions/embedded-run.ts'
-import { deploy, destroy, type StackSource } from './cdk.ts'
-import { type Deployed, openDeployed } from './deployed.ts'
-import { resourcesOf, type StackResource, stackExists } from './remains.ts'
+import { destroy, type StackSource } from './cdk.ts'
+import { deployAnew } from './deploy-anew.ts'
+import type { Deployed } from './deployed.ts'
+import { resourcesOf, type StackResource } from './remains.ts'
 import { clientOptions, withoutLocalStack } from './resources.ts'
 import { notes } from './stacks/notes.ts'
 import { withVariables } from './unreliable.ts'
@@ -22,10 +23,7 @@ const round = (n: number) => Array.from({ length: USERS }, (_, i) => JSON.string
 describe('a stack that keeps its state in segments', { skip: withoutLocalStack }, () => {
   let deployed: Deployed
   before(async () => {
-    if (await stackExists(source.stack)) await destroy(source)
-    const outputs = await deploy(source)
-    const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
-    deployed = await openDeployed({ app: notes(), outputs, id: 'Pipeline', sourceStream: outputs.SourceStream!, results })
+    deployed = (await deployAnew(source, notes())).deployed
   })
   after(async () => {
     deployed?.close()

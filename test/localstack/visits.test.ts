@@ -3,10 +3,11 @@ import { after, before, describe, test } from 'node:test'
 import { TooManyRequestsException } from '@aws-sdk/client-lambda'
 import { expected, sorted } from '../functions/embedded-run.ts'
 import { generate, visits } from '../functions/visits.ts'
-import { deploy, destroy, type StackSource } from './cdk.ts'
-import { type Deployed, type Execution, openDeployed, until } from './deployed.ts'
+import { destroy, type StackSource } from './cdk.ts'
+import { deployAnew } from './deploy-anew.ts'
+import { type Deployed, type Execution, until } from './deployed.ts'
 import { openFaultyProxy } from './faulty-proxy.ts'
-import { remains, resourcesOf, stackExists } from './remains.ts'
+import { remains, resourcesOf } from './remains.ts'
 import { endpoint, withoutLocalStack } from './resources.ts'
 import { mortal, type RivalCounts, rival, withConcurrency, withVariables } from './unreliable.ts'
 
@@ -21,12 +22,7 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
   /** All of the stack's. */
   let functions: string[]
   before(async () => {
-    // Of a run that was broken off: its records would count.
-    if (await stackExists(source.stack)) await destroy(source)
-    const outputs = await deploy(source)
-    const results = { bucket: outputs.ResultsBucket!, prefix: 'out/' }
-    const options = { app: visits(), outputs, id: 'Pipeline', sourceStream: outputs.SourceStream!, results }
-    deployed = await openDeployed(options)
+    deployed = (await deployAnew(source, visits())).deployed
     const all = await resourcesOf(source.stack)
     functions = all.filter(r => r.type === 'AWS::Lambda::Function' && r.logicalId.startsWith('Pipeline')).map(r => r.id)
   })
