@@ -6,7 +6,7 @@ import { generate, visits } from '../functions/visits.ts'
 import { destroy, type StackSource } from './cdk.ts'
 import { deployAnew } from './deploy-anew.ts'
 import { type Deployed, type Execution, until } from './deployed.ts'
-import { openFaultyProxy } from './faulty-proxy.ts'
+import { type FaultyProxy, openFaultyProxy } from './faulty-proxy.ts'
 import { remains, resourcesOf } from './remains.ts'
 import { endpoint, withoutLocalStack } from './resources.ts'
 import { mortal, type RivalCounts, rival, withConcurrency, withVariables } from './unreliable.ts'
@@ -26,7 +26,12 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
     const all = await resourcesOf(source.stack)
     functions = all.filter(r => r.type === 'AWS::Lambda::Function' && r.logicalId.startsWith('Pipeline')).map(r => r.id)
   })
-  after(() => deployed?.close())
+  // Open to the end: an invocation that began with it would try to reach it again and again, and its shard would wait for that.
+  let proxy: FaultyProxy | undefined
+  after(async () => {
+    deployed?.close()
+    await proxy?.close()
+  })
 
   const stages = () => Object.values(deployed.functions).map(f => f.function)
   const nextRound = () => generate(RECORDS, SPLITS, rounds.length)
@@ -153,16 +158,12 @@ describe('a pipeline of three stages in a stack of its own', { skip: withoutLoca
   })
 
   test('loses nothing when services throttle it and answers are lost', async () => {
-    const proxy = await openFaultyProxy(endpoint!, { throttled: 0.05, answerLost: 0.05 }, 1)
+    proxy = await openFaultyProxy(endpoint!, { throttled: 0.05, answerLost: 0.05 }, 1)
     const elsewhere = { AWS_ENDPOINT_URL: proxy.endpoint, AWS_ENDPOINT_URL_S3: proxy.endpoint }
-    try {
-      await withVariables(deployed.lambda, functions, elsewhere, async () => {
-        await feed(nextRound())
-        await deployed.settle()
-      })
-    } finally {
-      await proxy.close()
-    }
+    await withVariables(deployed.lambda, functions, elsewhere, async () => {
+      await feed(nextRound())
+      await deployed.settle()
+    })
     assert.ok(proxy.counts.throttled > 10 && proxy.counts.lost > 10, JSON.stringify(proxy.counts))
     await assertResults()
   })
