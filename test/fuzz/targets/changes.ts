@@ -92,7 +92,8 @@ function randomEntry(dice: Dice): CreatedEntry {
 function read(chunk: Uint8Array): unknown[] {
   const found: unknown[] = []
   forEachChange(chunk, ({ operator, state, key, written, created, value: v, tag, timestamp }) => {
-    const isTagged = tag !== undefined && typeof v === 'object' && v !== null && 't' in v
+    // Of a map; a value of a user may have a `t` of its own.
+    const isTagged = tag !== undefined && typeof v === 'object' && v !== null && 'k' in v && v.t === tag
     found.push({ operator, state, key, written, created, value: isTagged ? { k: v.k, v: v.v } : v, tag, timestamp })
   })
   return found
