@@ -1,13 +1,15 @@
+import type { StartedCheckpoint } from '../aws/functions/checkpoint.ts'
 import type { Decision } from '../checkpoint/decision.ts'
 import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
+import { META, type RunMeta } from '../checkpoint/run-meta.ts'
 import { decodeItem } from '../protocol/item.ts'
 import { unpack } from '../state/codec.ts'
 import type { Services } from './ports.ts'
 import { Violation } from './simulation.ts'
 
 /**
- * What may only be done about a checkpoint once it is decided complete (protocol.md, D6): floors rise to its cuts, as far as these are in the base (C3, E5), and results become visible. A run whose place another has
- * taken is fenced, and begins no checkpoint any more (D8).
+ * What may only be done about a checkpoint once it is decided complete (protocol.md, D6): floors rise to its cuts, as far as these are in the base (C3, E5), and results become visible. Whoever says how one ended
+ * has looked who has decided. A run whose place another has taken is fenced, and begins no checkpoint any more (D8).
  */
 export function watchActs({ log: table, state, bucket }: Services, report: (violation: Violation) => void) {
   const cutsOf = new Map<string, ReadonlyMap<string, number>>()
@@ -15,6 +17,8 @@ export function watchActs({ log: table, state, bucket }: Services, report: (viol
   function* decided(run: string): Generator<readonly [checkpoint: number, Decision['outcome']]> {
     for (const [checkpoint, { item }] of table.of(`${run}/decisions`).slots) yield [checkpoint, unpack<Decision>(item).outcome]
   }
+
+  const runs = () => [...table.of(META).slots.values()].map(({ item }) => unpack<RunMeta>(item))
 
   /** The cuts of a complete checkpoint, by log; none if its manifest is gone by now. */
   function cuts(run: string, checkpoint: number): ReadonlyMap<string, number> {
@@ -47,11 +51,24 @@ export function watchActs({ log: table, state, bucket }: Services, report: (viol
       const fault = floorFault(log, floor)
       if (fault !== undefined) report(new Violation(`${log}: ${fault}`))
     },
+    onStep({ run, checkpoint }: StartedCheckpoint) {
+      const now = runs().at(-1)!.run
+      return ({ outcome }: { readonly outcome?: string }): void => {
+        const fail = (what: string) => report(new Violation(`a step of checkpoint ${checkpoint} of ${run} answers, ${what}`))
+        if (now !== run) fail(`though run ${now} has taken its place`)
+        const slot = outcome && table.get(`${run}/decisions`, checkpoint)
+        const decided = slot && unpack<Decision>(slot).outcome
+        if (decided && decided !== outcome) fail(`that it is ${outcome}, though it was decided ${decided}`)
+      }
+    },
     onBlob(key: string): void {
       const found = /^results\/.*\/run=([^/]+)\/checkpoint-(\d+)-/.exec(key)
       if (found === null) return
       const [, run, number] = found
       const isOut = decided(run!).some(([n, outcome]) => outcome === 'complete' && n >= Number(number))
+      const heir = runs().find(({ origin }) => origin?.run === run && origin!.checkpoint < Number(number))
+      if (heir !== undefined)
+        report(new Violation(`${key} is shown, though run ${heir.run} goes on from checkpoint ${heir.origin!.checkpoint}`))
       if (!isOut) report(new Violation(`${key} is shown, though no checkpoint from ${Number(number)} on is complete`))
     },
   }

@@ -26,6 +26,9 @@ export interface Controller {
   start(): void
   /** All input is there: checkpoints are as far apart as they mostly are. */
   relax(): void
+  /** No execution begins; of those that run, by `all`, none goes on. */
+  stop(all: boolean): void
+  goOn(): void
 }
 
 /** The execution is over: its reason. */
@@ -53,9 +56,12 @@ export function openController(simulation: Simulation, controlled: Controlled): 
   let last: Controller['last']
   let running = 0
   let { everyMs } = controlled
+  let isOff = false
+  /** Executions that began before are over. */
+  let stoppedAt = Number.NEGATIVE_INFINITY
 
-  async function invoke(lambda: Lambda, event: object): Promise<any> {
-    if (faults.happens('controller stops')) throw new Stopped()
+  async function invoke(lambda: Lambda, event: object, begun: number): Promise<any> {
+    if (begun <= stoppedAt || faults.happens('controller stops')) throw new Stopped()
     for (let tries = 1; ; tries++) {
       const outcome = await invokeOnce(lambda, event)
       if ('answer' in outcome) return outcome.answer
@@ -74,7 +80,7 @@ export function openController(simulation: Simulation, controlled: Controlled): 
   async function collect(start: StartedCheckpoint, begun: number): Promise<readonly PartRef[]> {
     const [least, most] = POLL_MS
     for (let pause = Math.min(least, everyMs / 4); ; pause = Math.min(most, pause * POLL_GROWTH)) {
-      const { parts, missing } = await invoke(controlled.checkpoint, { step: 'collect', start })
+      const { parts, missing } = await invoke(controlled.checkpoint, { step: 'collect', start }, begun)
       if (missing.length === 0) return parts
       if (scheduler.now > begun + controlled.timeoutMs) throw new Failed(`no ack in time from ${missing.join(', ')}`)
       await scheduler.sleep(pause)
@@ -83,23 +89,25 @@ export function openController(simulation: Simulation, controlled: Controlled): 
 
   async function take(start: StartedCheckpoint, begun: number): Promise<string> {
     await all(
-      start.sources.map(({ stage, shard }) => invoke(controlled.cuts.get(stage)!, { shard, checkpoint: start.checkpoint })),
+      start.sources.map(({ stage, shard }) =>
+        invoke(controlled.cuts.get(stage)!, { shard, checkpoint: start.checkpoint }, begun),
+      ),
     )
     const parts = await collect(start, begun)
-    const materialised: MaterialisedRef[] = await all(parts.map(part => invoke(controlled.materialise, { start, part })))
-    return (await invoke(controlled.checkpoint, { step: 'complete', start, materialised })).outcome
+    const materialised: MaterialisedRef[] = await all(parts.map(part => invoke(controlled.materialise, { start, part }, begun)))
+    return (await invoke(controlled.checkpoint, { step: 'complete', start, materialised }, begun)).outcome
   }
 
   /** One checkpoint. */
   async function execute(): Promise<string> {
     const begun = scheduler.now
-    const start = await invoke(controlled.checkpoint, { step: 'start', scheduled: true })
+    const start = await invoke(controlled.checkpoint, { step: 'start', scheduled: true }, begun)
     if (start.nothing) return 'nothing'
     try {
       return await take(start, begun)
     } catch (error) {
       if (!(error instanceof Failed)) throw error
-      const { outcome } = await invoke(controlled.checkpoint, { step: 'fail', start, reason: error.message })
+      const { outcome } = await invoke(controlled.checkpoint, { step: 'fail', start, reason: error.message }, begun)
       return outcome
     }
   }
@@ -131,10 +139,18 @@ export function openController(simulation: Simulation, controlled: Controlled): 
     relax() {
       everyMs = Math.max(everyMs, RELAXED_MS)
     },
+    stop(all) {
+      isOff = true
+      if (all) stoppedAt = scheduler.now
+    },
+    goOn() {
+      isOff = false
+    },
     async start() {
       let idle = 0
       for (;;) {
         await scheduler.sleep(everyMs)
+        if (isOff) continue
         const isIdle = running === 0 && last?.outcome === 'nothing' && !controlled.hasMoved(last.begunAt)
         idle = isIdle ? idle + 1 : 0
         if (idle > IDLE_LOOKS && idle % IDLE_EVERY !== 0) continue

@@ -33,8 +33,16 @@ export const FAULTS = {
   'environment stops before its commit': 0.1,
 } as const
 
-export type Fault = keyof typeof FAULTS
-const ALL = Object.keys(FAULTS) as Fault[]
+/** The same, of kinds that came later: the weather of each is drawn by itself, so that seeds keep what they have of the others. In few seeds, since it ends a run. */
+const LATER_FAULTS = {
+  'stream loses a later frame of a version': 0.3,
+} as const
+const LATER_CHANCE = 0.12
+
+type Later = keyof typeof LATER_FAULTS
+export type Fault = keyof typeof FAULTS | Later
+const ALL = Object.keys(FAULTS) as (keyof typeof FAULTS)[]
+const LATER = Object.keys(LATER_FAULTS) as Later[]
 
 /** One fault that was injected: the same number in a second run of the same seed, as long as all before it are the same too. */
 export interface Injected {
@@ -60,7 +68,12 @@ export type Leaves = (injected: Injected) => boolean
  *
  * Each seed has weather of its own: some kinds of faults not at all, others rarely, others often. All kinds in every run would hide one behind another.
  */
-export function openFaults(seed: Dice, leavesOut: Leaves = () => false, first = 0, often: readonly Fault[] = []): Faults {
+export function openFaults(
+  seed: Dice,
+  leavesOut: Leaves = () => false,
+  first = 0,
+  often: readonly (keyof typeof FAULTS)[] = [],
+): Faults {
   const weather = seed.fork('weather')
   const rates = new Map<Fault, number>()
   const calm = weather.fraction()
@@ -68,7 +81,11 @@ export function openFaults(seed: Dice, leavesOut: Leaves = () => false, first = 
   // It ends a run, so that few have it.
   rates.set('stream loses a frame', weather.chance(0.8) ? 0 : FAULTS['stream loses a frame'] * weather.spread(0.03, 1))
   for (const fault of often) rates.set(fault, FAULTS[fault] * weather.spread(0.5, 1))
-  const sequences = new Map(ALL.map(fault => [fault, seed.fork(fault)]))
+  for (const fault of LATER) {
+    const own = seed.fork(`weather of ${fault}`)
+    rates.set(fault, own.chance(LATER_CHANCE) ? LATER_FAULTS[fault] * own.spread(0.1, 1) : 0)
+  }
+  const sequences = new Map([...ALL, ...LATER].map(fault => [fault, seed.fork(fault)]))
   const injected: Injected[] = []
   let stopped = false
   let number = first

@@ -36,6 +36,8 @@ const COLD_MS = [80, 3_000] as const
 const WARM_MS = [1, 10] as const
 /** What is left of a process that was given up may go on for so long, where nobody sees it. */
 const ZOMBIE_SHARE = 0.5
+/** Who has no more time than this left when it ends may have given up what it was doing (aws/functions/environment.ts). */
+const MARGIN_MS = 2_000
 /** Of an invocation's time. */
 const LAG = [0.3, 0.9] as const
 
@@ -95,7 +97,7 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
           running--
           endedAt = scheduler.now
           if (!sandbox.isDead && !told) {
-            sandbox.rest()
+            sandbox.rest(context.getRemainingTimeInMillis() <= MARGIN_MS)
             idle.push(environment)
           }
           scheduler.after(dice.spread(...WARM_MS), () => tell(outcome))

@@ -30,6 +30,8 @@ export interface MappingOptions {
   readonly behind?: readonly Mapping[]
   /** Longer than anybody waits for an undecided frame before he helps, however many aborts there were in a row. */
   readonly stuckMs: number
+  /** It is switched off: what is under way goes on. */
+  readonly isOff?: () => boolean
   /** Called when its functions have answered for long, and got no further than to this record. */
   readonly onStuck?: (first: StreamRecord) => void
 }
@@ -42,7 +44,7 @@ export function openMapping(
   { scheduler, dice, faults, trace }: Simulation,
   kinesis: Kinesis,
   lambda: Lambda,
-  { stream, shard, batchMax, behind = [], stuckMs, onStuck }: MappingOptions,
+  { stream, shard, batchMax, behind = [], stuckMs, isOff = () => false, onStuck }: MappingOptions,
 ): Mapping {
   const shardId = formatShard(shard)
   /** How many records are through. */
@@ -96,7 +98,10 @@ export function openMapping(
     async start() {
       for (;;) {
         await kinesis.more(stream, shard, through)
-        while (!behind.every(m => m.isThrough)) await scheduler.sleep(BEHIND_MS)
+        while (isOff() || !behind.every(m => m.isThrough)) {
+          if (isOff()) visits = 0
+          await scheduler.sleep(BEHIND_MS)
+        }
         if (visits === 0) stuckSince = scheduler.now
         await scheduler.sleep(dice.spread(...POLL_MS))
         await deliver()

@@ -1,6 +1,7 @@
 import type { Decision } from '../checkpoint/decision.ts'
 import type { Layouts } from '../checkpoint/layouts.ts'
 import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
+import { readHeader } from '../protocol/frame.ts'
 import { type CommitItem, decodeItem, type FrameId, isLater, type SealItem, type SlotItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import { unpack } from '../state/codec.ts'
@@ -12,6 +13,7 @@ import type { Services } from './ports.ts'
 import type { Shadow } from './shadow.ts'
 import { Violation } from './simulation.ts'
 import { streamOf } from './streams.ts'
+import { openView } from './views.ts'
 import type { World } from './world.ts'
 
 /** What a slot that is won must be like, given what is there: checked at the moment at which it is written. `timeoutMs`: the longest that an attempt takes. */
@@ -21,10 +23,15 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
   const acts = watchActs(world.services, report)
   table.onFloor = acts.onFloor
   world.services.onBlob = acts.onBlob
+  world.services.onStep = acts.onStep
+  world.services.openView = sandbox => openView(sandbox, world.topologyOf, report)
   const read = openReader(table)
   table.onSlot = (log, version, bytes, now) => {
-    if (/^[^/]+\/decisions$/.test(log)) return watchDecision(world, shadow, log, version, bytes, report)
-    if (world.topology !== undefined && log === `${world.topology.run}/layouts`) return adopt(world.topology, bytes)
+    // One that has gone may land again, late: nobody reads it there.
+    if (/^[^/]+\/decisions$/.test(log))
+      return version < table.of(log).floor ? undefined : watchDecision(world, shadow, log, version, bytes, report)
+    const topologyNow = world.topologyOf(log.slice(0, log.indexOf('/')))
+    if (topologyNow !== undefined && log === `${topologyNow.run}/layouts`) return adopt(topologyNow, bytes)
     if (!/^[^/]+\/[^/]+\/\d+$/.test(log)) return
     // Below the floor a slot that was deleted counts as free: whoever takes it finds out by the floor (C2).
     if (version <= table.of(log).floor) return
@@ -32,10 +39,12 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
     const fail = (what: string) => report(new Violation(`slot ${version} of ${log}: ${what}`))
     if (item.attempt === 'restored') return
     if (item.attempt === 'inherited') {
-      if (item.kind === 'commit') shadow.commit(log, version, item)
+      if (item.kind !== 'commit') return
+      checkChild(topologyNow!, log, item, table, read, fail)
+      shadow.commit(log, version, item)
       return
     }
-    const topology = world.topology!
+    const topology = topologyNow!
     if (item.kind === 'abort') {
       const since = arrivals.sentAt(log, version, topology)
       if (since === undefined) fail('it is aborted, though no frame waits for it')
@@ -61,16 +70,45 @@ function adopt(topology: Topology, bytes: Uint8Array): void {
 
 /** What a log ends with: its shard is closed, and nothing lies in it behind the position (protocol.md, F2). */
 function checkSeal({ services }: World, log: string, { head }: SealItem, fail: (what: string) => void): void {
-  const [, stage, shard] = log.split('/') as [string, string, string]
+  const [run, stage, shard] = log.split('/') as [string, string, string]
   if (services.between.get(stage)!.shards[Number(shard)]!.until === Number.POSITIVE_INFINITY)
     fail('it seals a log whose shard is open')
-  const left = services.kinesis.records(stage, Number(shard)).filter(({ seq }) => seq > head.position.seq).length
+  // Others that the stream has worked for may have left theirs.
+  const left = services.kinesis
+    .records(stage, Number(shard))
+    .filter(({ seq, data }) => seq > head.position.seq && readHeader(data).run === run).length
   if (left > 0 || head.position.offset > 0) fail(`it seals a log whose shard has ${left} more records, or a part of one`)
+}
+
+/** A child begins with the lowest watermark of its parents, none of a producer that one of them had not heard, and knows of what is due with any (protocol.md, F3). */
+function checkChild(
+  topology: Topology,
+  log: string,
+  { head }: CommitItem,
+  table: LogTable,
+  read: Read,
+  fail: (what: string) => void,
+): void {
+  const [, id, shard] = log.split('/')
+  const { index } = topology.stages.find(s => s.stage.id === id)!.stage
+  const names = topology.shard(index, Number(shard)).parents.map(parent => topology.log(index, parent))
+  const ends = names.map(name => read(name, table.of(name).last)).filter(end => end?.kind === 'seal')
+  // It has expired: another child has begun long ago.
+  if (ends.length < names.length) return
+  const lowest = Math.min(...ends.map(end => end.head.watermark))
+  if (head.watermark !== lowest) fail(`it begins with the watermark ${head.watermark}, but ${names} end with ${lowest}`)
+  const due = Math.min(...ends.map(end => end.head.timerAt ?? Number.POSITIVE_INFINITY))
+  if ((head.timerAt ?? Number.POSITIVE_INFINITY) > due)
+    fail(`the next timer that it knows of is due at ${head.timerAt}, but ${names} end with one that is at ${due}`)
+  const known = new Map(head.watermarks)
+  for (const [producer, heard] of ends.flatMap(end => end.head.watermarks))
+    if (known.has(producer) && known.get(producer)! > heard)
+      fail(`it begins with the watermark ${known.get(producer)} of producer ${producer}, but ${names} end with ${heard}`)
 }
 
 /** What a checkpoint is that was decided complete. */
 function watchDecision(
-  { services, topology }: World,
+  { services, topologyOf }: World,
   shadow: Shadow,
   log: string,
   checkpoint: number,
@@ -79,7 +117,13 @@ function watchDecision(
 ): void {
   const run = log.slice(0, log.indexOf('/'))
   const { outcome, restored } = unpack<Decision>(bytes)
-  if (outcome !== 'complete' || restored === true || run !== topology?.run) return
+  const topology = topologyOf(run)
+  const before = services.log.get(log, checkpoint - 1)
+  if (restored !== true && checkpoint > 1 && before === undefined && checkpoint - 1 >= services.log.of(log).floor)
+    report(new Violation(`checkpoint ${checkpoint} of ${run} is decided before ${checkpoint - 1}`))
+  if (before !== undefined && unpack<Decision>(before).outcome === 'superseded')
+    report(new Violation(`checkpoint ${checkpoint} of ${run} is ${outcome}, though the run has ended`))
+  if (outcome !== 'complete' || restored === true || topology === undefined) return
   const key = manifestKey(run, checkpoint)
   const manifest = services.bucket.get(key)
   const check = async () => {

@@ -1,3 +1,4 @@
+import type { StartedCheckpoint } from '../aws/functions/checkpoint.ts'
 import type { Ports } from '../ports.ts'
 import { DeadlineError } from '../protocol/errors.ts'
 import { type Bucket, simBlobs } from './blobs.ts'
@@ -7,6 +8,7 @@ import type { Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
 import { type StateTable, simStore } from './store.ts'
 import { type Kinesis, openKinesis, simStreams } from './streams.ts'
+import type { View } from './views.ts'
 
 /** What the simulated services hold. */
 export interface Services {
@@ -15,6 +17,10 @@ export interface Services {
   readonly bucket: Bucket
   /** Called for each blob before it is written. */
   onBlob: ((key: string) => void) | undefined
+  /** Called when a step of a checkpoint begins; what it gives, when it answers. */
+  onStep: ((start: StartedCheckpoint) => (answer: { readonly outcome?: string }) => void) | undefined
+  /** Called for each environment that begins. */
+  openView: ((sandbox: Sandbox) => View) | undefined
   readonly kinesis: Kinesis
   /** Shards of the sources' streams, by stream. */
   readonly sources: Map<string, Lineage>
@@ -30,6 +36,8 @@ export function openServices(simulation: Simulation): Services {
     state: new Map(),
     bucket: new Map(),
     onBlob: undefined,
+    onStep: undefined,
+    openView: undefined,
     kinesis: openKinesis(() => simulation.dice.below(3)),
     sources: new Map(),
     between: new Map(),
@@ -46,6 +54,8 @@ export function copyServices({ log, state, bucket, kinesis, sources, between, id
     state: new Map([...state].map(([pk, items]) => [pk, new Map(items)])),
     bucket: new Map(bucket),
     onBlob: undefined,
+    onStep: undefined,
+    openView: undefined,
     kinesis: kinesis.copy(),
     sources: copies(sources),
     between: copies(between),
@@ -57,15 +67,17 @@ export function copyServices({ log, state, bucket, kinesis, sources, between, id
 export function openSimPorts(
   simulation: Simulation,
   services: Services,
-  { clock, call }: Pick<Sandbox, 'clock' | 'call'>,
+  environment: Sandbox,
   deadline: () => number | undefined = () => undefined,
 ): Ports {
   const { dice } = simulation
+  const { clock, call } = environment
+  const view = services.openView?.(environment)
   const sandbox: Pick<Sandbox, 'call'> = {
     async call(operation) {
       const end = deadline()
       if (end !== undefined && clock.now() >= end) throw new DeadlineError(`no time is left for ${operation.name}`)
-      return call(operation)
+      return call(view === undefined ? operation : view(operation))
     },
   }
   return {

@@ -10,12 +10,16 @@ export interface Sandbox {
   readonly isDead: boolean
   /** Between two invocations, when nothing in it moves. */
   readonly isIdle: boolean
+  /** So far. */
+  readonly invocations: number
+  /** What was under way when an invocation ended may go on beside what later ones do. */
+  readonly isMixed: boolean
   /** A request to a service. */
   call<T>(operation: Operation<T>): Promise<T>
   /** The next invocation begins: what was under way when the last one ended goes on too. */
   wake(): void
-  /** Its invocation has ended. */
-  rest(): void
+  /** Its invocation has ended. `isLate`: it has given up what it was doing. */
+  rest(isLate: boolean): void
   kill(): void
   /** Called when it is killed. */
   onDeath: (() => void) | undefined
@@ -52,6 +56,9 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
   let lags = lagMs && openLag(dice)
   let isDead = false
   let isIdle = false
+  let invocations = 0
+  let open = 0
+  let isMixed = false
   let frozenUntil = 0
   let waiting: (() => void)[] = []
 
@@ -96,7 +103,10 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
     const answer = (run: () => void) =>
       at(latency(), () => {
         if (faults.happens('environment is frozen for an hour')) freeze(LOST_MS)
-        enter(run)
+        enter(() => {
+          open--
+          run()
+        })
       })
     const fail = (error: Error) => {
       trace?.(`${name} ${what}: ${error.message}`)
@@ -157,21 +167,30 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
     get isIdle() {
       return isIdle
     },
+    get invocations() {
+      return invocations
+    },
+    get isMixed() {
+      return isMixed
+    },
     call: operation =>
       new Promise((resolve, reject) => {
         if (isDead) return
+        open++
         strike(operation.name)
         // Frozen between the last check of its deadline and the request: that leaves when it thaws.
         enter(() => send(operation, resolve, reject))
       }),
     wake() {
       isIdle = false
+      invocations++
       const ready = waiting
       waiting = []
       for (const run of ready) scheduler.after(dice.fraction(), () => enter(run))
     },
-    rest() {
+    rest(isLate) {
       isIdle = true
+      isMixed ||= isLate || open > 0
       lags = undefined
     },
     kill,

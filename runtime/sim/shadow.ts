@@ -62,7 +62,7 @@ export function openShadow(world: World): Shadow {
     const first = keysOf(bucket, manifestsOf(run)).find(key => key.endsWith('/_metadata'))
     const part = first && decodeManifest(bucket.get(first)!, first).subtasks.find(s => s.log === log)
     const restored = part && part.attempt === 'restored'
-    return { first: restored ? await stateOf(part, world.topology!, bucket) : new Map(), commits: [] }
+    return { first: restored ? await stateOf(part, world.topologyOf(run)!, bucket) : new Map(), commits: [] }
   }
 
   return {
@@ -71,17 +71,18 @@ export function openShadow(world: World): Shadow {
       const before = of(log)
       const after = async () => {
         const shadow = await before
-        const changes = bytes === undefined ? NONE : await changesOf(log, version, bytes, world.topology!)
+        const changes =
+          bytes === undefined ? NONE : await changesOf(log, version, bytes, world.topologyOf(log.slice(0, log.indexOf('/')))!)
         shadow.commits.push({ version, changes, watermark })
         return shadow
       }
       logs.set(log, after())
     },
-    async ofCheckpoint({ subtasks }) {
+    async ofCheckpoint({ run, subtasks }) {
       const then: Bucket = new Map(bucket)
       for (const part of subtasks) {
         const committed = stateAt(await of(part.log), part.version)
-        const difference = stateDifference(committed, await stateOf(part, world.topology!, then), part.head.watermark)
+        const difference = stateDifference(committed, await stateOf(part, world.topologyOf(run)!, then), part.head.watermark)
         if (difference !== undefined) return `the state of ${part.log} at its cut is not what was committed: ${difference}`
       }
       return undefined

@@ -4,6 +4,7 @@ import { feed } from './feed.ts'
 import { watchLogs } from './monitor.ts'
 import { copyServices, type Services } from './ports.ts'
 import { type Dice, dice } from './random.ts'
+import { NO_RESTART, type Restart, restartIn } from './restart.ts'
 import { canRescale, checkpointsOf, goBack } from './restored.ts'
 import { lettersDifference, lettersOf, rowsDifference, rowsOf } from './rows.ts'
 import { takeSavepoints } from './savepoints.ts'
@@ -48,6 +49,10 @@ const AFTERMATH_MS_MAX = 5 * 60_000
 /** That checkpoints are dense: who was behind for some seconds finds that the base has gone on, or that what it knew of the log has expired. */
 const DENSE_CHANCE = 0.35
 const LAGS = ['copy of a batch lags'] as const
+/** That somebody starts the stack anew from one of its checkpoints, while it is busy. */
+const RESTART_CHANCE = 0.2
+/** Of the time that the input takes. */
+const RESTART_AT = [0.2, 1] as const
 /** Of a run that goes back to a checkpoint. */
 const AGAIN_MS = 30_000
 
@@ -77,26 +82,26 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
   try {
     const expected = await expectedOf(scenario, variant)
     const first = simulation('first', START)
-    const world = await play(stage, first, async w => feed(w, first, stage))
+    const restarts = random.fork('restart')
+    const hasRestart = restarts.chance(RESTART_CHANCE)
+    const restart = (w: World, busyMs: number) => restartIn(busyMs * restarts.spread(...RESTART_AT), first, restarts, w)
+    const world = await play(stage, first, async w => feed(w, first, stage), hasRestart ? { restart } : {})
     for (const [outcome, n] of world.controller.outcomes) outcomes.set(outcome, n)
-    checkWorld(stage, world, expected)
+    checkWorld(stage, world, expected, { restored: hasRestart })
     const checkpoint = random.fork('back').pick(await through(first, checkpointsOf(world)))
     const second = simulation('second', first.scheduler.now)
     second.trace?.(`back to checkpoint ${checkpoint}`)
     const parallelism = random.fork('rescale').pick([1, 2, 3, 5])
     const deployment = canRescale(world, parallelism) ? { ...stage.deployment, parallelism } : stage.deployment
-    const back = await play(
-      { ...stage, deployment },
-      second,
-      w => goBack(w, checkpoint).then(() => AGAIN_MS),
-      copyServices(world.services),
-    )
+    const back = await play({ ...stage, deployment }, second, w => goBack(w, checkpoint).then(() => AGAIN_MS), {
+      services: copyServices(world.services),
+    })
     checkWorld(stage, back, expected, { restored: true })
   } catch (caught) {
     error = caught as Error
   }
   // A frame that the stream has lost is the one thing that ends a run, by name.
-  if (error?.message.includes('GapError') && begun.some(s => s.faults.injected.some(i => i.fault === 'stream loses a frame')))
+  if (error?.message.includes('GapError') && begun.some(s => s.faults.injected.some(i => i.fault.startsWith('stream loses'))))
     error = undefined
   for (const { faults } of begun) injected.push(...faults.injected)
   return {
@@ -138,21 +143,28 @@ function deploymentOf({ shards, parallelism }: Scenario, seed: Dice): Deployment
   }
 }
 
+interface PlayOptions {
+  readonly services?: Services
+  /** Told for how long the world is busy, ms. */
+  readonly restart?: (world: World, busyMs: number) => Restart
+}
+
 /** Runs a world until everything is through. `prepare` gives for how long it is busy, ms. */
 async function play(
   { scenario, variant, deployment }: Stage,
   simulation: Simulation,
   prepare: (world: World) => Promise<number>,
-  services?: Services,
+  { services, restart: begin = () => NO_RESTART }: PlayOptions = {},
 ): Promise<World> {
   const { scheduler, faults, dice } = simulation
   let violation: Error | undefined
   const report = (error: Error) => {
     violation ??= error
   }
+  let hasRestart = false
   const app = scenario.app(openUserCode(simulation, dice.fork('code'), report), variant)
   const onError = (error: unknown, name: string) => {
-    if (!isExpected(error, name)) report(new Violation(`${name} threw ${(error as Error).stack}`))
+    if (!isExpected(error, name, hasRestart)) report(new Violation(`${name} threw ${(error as Error).stack}`))
   }
   const onStuck = (what: string) => report(new Violation(what))
   const world = openWorld(simulation, { app, deployment, onError, onStuck, ...(services && { services }) })
@@ -163,9 +175,12 @@ async function play(
   scheduler.after(busy - scheduler.now, () => world.controller.relax())
   scheduler.after(calm - scheduler.now, () => faults.stop())
   world.start()
+  const restart = begin(world, busy - scheduler.now)
+  hasRestart = !restart.isOver
   const savepoints = takeSavepoints(simulation, dice.fork('savepoints'), world)
   const late = calm + PROGRESS_MS_MAX
-  const isOver = () => scheduler.now > late || scheduler.steps > STEPS_MAX || (scheduler.now > busy && world.isQuiet())
+  const isOver = () =>
+    scheduler.now > late || scheduler.steps > STEPS_MAX || (scheduler.now > busy && restart.isOver && world.isQuiet())
   await scheduler.run(() => violation !== undefined || isOver())
   if (violation !== undefined) throw violation
   if (!world.isQuiet())

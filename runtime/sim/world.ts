@@ -1,7 +1,8 @@
 import type { Pipeline } from '../api/pipeline.ts'
 import { checkpointHandler } from '../aws/functions/checkpoint.ts'
 import { cutHandler } from '../aws/functions/cut.ts'
-import { type Backing, type Environment, openEnvironment } from '../aws/functions/environment.ts'
+import { type Backing, type Environment, type OpenRun, openEnvironment } from '../aws/functions/environment.ts'
+import { joinHandler } from '../aws/functions/join-source.ts'
 import { materialiseHandler } from '../aws/functions/materialise.ts'
 import type { Settings } from '../aws/functions/settings.ts'
 import { stageHandler } from '../aws/functions/stage.ts'
@@ -15,7 +16,7 @@ import type { Topology } from '../stage/topology.ts'
 import type { StateBackendName } from '../state/backend.ts'
 import { type Controller, openController } from './controller.ts'
 import { NO_FAULTS } from './faults.ts'
-import { type Handler, type Lambda, openLambda } from './lambda.ts'
+import { type Handler, type Lambda, type Outcome, openLambda } from './lambda.ts'
 import { evenShards, type Lineage, openLineage } from './lineage.ts'
 import { type Mapping, type MappingOptions, openMapping } from './mapping.ts'
 import { openServices, openSimPorts, type Services } from './ports.ts'
@@ -47,6 +48,8 @@ export interface World {
   readonly controller: Controller
   /** Of the run that it works for, once it has begun. */
   readonly topology: Topology | undefined
+  /** Of any run on this plan. */
+  topologyOf(run: string): Topology | undefined
   readonly mappings: readonly Mapping[]
   readonly lambdas: readonly Lambda[]
   /** Ports that nothing goes wrong with, for whoever looks at the world from outside. */
@@ -56,6 +59,16 @@ export interface World {
   /** Everything is through, and nothing runs any more. */
   isQuiet(): boolean
   start(): void
+  /** Mappings and the schedule are switched off; `all`: and executions of the state machine end. What is under way goes on. */
+  stop(all: boolean): void
+  /** On again. */
+  goOn(what: 'stages' | 'sources'): void
+  /** Works for the run that there is now. */
+  renew(): Promise<void>
+  /** Calls the controller's function. */
+  steps(event: object): Promise<Outcome>
+  /** For each subtask of a source: has it read on from the checkpoint that its run began with. */
+  joins(): readonly (() => Promise<Outcome>)[]
 }
 
 export interface WorldOptions {
@@ -123,11 +136,25 @@ export function openWorld(
   const functionOf = (name: string, handler: (environment: Environment) => Handler, stage?: string, ms = timeoutMs) =>
     openLambda(simulation, { name, timeoutMs: ms, load: sandbox => handler(environmentIn(sandbox, stage)), onError })
 
-  const stages = plan.stages.map(stage => functionOf(stage.id, stageHandler as (e: Environment) => Handler, stage.id))
+  /** As functions/stage.ts. */
+  const stageOrJoin = (environment: Environment): Handler => {
+    const [stage, join] = [stageHandler(environment) as Handler, joinHandler(environment) as Handler]
+    return (event, context) => ('join' in event ? join(event, context) : stage(event, context))
+  }
+  const stages = plan.stages.map(stage => functionOf(stage.id, stageOrJoin, stage.id))
   const sourceStages = plan.stages.filter(s => s.source !== undefined)
   const cuts = new Map(sourceStages.map(({ id }) => [id, functionOf(`cut ${id}`, cutHandler as (e: Environment) => Handler, id)]))
-  const checkpoint = functionOf('checkpoint', checkpointHandler as (e: Environment) => Handler, undefined, CONTROL_TIMEOUT_MS)
-  const materialise = functionOf('materialise', materialiseHandler as (e: Environment) => Handler, undefined, CONTROL_TIMEOUT_MS)
+  const step = (handle: Handler): Handler => {
+    return async (event, context) => {
+      const onAnswer = event.start && services.onStep?.(event.start)
+      const answer = await handle(event, context)
+      onAnswer?.(answer)
+      return answer
+    }
+  }
+  const steps = (environment: Environment) => step(checkpointHandler(environment) as Handler)
+  const checkpoint = functionOf('checkpoint', steps, undefined, CONTROL_TIMEOUT_MS)
+  const materialise = functionOf('materialise', e => step(materialiseHandler(e) as Handler), undefined, CONTROL_TIMEOUT_MS)
   const lambdas = [...stages, ...cuts.values(), checkpoint, materialise]
   const controller = openController(simulation, {
     checkpoint,
@@ -139,7 +166,17 @@ export function openWorld(
   })
   const outside = openSandbox({ ...simulation, faults: NO_FAULTS, trace: undefined }, 'outside')
   const mappings: Mapping[] = []
+  const off = new Set<'stages' | 'sources'>()
+  let first: OpenRun | undefined
   let topology: Topology | undefined
+  const topologies = new Map<string, Topology>()
+
+  function topologyOf(run: string): Topology | undefined {
+    if (first === undefined) return undefined
+    const known = topologies.get(run) ?? environmentIn(outside).topologyOf(run, first.meta)
+    topologies.set(run, known)
+    return known
+  }
 
   /** Others get no further since they have too little time. */
   function isUndecided(frame: Uint8Array): boolean {
@@ -161,13 +198,15 @@ export function openWorld(
     lambda: Lambda,
     stream: string,
     lineage: Lineage,
+    what: 'stages' | 'sources',
     onStuckAt?: (shard: number) => MappingOptions['onStuck'],
   ) {
     const { batchMax } = deployment
     const followed: Mapping[] = []
     const followShard: Lineage['onShard'] = ({ index: shard, parents }) => {
       const behind = parents.map(parent => followed[parent]!)
-      followed[shard] = follow(lambda, { stream, shard, batchMax, behind, onStuck: onStuckAt?.(shard) })
+      const isOff = () => off.has(what)
+      followed[shard] = follow(lambda, { stream, shard, batchMax, behind, isOff, onStuck: onStuckAt?.(shard) })
     }
     lineage.shards.forEach(followShard)
     lineage.onShard = followShard
@@ -178,6 +217,7 @@ export function openWorld(
       lambda,
       stream,
       services.between.get(stream)!,
+      'stages',
       shard =>
         ({ data }) =>
           isUndecided(data) && onStuck?.(`${stream} ${shard} waits for a frame that nobody decides`),
@@ -186,11 +226,13 @@ export function openWorld(
 
   /** Sources wait for memory, but for no frames. */
   function followSource(lambda: Lambda, stream: string): void {
-    followStream(lambda, stream, services.sources.get(stream)!)
+    followStream(lambda, stream, services.sources.get(stream)!, 'sources')
   }
 
   async function start(): Promise<void> {
-    topology = (await environmentIn(outside).run()).topology
+    first = await environmentIn(outside).run()
+    topology = first.topology
+    topologies.set(topology.run, topology)
     const { stages: all } = topology
     for (const [i, { stage }] of all.entries())
       if (stage.source === undefined) followStage(stages[i]!, streamOf(topology.stream(stage.index)))
@@ -206,6 +248,7 @@ export function openWorld(
     get topology() {
       return topology
     },
+    topologyOf,
     mappings,
     lambdas,
     ports: openSimPorts(simulation, services, outside),
@@ -220,6 +263,24 @@ export function openWorld(
       // It has looked since anything could have changed.
       stages.every(({ endedAt }) => endedAt < controller.last!.begunAt),
     start: () => void start(),
+    stop(all) {
+      for (const what of ['stages', 'sources'] as const) off.add(what)
+      controller.stop(all)
+    },
+    goOn(what) {
+      off.delete(what)
+      controller.goOn()
+    },
+    async renew() {
+      topology = topologyOf((await environmentIn(outside).run()).topology.run)
+    },
+    steps: event => checkpoint.invoke(event),
+    joins: () =>
+      topology!.stages.flatMap(({ stage, parallelism }) =>
+        stage.source === undefined
+          ? []
+          : Array.from({ length: parallelism }, (_, join) => () => stages[stage.index]!.invoke({ join })),
+      ),
   }
 }
 

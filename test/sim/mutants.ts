@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts are parts of source files
 import { at, type Mutant } from './mutant.ts'
+import { RESTARTS } from './restart-mutants.ts'
 import { SHARDS } from './shard-mutants.ts'
 import { STAGE_SHARDS } from './stage-shard-mutants.ts'
 
@@ -213,6 +214,7 @@ const RULES: readonly Mutant[] = [
   subtask('D8: injection begins anew after each commit', '++passed <= taken || cursor', '++passed < 0 || cursor'),
   at('runtime/sim/store.ts')('E1: base items are written over newer ones', 'known === undefined || known.v < item.v', 'true'),
   base('E2: values of the future are believed', 'if (v > this.version())', 'if (v < 0)'),
+  base('E2: timers of the future are believed', 'if (item.v > version)', 'if (item.v < 0)'),
   materialise(
     'E3: the marker goes ahead of what it says',
     'const space = spaceOf(',
@@ -391,4 +393,4 @@ const OTHERS: readonly Mutant[] = [
   ),
 ]
 
-export const mutants: readonly Mutant[] = [...RULES, ...SEGMENTS, ...OTHERS, ...SHARDS, ...STAGE_SHARDS]
+export const mutants: readonly Mutant[] = [...RULES, ...SEGMENTS, ...OTHERS, ...SHARDS, ...STAGE_SHARDS, ...RESTARTS]

@@ -48,9 +48,9 @@ export const STAGE_SHARDS: readonly Mutant[] = [
     '.reduce((a, b) => (later(a, b) === a ? b : a))',
   ),
   inherit(
-    'F3: a child begins with the highest watermark of its parents',
+    'F3: a child begins without the watermark of its parents',
     'watermark: Math.min(...fields.map(f => f.watermark))',
-    'watermark: Math.max(...fields.map(f => f.watermark))',
+    'watermark: Number.NEGATIVE_INFINITY',
   ),
   inherit(
     'F3: the versions of a child begin anew',

@@ -28,7 +28,12 @@ const unchanged = changeSources(options.changes)
 const { simulate } = await import('../../runtime/sim/simulate.ts')
 const { scenarioOf } = await import('./scenarios.ts')
 // What functions load when they need it.
-await Promise.all([import('../../runtime/aws/functions/take-over.ts'), import('../../runtime/aws/functions/learn-layouts.ts')])
+await Promise.all([
+  import('../../runtime/aws/functions/take-over.ts'),
+  import('../../runtime/aws/functions/learn-layouts.ts'),
+  import('../../runtime/aws/functions/restore-run.ts'),
+  import('../../runtime/checkpoint/kept-changes.ts'),
+])
 // Processes are killed, which would leave nothing behind.
 flushCompileCache()
 if (unchanged().length > 0) throw new Error(`no simulation imports ${unchanged().map(c => c.file)}`)
