@@ -1,7 +1,7 @@
 import type { Edge } from '../graph/graph.ts'
 import type { Key } from '../graph/key.ts'
 import { CoProcessOperator } from '../operators/co-process.ts'
-import { INTERVAL_JOIN_STATES, IntervalJoinOperator } from '../operators/interval-join.ts'
+import { IntervalJoinOperator, intervalJoinStates } from '../operators/interval-join.ts'
 import type { OutputTag } from '../operators/output-tag.ts'
 import { createWindowJoinOperator, type WindowJoinOptions, windowJoinStates } from '../operators/window-join.ts'
 import { declareStates } from '../state/spec.ts'
@@ -82,7 +82,7 @@ export class BoundedIntervalJoin<L, R, K extends Key> {
     const node = this.builder.add({
       type: 'intervalJoin',
       inputs: this.inputs,
-      states: INTERVAL_JOIN_STATES,
+      states: intervalJoinStates({ lowerMs, upperMs }),
       create: () => new IntervalJoinOperator({ lowerMs, upperMs, join, lateTag }),
       sideOutputs: lateTag !== undefined,
       detail: `${formatDuration(lowerMs)} to ${formatDuration(upperMs)}`,

@@ -1,9 +1,11 @@
 import type { Ports } from '../ports.ts'
-import { addRun, type MergeOptions } from '../snapshot/runs.ts'
+import type { SnapshotItem } from '../snapshot/item.ts'
+import { addRun } from '../snapshot/runs.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { type Base, readBase, writeBase } from './base.ts'
 import { segmentsOf } from './blob-names.ts'
 import { SupersededFoldError } from './claims.ts'
+import { type ExpiryBounds, expiredBy } from './expired.ts'
 import { fold, spaceOf, type Target } from './fold.ts'
 import { loggedChunks, type Materialised } from './materialise.ts'
 import { runTarget } from './unfolded.ts'
@@ -12,8 +14,8 @@ export interface FoldToSegments {
   /** In the names of its segments: what retention goes by (checkpoint/retention.ts). */
   readonly checkpoint: number
   readonly itemsMax?: number
-  /** Entries that may go from the base when its runs are merged. Default: none. */
-  readonly isExpired?: MergeOptions['isExpired']
+  /** Entries that may go from the base when its runs are merged, or need not come to it. Default: none. */
+  readonly expired?: ExpiryBounds
 }
 
 /**
@@ -30,7 +32,7 @@ export async function foldToSegments(
   shard: number,
   cut: number,
   ports: Ports,
-  { checkpoint, itemsMax, isExpired }: FoldToSegments,
+  { checkpoint, itemsMax, expired }: FoldToSegments,
 ): Promise<Materialised & Pick<Base, 'runs'>> {
   const log = topology.log(at.stage.index, shard)
   const before = await readBase(ports.store, log)
@@ -38,6 +40,8 @@ export async function foldToSegments(
   let [items, bytes, runs] = [0, 0, before.runs]
   if (from < cut) {
     const prefix = `${segmentsOf(log)}${checkpoint}`
+    const expiredOf = expired && expiredBy(topology.run, expired)
+    const isExpired = expiredOf && ((item: SnapshotItem) => expiredOf(item) !== undefined)
     const toRun = runTarget(topology.run, prefix, ports, async (written, version) => {
       runs = await addRun(ports, prefix, runs, written, { isExpired })
       // With the number of the fold before: this one, and others of its checkpoint, will move it again.
@@ -52,7 +56,7 @@ export async function foldToSegments(
       done: toRun.done,
     }
     try {
-      await fold(spaceOf(topology, at.stage, shard), true, loggedChunks(ports, log, from, cut), target, itemsMax)
+      await fold(spaceOf(topology, at.stage, shard, expired), true, loggedChunks(ports, log, from, cut), target, itemsMax)
       await writeBase(ports.store, log, { version: cut, runs, checkpoint })
     } catch (error) {
       // What another fold has taken the place of may be gone.

@@ -6,6 +6,7 @@ import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { StateSpace } from '../state/address.ts'
 import type { StateDeclaration } from '../state/declaration.ts'
+import type { ExpiryBounds } from './expired.ts'
 import { foldedItems } from './folded-items.ts'
 import { HeldChanges } from './held-changes.ts'
 import type { Manifest, SubtaskSnapshot } from './manifest.ts'
@@ -44,12 +45,21 @@ export interface Target {
 export interface FoldSpace {
   readonly run: string
   readonly keyGroups: number
-  readonly operators: readonly (StateSpace & { readonly states: readonly Pick<StateDeclaration, 'name' | 'primitive'>[] })[]
+  readonly operators: readonly FoldedOperator[]
 }
 
-export function spaceOf(topology: Topology, stage: PhysicalStage, subtask: number): FoldSpace {
+export interface FoldedOperator extends StateSpace {
+  readonly states: readonly Pick<StateDeclaration, 'name' | 'primitive'>[]
+  /** Its entries whose expiry is before this have expired as of the cut. Undefined: not known. */
+  readonly expiredBefore?: number | undefined
+}
+
+/** `expired`: what was made among the changes and has expired by the cut is left out, as what was deleted is. */
+export function spaceOf(topology: Topology, stage: PhysicalStage, subtask: number, expired?: ExpiryBounds): FoldSpace {
   const { run, plan } = topology
-  const operators = keyedNodes(stage).map(({ operatorId, node }) => ({ run, operatorId, subtask, states: node.states }))
+  const operators = keyedNodes(stage).map(({ operatorId, node }) => {
+    return { run, operatorId, subtask, states: node.states, expiredBefore: expired?.get(operatorId) }
+  })
   return { run, keyGroups: plan.options.keyGroups, operators }
 }
 
@@ -64,7 +74,7 @@ export function spaceIn({ shape, run }: Manifest, { stage, shard, keyed = [] }: 
 }
 
 /**
- * The last change of each entry, so many at a time that more are `itemsMax`. `elide`: entries that were made and deleted again among these changes leave nothing behind, if they are
+ * The last change of each entry, so many at a time that more are `itemsMax`. `elide`: entries that were made and deleted again among these changes, or have expired since, leave nothing behind, if they are
  * handed over together.
  */
 export async function fold(
@@ -76,7 +86,7 @@ export async function fold(
 ): Promise<void> {
   const held = new HeldChanges(space, elide)
   const handOver = async (version: number) => {
-    for (const items of foldedItems(space, held.take(), FOLD_ITEMS, FOLD_BYTES)) await target.add(items)
+    for (const items of foldedItems(space, elide, held.take(), FOLD_ITEMS, FOLD_BYTES)) await target.add(items)
     await target.done(version)
   }
   let newest = 0

@@ -30,6 +30,7 @@ interface Partition {
  */
 export function* foldedItems(
   space: FoldSpace,
+  elide: boolean,
   keys: HeldKeys,
   itemsMax: number,
   bytesMax: number,
@@ -38,7 +39,8 @@ export function* foldedItems(
   let bytes = 0
   for (const partition of partitionsOf(space, keys)) {
     const { content } = partition
-    const items = 'timers' in content ? timerItems(space, partition, content.timers) : stateItems(space, partition, content)
+    const items =
+      'timers' in content ? timerItems(space, partition, content.timers) : stateItems(space, elide, partition, content)
     if (items.length > 1) items.sort((a, b) => (a.address < b.address ? -1 : 1))
     for (const folded of items) {
       slice.push(folded)
@@ -84,19 +86,22 @@ function timersOf(key: KeyPart, held: HeldKey, states: readonly unknown[]): Held
 
 function stateItems(
   { keyGroups, operators }: FoldSpace,
+  elide: boolean,
   { prefix, operator }: Partition,
   { key, held }: { readonly key: KeyPart; readonly held: HeldKey },
 ): FoldedItem[] {
   const items: FoldedItem[] = []
   const { pk } = splitAddress(prefix)
   const group = isLong(key) ? keyGroup(key, keyGroups) : undefined
+  const { states, expiredBefore = Number.NEGATIVE_INFINITY } = operators[operator]!
   const add = (sk: string, { value, tag, written, created, expiry, v }: Held) => {
+    if (elide && created && expiry !== 0 && expiry < expiredBefore) return
     const packed = written ? pack(value) : undefined
     const stored = packed === undefined || tag === undefined ? packed : tagged(tag, packed)
     const item: BaseItem = expiry === 0 ? { pk, sk, v, value: stored } : { pk, sk, v, value: stored, expiry }
     items.push({ address: `${prefix}${guarded(sk)}`, item, created, group })
   }
-  operators[operator]!.states.forEach((state, index) => {
+  states.forEach((state, index) => {
     const slot = held[index] as Held | SmallMap<Held> | undefined
     if (slot instanceof SmallMap) for (const [subkey, entry] of slot) add(`${mapPrefix(state)}${sortable(subkey)}`, entry)
     else if (slot !== undefined) add(valueSk(state), slot)

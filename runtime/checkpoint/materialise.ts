@@ -6,6 +6,7 @@ import type { ReadCommit } from '../protocol/log.ts'
 import { readChunks } from '../stage/live.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { claimFold } from './claims.ts'
+import type { ExpiryBounds } from './expired.ts'
 import { fold, type LoggedChunk, spaceOf, type Target } from './fold.ts'
 import { writeMarker } from './marker.ts'
 
@@ -37,6 +38,8 @@ export interface MaterialiseOptions {
   readonly snapshot?: SnapshotFold
   /** Entries that are held until they are written: what comes and goes among so many is never written. */
   readonly itemsMax?: number
+  /** As of the cut. Default: nothing has expired. */
+  readonly expired?: ExpiryBounds
 }
 
 /**
@@ -44,7 +47,7 @@ export interface MaterialiseOptions {
  * Idempotent: items carry their version, and the marker follows behind what is written: one that takes longer than it may goes on from there when it is called again.
  * `snapshot`: what was changed behind its `since` goes there as well.
  *
- * An entry that was made and deleted again within the fold leaves nothing behind, unless a fold to another cut has begun before,
+ * An entry that was made and deleted again within the fold, or has expired by its cut, leaves nothing behind, unless a fold to another cut has begun before,
  * which may have written it, or may yet: its claim tells (E4).
  *
  * @throws SupersededFoldError when a later checkpoint's fold has begun, unless exclusive
@@ -55,7 +58,7 @@ export async function materialise(
   shard: number,
   cut: number,
   ports: Ports,
-  { exclusive = false, snapshot, itemsMax }: MaterialiseOptions = {},
+  { exclusive = false, snapshot, itemsMax, expired }: MaterialiseOptions = {},
 ): Promise<Materialised> {
   const log = topology.log(at.stage.index, shard)
   const { from, alone } = await claimFold(ports.store, log, cut, exclusive)
@@ -75,7 +78,7 @@ export async function materialise(
       if (version < cut) await writeMarker(ports.store, log, version)
     },
   }
-  const space = spaceOf(topology, at.stage, shard)
+  const space = spaceOf(topology, at.stage, shard, expired)
   const toFold = space.operators.length === 0 ? none() : loggedChunks(ports, log, from, cut)
   if (snapshot?.since === from) {
     const { target } = snapshot

@@ -7,7 +7,7 @@ import { readBase, writeBase } from './base.ts'
 import { segmentsOf } from './blob-names.ts'
 import { type ChangesRef, type Gathered, gatherChanges, readChanges } from './changes.ts'
 import type { Part } from './cut.ts'
-import { expiredAt } from './expired.ts'
+import { expiredBy, expiryBounds } from './expired.ts'
 import { type LoggedChunk, spaceOf } from './fold.ts'
 import { foldToSegments } from './fold-to-segments.ts'
 import { readManifest, type SubtaskSnapshot } from './manifest.ts'
@@ -66,7 +66,8 @@ export async function materialisePart(
   if (deferred !== undefined) return deferred
   let runs: Runs = before.runs
   const expired = new Map<string, number>()
-  const expiredOf = expiredAt(topology.run, at.stage, part.item.head, ports.clock.now())
+  const bounds = expiryBounds(at.stage, part.item.head, ports.clock.now())
+  const expiredOf = expiredBy(topology.run, bounds)
   const isExpired = (item: SnapshotItem) => {
     const found = expiredOf(item)
     if (found !== undefined) expired.set(found.pk, found.before)
@@ -80,7 +81,7 @@ export async function materialisePart(
       runs = await addRun(ports, prefix, runs, written, { hides: tookOver, isExpired })
     }),
   }
-  const done = await materialise(topology, at, part.shard, version, ports, { ...options, snapshot })
+  const done = await materialise(topology, at, part.shard, version, ports, { ...options, snapshot, expired: bounds })
   return { ...done, expired, runs, folded: version, changes: [] }
 }
 
@@ -108,9 +109,8 @@ async function materialiseSegments(
     if (deferred !== undefined) return deferred
   }
   const at = topology.stages[stage]!
-  const expiredOf = expiredAt(topology.run, at.stage, item.head, ports.clock.now())
-  const isExpired = (entry: SnapshotItem) => expiredOf(entry) !== undefined
-  const done = await foldToSegments(topology, at, shard, version, ports, { checkpoint, itemsMax, isExpired })
+  const expired = expiryBounds(at.stage, item.head, ports.clock.now())
+  const done = await foldToSegments(topology, at, shard, version, ports, { checkpoint, itemsMax, expired })
   return { ...done, folded: version, changes: [] }
 }
 

@@ -168,13 +168,14 @@ function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntr
       ? writer.record(table, { k: subkey, v: value }, expiry, entry.key, kind)
       : writer.record(table, { k: subkey, v: value, t: tag }, expiry, entry.key, kind | TAGGED)
   const slot = stored as MapSlot
+  const { keptMs } = declaration
   slot.dirty.forEach((subkey, created) => {
     const value = slot.entries.get(subkey)
     const kind = created ? CREATED : WRITTEN
     if (value === undefined || value === DELETED) {
       if (!created) writer.record(table, { k: subkey }, 0, entry.key, DELETED_KIND)
     } else if (expires) write(subkey, (value as TtlCell).value, (value as TtlCell).expiry, kind)
-    else write(subkey, value, 0, kind)
+    else write(subkey, value, keptMs === undefined ? 0 : (subkey as number) + keptMs, kind)
   })
 }
 

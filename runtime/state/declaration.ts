@@ -19,6 +19,11 @@ export interface StateDeclaration {
   readonly schema?: StateSchema
   /** Map only: its entries are panes of these windows, by number. Of other windows they would be other times. */
   readonly panes?: Panes
+  /**
+   * Map only, whose subkeys are times: an entry has expired when the watermark is further than this (ms) beyond its own. Its operator looks for no entry that has, and sees to memory itself (TimeBuffer);
+   * the log says when each expires, and no more of it. Not with a `ttl`.
+   */
+  readonly keptMs?: number
 }
 
 /** Windows of a fixed size, whose time is cut into panes: pane n begins at `offset + n * gcd(size, slide)`. All in ms. */

@@ -72,6 +72,17 @@ export class KeyedState {
     if (version > this.forgotten) this.forgotten = version
   }
 
+  /**
+   * Of a map state of this key everything has expired, which its operator has taken from memory (`keptMs`). If nothing else is left of the key, it is forgotten: who reads it from the base finds
+   * what nobody looks for. False: not as long as it has changes that wait for a commit.
+   */
+  forgetExpired(entry: KeyEntry, index: number): boolean {
+    if (entry.dirty !== 0) return false
+    entry.values[index] = undefined
+    if (entry.values.every(value => value === undefined)) this.entries.delete(entry.key)
+    return true
+  }
+
   /** The base holds the state up to `version`: keys that have none by then need not be remembered. */
   settled(version: number): void {
     if (this.loader !== undefined) return

@@ -1,3 +1,4 @@
+import type { KeyPart } from '../graph/key.ts'
 import { copyValue, isFlat } from './copy.ts'
 import { DELETED, type KeyEntry, type MapSlot } from './entry.ts'
 import type { KeyedState } from './keyed-state.ts'
@@ -5,19 +6,34 @@ import type { KeyedState } from './keyed-state.ts'
 /** The values of one time, in order of arrival; a single one that is neither an array nor undefined: itself. */
 type Stored = unknown
 
+/** Memory is swept this many times in the time that values are kept, and between two sweeps times lie this far apart at least. */
+const SWEEPS = 64
+const SWEEP_MS_MIN = 1000
+
 /**
- * Values by time in a map state, for operators that look up ranges of time. The map must be `load: 'all'`, without a time to live. Where a key has several times, their order is kept beside the
- * state, in memory, and made again when the key is loaded again.
+ * Values by time in a map state, for operators that look up ranges of time. The map must be `load: 'all'`, and say how long its entries are kept (`keptMs`). Where a key has several times, their order is
+ * kept beside the state, in memory, and made again when the key is loaded again.
+ *
+ * That a value has expired is no change of the state: whoever asks for a range that none can be in does not find it, whether it is there still or not. So there are no timers, and nothing is logged: folds leave it out, and
+ * `sweep` takes it from memory.
  */
 export class TimeBuffer<T> {
   private readonly state: KeyedState
   private readonly index: number
+  private readonly keptMs: number
   /** All values so far are: then copies of them are cheap. */
   private flat = true
+  /** Keys by when something of them expires: in so many `sweepMs`. Not those that were in memory before, until `watch`. */
+  private readonly due = new Map<number, KeyPart[]>()
+  private readonly sweepMs: number
+  /** The first watermark by which all of some `due` have expired. */
+  private nextSweep = Number.POSITIVE_INFINITY
 
   constructor(state: KeyedState, index: number) {
     this.state = state
     this.index = index
+    this.keptMs = state.declarations[index]!.keptMs!
+    this.sweepMs = Math.max(SWEEP_MS_MIN, Math.floor(this.keptMs / SWEEPS))
   }
 
   add(entry: KeyEntry, timestamp: number, value: T): void {
@@ -36,6 +52,24 @@ export class TimeBuffer<T> {
       }
     }
     this.state.mapSet(entry, this.index, timestamp, stored, 0)
+    this.expires(entry.key, timestamp)
+  }
+
+  /** Of a key that came into memory from the log: what it has is swept as what is added. */
+  watch(entry: KeyEntry): void {
+    this.state.peek(entry, this.index)?.entries.forEach((stored, at) => {
+      if (stored !== DELETED) this.expires(entry.key, at as number)
+    })
+  }
+
+  private expires(key: KeyPart, timestamp: number): void {
+    const at = Math.floor((timestamp + this.keptMs) / this.sweepMs)
+    const keys = this.due.get(at)
+    if (keys !== undefined) keys.push(key)
+    else {
+      this.due.set(at, [key])
+      this.nextSweep = Math.min(this.nextSweep, (at + 1) * this.sweepMs)
+    }
   }
 
   /** Calls `visit` for the values with from <= timestamp <= to, in order of time, then arrival. */
@@ -59,21 +93,45 @@ export class TimeBuffer<T> {
     return this.flat ? { ...value } : copyValue(value)
   }
 
-  /** Forgets everything up to this time. */
-  removeThrough(entry: KeyEntry, timestamp: number): void {
+  /** Takes what has expired by this watermark from memory. At the end of the input nothing has: what goes on from there may be another input. */
+  sweep(watermark: number): void {
+    if (watermark < this.nextSweep || watermark === Number.POSITIVE_INFINITY) return
+    const again: KeyPart[] = []
+    this.nextSweep = Number.POSITIVE_INFINITY
+    for (const [at, keys] of this.due) {
+      const through = (at + 1) * this.sweepMs
+      if (through > watermark) {
+        this.nextSweep = Math.min(this.nextSweep, through)
+        continue
+      }
+      this.due.delete(at)
+      for (const key of keys) if (!this.removeExpired(key, watermark)) again.push(key)
+    }
+    for (const key of again) this.expires(key, watermark - this.keptMs)
+  }
+
+  /** False: something was written since the last commit, so that the key has to stay for now. */
+  private removeExpired(key: KeyPart, watermark: number): boolean {
+    const entry = this.state.entries.get(key)
+    if (entry === undefined) return true // it has left memory
     const slot = this.state.peek(entry, this.index)
-    if (slot === undefined) return
+    if (slot !== undefined) this.removeBefore(slot, watermark - this.keptMs)
+    if (slot === undefined || slot.entries.size === 0) return this.state.forgetExpired(entry, this.index)
+    return true
+  }
+
+  private removeBefore(slot: MapSlot, timestamp: number): void {
     if (slot.order === undefined && slot.entries.size < 2) {
-      slot.entries.forEach((stored, at) => {
-        if (stored !== DELETED && (at as number) <= timestamp) this.state.mapDelete(entry, this.index, at)
+      slot.entries.forEach((_, at) => {
+        if ((at as number) < timestamp) slot.entries.delete(at)
       })
       return
     }
     const { times, values } = this.orderOf(slot)
     let gone = 0
-    while (gone < times.length && times[gone]! <= timestamp) this.state.mapDelete(entry, this.index, times[gone++]!)
+    while (gone < times.length && times[gone]! < timestamp) slot.entries.delete(times[gone++]!)
     if (gone === times.length) slot.order = undefined
-    else {
+    else if (gone > 0) {
       times.splice(0, gone)
       values.splice(0, gone)
     }

@@ -128,3 +128,25 @@ test('what is handed over before the end is complete up to the version that is t
     { version: 5, addresses: upTo(4, 5) },
   ])
 })
+
+test('what was made and has expired by the cut leaves nothing behind; what the base may have, or is not known to have expired, stays', async () => {
+  const logged: Logged[] = [
+    { operator: 0, what: 'all', key: 'k', sub: 'expired', kind: CREATED, at: 1, value: 1 },
+    { operator: 0, what: 'all', key: 'k', sub: 'not yet', kind: CREATED, at: 1_700_000_000_000, value: 2 },
+    { operator: 0, what: 'all', key: 'k', sub: 'in the base', kind: WRITTEN, at: 1, value: 3 },
+    { operator: 0, what: 'all', key: 'k', sub: 'for ever', kind: CREATED, at: 0, value: 4 },
+    { operator: 1, what: 'last', key: 'k', sub: '', kind: CREATED, at: 1, value: 5 },
+  ]
+  const operators = space.operators.map((of, i) => ({ ...of, expiredBefore: i === 0 ? 1_700_000_000_000 : undefined }))
+  const left = async (elide: boolean) => {
+    const values: unknown[] = []
+    const chunks = async function* () {
+      yield chunkOf(logged, 1)
+    }
+    const add = async (items: readonly FoldedItem[]) => void values.push(...items.map(({ item }) => unpack(item.value!)))
+    await fold({ ...space, operators }, elide, chunks(), { add, async done() {} })
+    return values.sort()
+  }
+  assert.deepEqual(await left(true), [2, 3, 4, 5])
+  assert.deepEqual(await left(false), [1, 2, 3, 4, 5], 'another fold may have written it')
+})

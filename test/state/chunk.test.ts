@@ -22,3 +22,17 @@ test('a commit may change more state than one frame holds', () => {
   )
   assert.throws(() => forEachChange(chunk.subarray(0, chunk.length - 1), () => {}), /cut/)
 })
+
+test('what is kept for a time after its subkey is logged with when it expires, and as long as it is there', () => {
+  const operator = new ReduceOperator<string>((_, b) => b)
+  const state = new KeyedState([{ name: 'kept', primitive: 'map', load: 'all', keptMs: 500 }])
+  operator.state = state
+  const entry = state.lookup('k')!
+  for (const at of [1000, 2000]) state.mapSet(entry, 0, at, `v${at}`, 0)
+  state.peek(entry, 0)!.entries.delete(1000) // expired before it was logged
+  const found: unknown[] = []
+  forEachChange(encodeChanges(new FrameWriter(), [operator], HEADER)!, change =>
+    found.push([change.value, change.timestamp, change.created]),
+  )
+  assert.deepEqual(found, [[{ k: 2000, v: 'v2000' }, 2500, true]])
+})
