@@ -36,6 +36,13 @@ export async function deploy(source: StackSource): Promise<Record<string, string
   return JSON.parse(readFileSync(outputs, 'utf8'))[source.stack]
 }
 
+/** The template that a deployment would send. */
+export async function templateOf(source: StackSource): Promise<any> {
+  const assembly = join(mkdtempSync(join(tmpdir(), 'millrace-cdk-')), 'assembly')
+  await cdklocal(['synth', source.stack, ...optionsOf(source), '--output', assembly, '--quiet'], source.environment)
+  return JSON.parse(readFileSync(join(assembly, `${source.stack}.template.json`), 'utf8'))
+}
+
 export async function destroy(source: StackSource): Promise<void> {
   const assembly = assemblies.get(source.stack)
   const elsewhere = ['--output', mkdtempSync(join(tmpdir(), 'millrace-cdk-'))]
