@@ -18,7 +18,7 @@ export interface Materialised {
   readonly to: number
   readonly items: number
   readonly bytes: number
-  /** Partitions that got tombstones, which `sweepTombstones` removes once nobody can hold an older value any more (E4). */
+  /** Partitions that got tombstones, which `sweepTombstones` removes once nobody can hold an older value any more (E4). Of an exclusive fold none are left. */
   readonly tombstones: ReadonlySet<string>
   /** Partitions with entries that have left the runs of the snapshot since they had expired before this time: they go from the base in the same way. */
   readonly expired?: ReadonlyMap<string, number>
@@ -33,7 +33,9 @@ export interface SnapshotFold {
 }
 
 export interface MaterialiseOptions {
-  /** Others may have died, but no other fold of this log is alive: one process has the directory, and does one at a time. */
+  /**
+   * Others may have died, but no other fold of this log is alive, nor a view that is older than the cut: one process has the directory, and does one at a time. What it deletes leaves no tombstone then.
+   */
   readonly exclusive?: boolean
   readonly snapshot?: SnapshotFold
   /** Entries that are held until they are written: what comes and goes among so many is never written. */
@@ -75,8 +77,17 @@ export async function materialise(
       await ports.store.upsert(folded.map(f => f.item))
     },
     async done(version) {
-      if (version < cut) await writeMarker(ports.store, log, version)
+      if (version < cut) await mark(version)
     },
+  }
+  // Nobody can hold an older value (E4). In front of the marker: where this dies, the fold that goes on writes them again, and sweeps them.
+  const sweepOwn = async () => {
+    await sweepTombstones(ports.store, { tombstones, to: cut })
+    tombstones.clear()
+  }
+  const mark = async (version: number) => {
+    if (exclusive) await sweepOwn()
+    await writeMarker(ports.store, log, version)
   }
   const space = spaceOf(topology, at.stage, shard, expired)
   const toFold = space.operators.length === 0 ? none() : loggedChunks(ports, log, from, cut)
@@ -100,7 +111,7 @@ export async function materialise(
     // Of a segment there is one writer.
     if (snapshot !== undefined) await fold(space, true, snapshot.changes(), snapshot.target, itemsMax)
   }
-  if (cut > from) await writeMarker(ports.store, log, cut)
+  if (cut > from) await mark(cut)
   return { from, to: cut, items, bytes, tombstones }
 }
 
@@ -123,11 +134,11 @@ export async function* loggedChunks(ports: Ports, log: string, since: number, cu
   }
 }
 
-/**
- * Removes the tombstones that a fold up to version `to` wrote, and what had expired. Only when no older materialiser or view of this subtask can be alive (E4): the
- * embedded engine, which alone has the directory, does it one checkpoint later.
- */
-export async function sweepTombstones(store: KeyedStore, { tombstones, expired = new Map(), to }: Materialised): Promise<void> {
+/** Removes the tombstones that a fold up to version `to` wrote, and what had expired. Only when no older materialiser or view of this subtask can be alive (E4). */
+export async function sweepTombstones(
+  store: KeyedStore,
+  { tombstones, expired = new Map(), to }: Pick<Materialised, 'tombstones' | 'expired' | 'to'>,
+): Promise<void> {
   // The expiry of values is by the clock of their operator; tombstones alone need none.
   await atOnce(SWEPT_AT_ONCE, [...tombstones], pk => store.sweep(pk, to, Number.NEGATIVE_INFINITY))
   await atOnce(SWEPT_AT_ONCE, [...expired], ([pk, before]) => store.sweep(pk, to, before))

@@ -1,7 +1,7 @@
 import { headAt, type Part } from '../checkpoint/cut.ts'
 import { decide, decisions } from '../checkpoint/decision.ts'
 import { readMarker } from '../checkpoint/marker.ts'
-import { type Materialised, sweepTombstones } from '../checkpoint/materialise.ts'
+import { sweepTombstones } from '../checkpoint/materialise.ts'
 import { type MaterialisedPart, materialisePart } from '../checkpoint/snapshot.ts'
 import { type CheckpointStart, startCheckpoint } from '../checkpoint/start.ts'
 import { collectParts, completeCheckpoint, failCheckpoint } from '../checkpoint/steps.ts'
@@ -50,8 +50,6 @@ export class Checkpointer {
   /** Notable ones, and as they were when the last complete checkpoint began. */
   private commits = 0
   private commitsAtLast = -1
-  /** Folds of the last checkpoint, whose tombstones the next one sweeps. */
-  private swept: readonly Materialised[] = []
 
   constructor(
     topology: Topology,
@@ -122,6 +120,7 @@ export class Checkpointer {
       const work = () => materialisePart(this.topology, start, part, this.ports, options)
       const done = fold === 'none' ? await unfolded(part, this.ports) : await this.folding.run(work)
       materialised.push(done)
+      await sweepTombstones(this.ports.store, done)
       if (done.to === part.version) this.workers.find(w => w.log === part.log)?.materialised(part.version)
       await breathe()
     }
@@ -130,21 +129,11 @@ export class Checkpointer {
       this.failed++
       return false
     }
-    await this.sweep(materialised)
     this.completed++
     this.last = start.checkpoint
     // What came while it was under way may lie behind its cuts.
     this.commitsAtLast = before
     return true
-  }
-
-  /** Tombstones go one checkpoint after they were written. */
-  private async sweep(materialised: readonly Materialised[]): Promise<void> {
-    for (const m of this.swept) {
-      await sweepTombstones(this.ports.store, m)
-      await breathe()
-    }
-    this.swept = materialised
   }
 
   private async acks(start: CheckpointStart) {

@@ -3,7 +3,7 @@ import { foldToSegments } from '../checkpoint/fold-to-segments.ts'
 import { formerRuns } from '../checkpoint/former-runs.ts'
 import { inherit } from '../checkpoint/inherit.ts'
 import { putLayouts, readLayouts } from '../checkpoint/layouts.ts'
-import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
+import { materialise } from '../checkpoint/materialise.ts'
 import { type RunKind, readRun } from '../checkpoint/run-meta.ts'
 import { recommitSinks } from '../checkpoint/steps.ts'
 import { refuseOwnInput } from '../connectors/own-input.ts'
@@ -437,8 +437,7 @@ class Run {
       await foldToSegments(this.topology, at, shard, version, ports, { checkpoint: this.checkpointer.begun + 1 })
       return
     }
-    const done = await materialise(this.topology, at, shard, version, ports, { exclusive: true })
-    await sweepTombstones(ports.store, done) // no other fold is under way, so nothing can bring an older value back
+    await materialise(this.topology, at, shard, version, ports, { exclusive: true })
   }
 
   /** After a checkpoint: what is in the base leaves memory. `toBase`: all was brought there, so that no checkpoint can help with what then remains. */
