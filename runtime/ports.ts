@@ -76,8 +76,8 @@ export interface Blobs {
   /** Creates the object if the key is free. True: this call created it. */
   putIfAbsent(key: string, data: Uint8Array): Promise<boolean>
   get(key: string): Promise<Uint8Array | undefined>
-  /** Keys that start with `prefix`, sorted by their UTF-8 bytes. */
-  list(prefix: string): Promise<string[]>
+  /** Keys that start with `prefix`, sorted by their UTF-8 bytes; the first `limit` of them. Default: all. */
+  list(prefix: string, limit?: number): Promise<string[]>
   delete(key: string): Promise<void>
 }
 

@@ -12,6 +12,8 @@ import type { Call } from './call.ts'
 import { isNamed } from './classify.ts'
 
 const KEY_BYTES_MAX = 1024
+/** S3 gives no more at a time. */
+const PAGE_KEYS = 1000
 /** Metadata of an object that was put only if absent: by whom. */
 const WRITER = 'writer'
 
@@ -89,18 +91,19 @@ export function s3Blobs(client: S3Client, bucket: string, prefix: string, call: 
         throw error
       }
     },
-    async list(wanted) {
+    async list(wanted, limit = Number.POSITIVE_INFINITY) {
       const { Key: Prefix } = at(wanted)
       const keys: string[] = []
       for (let ContinuationToken: string | undefined; ; ) {
         // As URLs, because XML can't hold every character.
-        const command = new ListObjectsV2Command({ Bucket: bucket, Prefix, ContinuationToken, EncodingType: 'url' })
+        const MaxKeys = Math.min(PAGE_KEYS, limit - keys.length)
+        const command = new ListObjectsV2Command({ Bucket: bucket, Prefix, ContinuationToken, MaxKeys, EncodingType: 'url' })
         const page = await call({ operation: 's3.ListObjectsV2', resource }, ({ signal }) =>
           client.send(command, { abortSignal: signal }),
         )
         for (const { Key } of page.Contents ?? []) keys.push(decodeURIComponent(Key!.replaceAll('+', ' ')).slice(prefix.length))
         ContinuationToken = page.NextContinuationToken
-        if (ContinuationToken === undefined) return keys
+        if (ContinuationToken === undefined || keys.length >= limit) return keys
       }
     },
     async delete(key) {

@@ -210,7 +210,7 @@ function sharedSinks(own: RangedBlobs, shared: Blobs, { run }: Topology): Ranged
     putIfAbsent: (key, data) => of(key).putIfAbsent(key, data),
     get: key => of(key).get(key),
     getRange: async (key, from, to) => (of(key) === own ? own.getRange(key, from, to) : (await shared.get(key))?.slice(from, to)),
-    list: key => of(key).list(key),
+    list: (key, limit) => of(key).list(key, limit),
     delete: key => of(key).delete(key),
   }
 }

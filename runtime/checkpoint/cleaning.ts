@@ -102,8 +102,10 @@ async function goOn(progress: Progress, work: Work): Promise<Progress> {
 async function deleteBlobs(runs: readonly string[], work: Work): Promise<boolean> {
   const { blobs } = work.ports
   for (const prefix of runs.flatMap(blobsOf)) {
-    const keys = await blobs.list(prefix)
-    const some = keys.slice(0, Math.max(0, work.deletesMax - work.deletes))
+    const left = Math.max(0, work.deletesMax - work.deletes)
+    // One more, which tells whether there is more.
+    const keys = await blobs.list(prefix, left + 1)
+    const some = keys.slice(0, left)
     await atOnce(DELETES_AT_ONCE, some, key => blobs.delete(key))
     work.deletes += some.length
     if (some.length < keys.length) return false

@@ -6,7 +6,7 @@ export function within(blobs: Blobs, prefix: string): Blobs {
     put: (key, data) => blobs.put(prefix + key, data),
     putIfAbsent: (key, data) => blobs.putIfAbsent(prefix + key, data),
     get: key => blobs.get(prefix + key),
-    list: async wanted => (await blobs.list(prefix + wanted)).map(key => key.slice(prefix.length)),
+    list: async (wanted, limit) => (await blobs.list(prefix + wanted, limit)).map(key => key.slice(prefix.length)),
     delete: key => blobs.delete(prefix + key),
   }
 }

@@ -15,11 +15,11 @@ type Row = [data: Uint8Array | null, file: string | null, bytes: number]
 /** The keys alone: all that is needed of objects to see which there are. */
 export function listBlobs(db: Database, meter: Meter = db.meter('blobs.list')): Blobs['list'] {
   const keys = db.prepare('select key from blobs where key >= ? order by key')
-  return prefix =>
+  return (prefix, limit = Number.POSITIVE_INFINITY) =>
     db.call(meter, () => {
       const found: string[] = []
       for (const [key] of keys.iterate(text(prefix)) as unknown as Iterable<[string]>) {
-        if (!key.startsWith(prefix)) break
+        if (found.length >= limit || !key.startsWith(prefix)) break
         found.push(key)
       }
       return found

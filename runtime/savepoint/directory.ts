@@ -31,13 +31,14 @@ export function directoryBlobs(directory: string): Blobs {
       }
     },
     get: name => readFile(at(name)).catch(absent),
-    async list(prefix) {
+    async list(prefix, limit) {
       const found = (await readdir(directory, { recursive: true, withFileTypes: true }).catch(absent)) ?? []
       return found
         .filter(entry => entry.isFile())
         .map(entry => relative(directory, join(entry.parentPath, entry.name)).split(sep).join('/'))
         .filter(name => name.startsWith(prefix))
         .sort()
+        .slice(0, limit)
     },
     async delete(name) {
       await unlink(at(name)).catch(absent)

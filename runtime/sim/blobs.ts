@@ -33,7 +33,7 @@ export function simBlobs(services: Pick<Services, 'bucket' | 'onBlob'>, { call }
     get: key => call({ name: `blobs.get ${key}`, apply: () => copyBytes(bucket.get(key)) }),
     getRange: (key, from, to) =>
       call({ name: `blobs.getRange ${key}`, apply: () => copyBytes(bucket.get(key)?.subarray(from, to)) }),
-    list: prefix => call({ name: `blobs.list ${prefix}`, apply: () => keysOf(bucket, prefix) }),
+    list: (prefix, limit) => call({ name: `blobs.list ${prefix}`, apply: () => keysOf(bucket, prefix).slice(0, limit) }),
     delete: key => call({ name: `blobs.delete ${key}`, isWrite: true, mayDouble: true, apply: () => void bucket.delete(key) }),
   }
 }

@@ -69,12 +69,14 @@ export function blobsConformance(check: Check): void {
     for (const pattern of ['%', '_', '*', '?']) assert.deepEqual(await ports.blobs.list(`${id}/${pattern}`), [])
   })
 
-  check('list goes on past 1,000 keys', async ports => {
+  check('list goes on past 1,000 keys, and gives the first of them where no more are wanted', async ports => {
     const id = ports.random.id()
     const keys = Array.from({ length: 1100 }, (_, i) => `${id}/${String(i).padStart(5, '0')}`)
     for (let i = 0; i < keys.length; i += 100)
       await Promise.all(keys.slice(i, i + 100).map(key => ports.blobs.put(key, noise(1))))
     assert.deepEqual(await ports.blobs.list(`${id}/`), keys)
+    for (const limit of [1, 999, 1000, 1001, 1100, 2000])
+      assert.deepEqual(await ports.blobs.list(`${id}/`, limit), keys.slice(0, limit), `the first ${limit}`)
   })
 
   check('delete frees the key, and may be repeated', async ports => {

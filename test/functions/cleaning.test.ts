@@ -176,16 +176,23 @@ describe('what runs have left that others have taken the place of', () => {
     await finish(world, mappings)
   })
 
-  test('goes little by little: no call deletes more than it may, and a page', async () => {
+  test('goes little by little: no call deletes more than it may, and a page, nor lists more', async () => {
     const { world, runs } = await open()
-    const ports = later(world, 25)
+    const policy = { ...POLICY, deletesMax: 3 }
+    const { blobs, ...others } = later(world, 25)
+    const list: typeof blobs.list = async (prefix, limit) => {
+      const keys = await blobs.list(prefix, limit)
+      assert.ok(keys.length <= policy.deletesMax + 1, `${keys.length} of ${prefix} listed`)
+      return keys
+    }
+    const ports = { ...others, blobs: { ...blobs, list } }
     const all = async () => Object.values(await leftOf(world, runs[0]!.run)).reduce((sum, n) => sum + n, 0)
     let before = await all()
     let calls = 0
-    for (; (await cleanFormerRuns(ports, world.clearing, POLICY)) <= ports.clock.now(); calls++) {
+    for (; (await cleanFormerRuns(ports, world.clearing, policy)) <= ports.clock.now(); calls++) {
       const after = await all()
       // The first call takes decisions besides, and there are few.
-      assert.ok(before - after < POLICY.deletesMax + POLICY.page + (calls === 0 ? 10 : 0), `${before - after} at once`)
+      assert.ok(before - after < policy.deletesMax + policy.page + (calls === 0 ? 10 : 0), `${before - after} at once`)
       before = after
     }
     assert.ok(calls > 3, `${calls} calls`)

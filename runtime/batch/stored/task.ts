@@ -97,7 +97,7 @@ function shared(blobs: RangedBlobs, run: string, attempt: string): TaskPlace['sh
     put: (key, data) => of(key).put(key, data),
     putIfAbsent: (key, data) => of(key).putIfAbsent(key, data),
     get: key => of(key).get(key),
-    list: key => of(key).list(key),
+    list: (key, limit) => of(key).list(key, limit),
     delete: key => of(key).delete(key),
   }
 }
