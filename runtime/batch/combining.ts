@@ -25,16 +25,21 @@ export function combinerFor(consumer: PhysicalStage, { exchange, targets }: Stag
 /** Receives an accumulator. */
 export type Drain = (accumulator: unknown, pane: number, key: KeyPart) => void
 
+/** What was added up under one key: changed in place, where the map would have to be asked again. */
+interface Sum {
+  accumulator: unknown
+}
+
 /** Adds up the records of one edge by pane and key. */
 export class Combining {
   private readonly combiner: Combiner
   private readonly operatorId: string
   private readonly drain: Drain
-  private readonly panes = new Map<number, Map<KeyPart, unknown>>()
+  private readonly panes = new Map<number, Map<KeyPart, Sum>>()
   private size = 0
   /** The pane that a record came for last. */
   private pane = Number.NaN
-  private accumulators = new Map<KeyPart, unknown>()
+  private sums = new Map<KeyPart, Sum>()
 
   /** `operatorId`: the window's, for errors of its aggregate. */
   constructor(combiner: Combiner, operatorId: string, drain: Drain) {
@@ -46,28 +51,32 @@ export class Combining {
   add(value: unknown, timestamp: number, key: KeyPart): void {
     const pane = this.combiner.paneOf(timestamp)
     if (pane !== this.pane) this.turnTo(pane)
-    const before = this.accumulators.get(key)
-    this.accumulators.set(key, this.added(before, value, timestamp, key))
-    if (before === undefined && ++this.size > ACCUMULATORS_MAX) this.flush(ACCUMULATORS_MAX * KEPT)
+    const sum = this.sums.get(key)
+    if (sum !== undefined) {
+      sum.accumulator = this.added(sum.accumulator, value, timestamp, key)
+      return
+    }
+    this.sums.set(key, { accumulator: this.added(undefined, value, timestamp, key) })
+    if (++this.size > ACCUMULATORS_MAX) this.flush(ACCUMULATORS_MAX * KEPT)
   }
 
   /** Hands out those of the earliest panes, until at most `left` are left. */
   flush(left: number): void {
     for (const pane of [...this.panes.keys()].sort((a, b) => a - b)) {
       if (this.size <= left) break
-      const accumulators = this.panes.get(pane)!
-      for (const [key, accumulator] of accumulators) this.drain(accumulator, pane, key)
+      const sums = this.panes.get(pane)!
+      for (const [key, { accumulator }] of sums) this.drain(accumulator, pane, key)
       this.panes.delete(pane)
-      this.size -= accumulators.size
+      this.size -= sums.size
     }
     this.pane = Number.NaN
   }
 
   private turnTo(pane: number): void {
-    const accumulators = this.panes.get(pane) ?? new Map<KeyPart, unknown>()
-    this.panes.set(pane, accumulators)
+    const sums = this.panes.get(pane) ?? new Map<KeyPart, Sum>()
+    this.panes.set(pane, sums)
     this.pane = pane
-    this.accumulators = accumulators
+    this.sums = sums
   }
 
   private added(accumulator: unknown, value: unknown, timestamp: number, key: KeyPart): unknown {

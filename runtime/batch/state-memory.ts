@@ -1,5 +1,5 @@
 import { chunksOf } from '../checkpoint/blob-names.ts'
-import { materialise, sweepTombstones } from '../checkpoint/materialise.ts'
+import { materialise } from '../checkpoint/materialise.ts'
 import type { Ports } from '../ports.ts'
 import type { Subtask } from '../stage/subtask.ts'
 import type { Topology } from '../stage/topology.ts'
@@ -28,7 +28,7 @@ export function relieving(
     logged = 0
     const unlogged = live.chain.keyed.filter(o => !o.state.logs)
     if (unlogged.length > 0) {
-      for (const { state } of unlogged) state.logAll() // with the next commit; and behind that one there is a base to be made
+      for (const operator of unlogged) operator.logAll() // with the next commit; and behind that one there is a base to be made
       return undefined
     }
     return relieve(topology, subtask, ports, FULL * budget, keepsLog)
@@ -45,8 +45,7 @@ export async function relieve(
 ): Promise<void> {
   const live = subtask.current!
   const { version } = live.head
-  const done = await materialise(topology, subtask.at, subtask.shard, version, ports, { exclusive: true })
-  await sweepTombstones(ports.store, done)
+  await materialise(topology, subtask.at, subtask.shard, version, ports, { exclusive: true })
   subtask.materialised(version)
   evict(live.chain.keyed, version, memory)
   if (keepsLog) return

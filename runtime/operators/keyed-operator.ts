@@ -100,9 +100,14 @@ export abstract class KeyedOperator extends Operator {
     }
   }
 
-  /** Before the first record, by who begins anew when it fails: timers stay in memory, and state does until `state.logAll()`. */
+  /** Before the first record, by who begins anew when it fails: timers stay in memory, and state does until `logAll()`. */
   leaveUnlogged(): void {
     for (const part of [this.state, this.eventTimers, this.processingTimers]) part.logs = false
+  }
+
+  /** Right behind a commit: the next one logs all the state that there is. Timers stay in memory. */
+  logAll(): void {
+    this.state.logAll()
   }
 
   /** Goes on firing after a commit. */
@@ -256,9 +261,9 @@ export abstract class KeyedOperator extends Operator {
   }
 
   /** What this operator's own function threw, with the key that it was called for. */
-  private underKey(error: unknown, key: KeyPart): unknown {
+  protected underKey(error: unknown, key: KeyPart): unknown {
     if (!(error instanceof UserCodeError) || error.operatorId !== this.ctx.operatorId || key === BROADCAST_KEY) return error
-    return error.withKey(userKey(key))
+    return error.key === undefined ? error.withKey(userKey(key)) : error
   }
 
   /** False: the timer missed state and was set again. */

@@ -1,5 +1,6 @@
 import type { KeyPart } from '../graph/key.ts'
-import { DELETED, type KeyEntry } from '../state/entry.ts'
+import { DELETED, type KeyEntry, type MapSlot } from '../state/entry.ts'
+import { OrderedSlot } from '../state/ordered-slot.ts'
 import { type Fold, foldOf } from '../windows/aggregate.ts'
 import type { SlidingAssigner } from '../windows/assigners.ts'
 import type { WindowOptions } from '../windows/options.ts'
@@ -8,6 +9,7 @@ import { KeyedOperator } from './keyed-operator.ts'
 import type { Receiver } from './operator.ts'
 import { userError } from './user-code.ts'
 import { emitResult } from './window-function.ts'
+import { ROUND, WindowRounds } from './window-rounds.ts'
 
 /** The only state: number of the pane, from the offset on → accumulator. (Numbers are small where times are not: less to hash and to log.) */
 const PANES = 0
@@ -35,6 +37,8 @@ export class PaneWindowOperator extends KeyedOperator {
   /** The panes of a firing, in order of time. */
   private readonly numbers: number[] = []
   private readonly accs: any[] = []
+  /** In the place of event timers, as long as nothing is logged: then all is in memory, the panes of each key in order. */
+  private rounds: WindowRounds | undefined
 
   constructor(options: WindowOptions) {
     super()
@@ -63,6 +67,20 @@ export class PaneWindowOperator extends KeyedOperator {
     return super.fireProcessingTimers(now - 1)
   }
 
+  override leaveUnlogged(): void {
+    super.leaveUnlogged()
+    if (this.eventTime) this.rounds = new WindowRounds()
+  }
+
+  override logAll(): void {
+    super.logAll()
+    const { rounds } = this
+    if (rounds === undefined) return
+    this.rounds = undefined
+    for (const at of rounds.times()) this.eventTimers.delete(at, ROUND)
+    for (const { at, key } of rounds.left()) this.eventTimers.set(at, key)
+  }
+
   protected onRecord(entry: KeyEntry, value: any, timestamp: number, input: number): void {
     const time = this.eventTime ? timestamp : this.ctx.now()
     const end = this.firstOpenEnd(time)
@@ -71,10 +89,10 @@ export class PaneWindowOperator extends KeyedOperator {
       return
     }
     const number = Math.floor((time - this.offset) / this.pane)
-    const stored = this.state.slot(entry, PANES).entries.get(number)
+    const stored = this.slotOf(entry).entries.get(number)
     const acc = stored === DELETED ? undefined : stored
     // a pane that is there has its timer
-    if (acc === undefined) (this.eventTime ? this.eventTimers : this.processingTimers).set(end - 1, entry.key)
+    if (acc === undefined) this.fireAt(end - 1, entry)
     let added: any
     try {
       if (input !== PARTIAL) added = this.fold.add(acc, value)
@@ -85,7 +103,33 @@ export class PaneWindowOperator extends KeyedOperator {
     this.state.mapSet(entry, PANES, number, added, 0)
   }
 
-  protected override onTimer(entry: KeyEntry, at: number, _tag: KeyPart, domain: 'event' | 'processing'): void {
+  private slotOf(entry: KeyEntry): MapSlot {
+    if (this.rounds !== undefined) entry.values[PANES] ??= new OrderedSlot(true)
+    return this.state.slot(entry, PANES)
+  }
+
+  private fireAt(at: number, entry: KeyEntry): void {
+    if (!this.eventTime) this.processingTimers.set(at, entry.key)
+    else if (this.rounds === undefined) this.eventTimers.set(at, entry.key)
+    else if (this.rounds.add(at, entry)) this.eventTimers.set(at, ROUND)
+  }
+
+  /** The timer of a round stands for those of its keys. */
+  protected override fire(key: KeyPart, at: number, tag: KeyPart, domain: 'event' | 'processing'): boolean {
+    if (this.rounds === undefined || domain === 'processing') return super.fire(key, at, tag, domain)
+    const isThrough = this.rounds.fire(at, entry => {
+      try {
+        this.onTimer(entry, at)
+      } catch (error) {
+        throw this.underKey(error, entry.key)
+      }
+      return !this.ctx.shouldYield()
+    })
+    if (!isThrough) this.eventTimers.set(at, ROUND)
+    return true
+  }
+
+  protected override onTimer(entry: KeyEntry, at: number): void {
     const end = at + 1
     const start = end - this.size
     const first = (start - this.offset) / this.pane
@@ -98,7 +142,7 @@ export class PaneWindowOperator extends KeyedOperator {
       else this.state.mapDelete(entry, PANES, number)
     }
     this.accs.length = 0
-    if (more) (domain === 'event' ? this.eventTimers : this.processingTimers).set(at + this.slide, entry.key)
+    if (more) this.fireAt(at + this.slide, entry)
     if (acc !== undefined) emitResult(this, this.options, this.fold, entry, { start, end }, acc, at)
   }
 
@@ -111,13 +155,20 @@ export class PaneWindowOperator extends KeyedOperator {
 
   /** Merges the panes of a window in order of time, and leaves their numbers in `numbers`. */
   private mergePanes(entry: KeyEntry, first: number): any {
-    const entries = this.state.slot(entry, PANES).entries
+    const slot = this.state.slot(entry, PANES)
+    const { entries } = slot
     const numbers = this.numbers
     const accs = this.accs
     const end = first + this.panes
     let ordered = true
     let count = 0
-    if (entries.size < this.panes) {
+    if (slot instanceof OrderedSlot && this.rounds !== undefined) {
+      // Those in front of the window went with the last one over them.
+      for (; count < slot.numbers.length && slot.numbers[count]! < end; count++) {
+        numbers[count] = slot.numbers[count]!
+        accs[count] = slot.values[count]
+      }
+    } else if (entries.size < this.panes) {
       for (const [number, acc] of entries as Iterable<[number, any]>) {
         if (acc === DELETED || number < first || number >= end) continue
         if (count > 0 && number < numbers[count - 1]!) ordered = false

@@ -22,6 +22,8 @@ export class Harness<Op extends Operator> {
   readonly sides = new Map<string, Out[]>()
   readonly state: KeyedState
   random = 0
+  /** Whether the commit is full, asked after each timer. */
+  shouldYield: () => boolean = () => false
   private readonly inputs = new Map<number, Receiver>()
 
   private constructor(operator: Op, states: readonly StateDeclaration[]) {
@@ -49,7 +51,7 @@ export class Harness<Op extends Operator> {
       now: harness.clock.now,
       sleep: harness.clock.sleep,
       random: () => harness.random,
-      shouldYield: () => false,
+      shouldYield: () => harness.shouldYield(),
     })
     return harness
   }

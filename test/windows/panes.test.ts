@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { createWindowOperator } from '../../runtime/operators/create-window.ts'
-import { session, sliding } from '../../runtime/windows/assigners.ts'
+import { session, sliding, tumbling, type WindowAssigner } from '../../runtime/windows/assigners.ts'
 import { type WindowOptions, windowStates } from '../../runtime/windows/options.ts'
 import { Harness } from '../operators/harness.ts'
+import { collect, withWindow } from './drive.ts'
 
 const MINUTE = 60_000
 
@@ -100,4 +102,68 @@ test('a session that grows leaves its timer where it is', async () => {
   assert.equal(harness.operator.eventTimers.changes.length, 1)
   harness.watermark(Number.POSITIVE_INFINITY)
   assert.deepEqual(harness.out, [{ value: 1000, timestamp: 999_000 + 600_000 - 1, key: 'k' }])
+})
+
+interface Unlogged {
+  readonly assigner: WindowAssigner<number>
+  readonly events: readonly { readonly advance: number; readonly key: string | number; readonly at: number }[]
+  readonly yieldEvery: number
+  /** Commits. */
+  readonly logAfter: number
+}
+
+const arrival = fc.record({
+  advance: fc.integer({ min: -10, max: 12 }),
+  key: fc.constantFrom('x', 'y', 3, 20),
+  at: fc.integer({ min: 0, max: 30 }),
+})
+
+// A task of a backfill keeps lists of keys in the place of timers until its state outgrows its memory, which may be in the middle of a window.
+test('what logs nothing fires the same in the same order, wherever commits end, and when it begins to log', async () => {
+  const assigners = [sliding(10, 5), sliding(12, 1), sliding(9, 6), sliding(4, 10), tumbling(7)]
+  const some = fc.record({
+    assigner: fc.constantFrom(...assigners),
+    events: fc.array(arrival, { maxLength: 40, size: 'max' }),
+    yieldEvery: fc.integer({ min: 1, max: 9 }),
+    logAfter: fc.integer({ min: 0, max: 30 }),
+  })
+  const run = async ({ assigner, events, yieldEvery, logAfter }: Unlogged, logs: boolean) => {
+    const harness = await open({ name: 'w', assigner, aggregate: collect(true), apply: withWindow })
+    const { operator } = harness
+    if (!logs) operator.leaveUnlogged()
+    let asked = 0
+    let commits = 0
+    harness.shouldYield = () => !logs && ++asked % yieldEvery === 0
+    const commit = () => {
+      if (!logs && commits++ === logAfter) operator.logAll()
+    }
+    const watermark = async (to: number) => {
+      harness.watermark(to)
+      while (operator.yielded) {
+        commit()
+        operator.resume()
+        await harness.drain()
+      }
+      commit()
+    }
+    let now = 0
+    for (const [id, { advance, key, at }] of events.entries()) {
+      harness.record(id, now + at, key)
+      if (advance > 0) await watermark((now += advance))
+    }
+    await watermark(Number.POSITIVE_INFINITY)
+    assert.equal(operator.eventTimers.size, 0)
+    return harness.log
+  }
+  await fc.assert(fc.asyncProperty(some, async each => assert.deepEqual(await run(each, false), await run(each, true))))
+})
+
+test('what throws at a firing names its key, with a log or without', async () => {
+  const aggregate = { ...counted().aggregate, merge: () => assert.fail('no sum') }
+  for (const logs of [true, false]) {
+    const harness = await open({ name: 'w', assigner: sliding(10, 5), aggregate })
+    if (!logs) harness.operator.leaveUnlogged()
+    harness.record(1, 7, 'someone')
+    assert.throws(() => harness.watermark(9), { name: 'UserCodeError', key: 'someone' })
+  }
 })
