@@ -73,7 +73,8 @@ export function openStageReshards({ faults, dice, scheduler, trace }: Simulation
       .filter(s => s.until === Number.POSITIVE_INFINITY)
       .sort((a, b) => (a.keys.first < b.keys.first ? -1 : 1))
     if (open.length === 1 || (open.length < OPEN_MAX && random.chance(0.6))) split(stage, lineage, open)
-    else merge(stage, lineage, open)
+    // The last frames of one shard that are lost don't show behind a merge, where the other one has later ones (docs/rescaling.md).
+    else if (!faults.injected.some(({ fault }) => fault === 'stream loses a frame')) merge(stage, lineage, open)
   }
 }
 

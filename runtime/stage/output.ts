@@ -195,10 +195,15 @@ export class StageOutput {
     return frames
   }
 
-  /** Last frame of each channel that goes on. Shards that aren't known here were split off since: who knows them goes on from what was sent to them. */
+  /**
+   * Last frame of each channel that goes on. Shards that aren't known here were split off since: who knows them goes on from what was sent to them. Those that don't count on this
+   * producer took what it had sent to their parents for no predecessor of what they hear: nor may who takes over from it, and from one that they do count on.
+   */
   *sent(): Generator<readonly [stage: number, shard: number, ...FrameId]> {
     for (const [shard, [version, index]] of this.lastSent) {
-      if (version > 0 && this.shards[shard]?.children === undefined) yield [this.stage, shard, version, index]
+      const to = this.shards[shard]
+      if (version > 0 && (to === undefined || (to.children === undefined && to.listens)))
+        yield [this.stage, shard, version, index]
     }
   }
 
