@@ -47,18 +47,20 @@ export async function writeHandover(
     splits,
     subtasks,
   }
-  if (await isWritten(to, job.run)) return
+  if (await isHandedOver(to, job.run)) return
+  // What a process that died within it has left.
+  for (const name of await to.list('')) if (isDataFile(name)) await to.delete(name)
   await writeSavepoint(manifest, from, to, { kind: 'backfill', name: job.run }, { clock: systemClock, random: systemRandom })
 }
 
-/** By a process that died behind it. What one has left that died within it goes. */
-async function isWritten(to: Blobs & { readonly name: string }, run: string): Promise<boolean> {
-  if ((await to.get(METADATA)) !== undefined) {
-    if ((await readSavepoint(to, to.name)).run === run) return true
-    throw new BackfillError(`${to.name} holds a savepoint already, of another run: name another place`)
-  }
-  for (const name of await to.list('')) if (isDataFile(name)) await to.delete(name)
-  return false
+/**
+ * Whether the savepoint of this run is there, whole, by a process that ended or died behind it.
+ * @throws BackfillError when the place has that of another run: asked before a backfill begins, too, so that nobody hears of it hours later
+ */
+export async function isHandedOver(to: Pick<Blobs, 'get'> & { readonly name: string }, run: string): Promise<boolean> {
+  if ((await to.get(METADATA)) === undefined) return false
+  if ((await readSavepoint(to, to.name)).run === run) return true
+  throw new BackfillError(`${to.name} holds a savepoint already, of another run: name another place`)
 }
 
 async function kept(from: Pick<Blobs, 'get'>, stage: number, shard: number): Promise<SubtaskSnapshot> {

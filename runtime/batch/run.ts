@@ -10,7 +10,7 @@ import { shapeOf } from '../graph/shape.ts'
 import { directoryBlobs } from '../savepoint/directory.ts'
 import { BackfillError } from './error.ts'
 import { inline } from './executor.ts'
-import { writeHandover } from './handover.ts'
+import { isHandedOver, writeHandover } from './handover.ts'
 import { inputOf } from './input.ts'
 import { Files, type Job, type Prepared, prepare } from './job.ts'
 import { readJson, writeJson } from './json-file.ts'
@@ -48,6 +48,12 @@ async function run(graph: LogicalGraph, options: BoundedOptions, directory: stri
   const files = new Files(directory)
   const job = await openJob(graph, options, files)
   const finished = readJson<BoundedSummary>(files.summary)
+  const { thenLive } = options
+  const isThere = thenLive !== undefined && (await isHandedOver(thenLive, job.run))
+  if (finished !== undefined && thenLive !== undefined && !isThere)
+    throw new BackfillError(
+      `the backfill in ${directory} is finished, and its savepoint is not at ${thenLive.name}, but where it was to be left: copy it from there, or begin again with another state directory`,
+    )
   if (finished !== undefined) return { ...finished, resumed: true, elapsedMs: Date.now() - startedAt }
   const stateMemory = options.stateMemory ?? getHeapStatistics().heap_size_limit * STATE_MEMORY_SHARE
   const prepared = prepare(graph, job, directory, options.sinks ?? {}, stateMemory, options.input)

@@ -65,9 +65,15 @@ test('a handover needs its time, and a place of its own', async t => {
   const dir = scratch(t)
   const archive = write(join(dir, 'archive'), linesOf(fourHours().slice(0, 100)))
   const place = { ...directoryBlobs(join(dir, 'savepoint')), name: 'savepoint' }
-  const run = (until?: number) =>
-    runBounded(app(), { sources: { events: [archive] }, sinks: sinksIn(dir), thenLive: place, until })
-  await assert.rejects(run(), /at what event time that takes over/)
-  await run(START + 60_000)
-  await assert.rejects(run(START + 60_000), /holds a savepoint already, of another run/)
+  const options = { sources: { events: [archive] }, sinks: sinksIn(dir), thenLive: place }
+  await assert.rejects(runBounded(app(), options), /at what event time that takes over/)
+  const until = START + 60_000
+  const state = join(dir, 'state')
+  await runBounded(app(), { ...options, until, state })
+  const started = () => assert.fail('it has begun, and is refused at its end')
+  await assert.rejects(runBounded(app(), { ...options, until, executor: started }), /holds a savepoint already, of another run/)
+  // Again, it is there; at another place it is not, and what it was made of is gone.
+  assert.equal((await runBounded(app(), { ...options, until, state })).resumed, true)
+  const other = { ...directoryBlobs(join(dir, 'other')), name: 'other' }
+  await assert.rejects(runBounded(app(), { ...options, until, state, thenLive: other }), /its savepoint is not at other/)
 })
