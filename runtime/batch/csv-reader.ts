@@ -10,7 +10,11 @@ const BATCH_ROWS = 5000
 /** Reads CSV (RFC 4180, quotes and newlines in them included) whose first row names the columns, each row as the JSON text of an object by column. */
 export function openCsv(path: string, content: AsyncIterable<Uint8Array>): SplitReader {
   const columns = (names: string[]) => distinct(path, names)
-  const rows = Readable.from(content).pipe(parse({ bom: true, columns, cast: cellValue, skip_empty_lines: true }))
+  // Each where it stands: a header that was put in front of rows of another system ends otherwise than they do.
+  const record_delimiter = ['\r\n', '\n', '\r']
+  const rows = Readable.from(content).pipe(
+    parse({ bom: true, columns, cast: cellValue, skip_empty_lines: true, record_delimiter }),
+  )
   const iterator: AsyncIterator<Record<string, unknown>> = rows[Symbol.asyncIterator]()
   let row = 0
   return {

@@ -84,6 +84,10 @@ test('CSV: the first row names the columns; quotes, newlines and commas in cells
       expected,
     )
   }
+  // A header that was put in front of rows of another system; and each end of a line at the end of what was read, too.
+  const mixed = ['n,t\n1,a\r\n2,b\r\n', 'n,t\r\n1,a\n2,b', 'n,t\r1,a\r2,b\r']
+  for (const content of mixed)
+    assert.deepEqual(await readBack(join(scratch(t), 'mixed.csv'), content), ['{"n":1,"t":"a"}', '{"n":2,"t":"b"}'])
   await assert.rejects(readBack(join(scratch(t), 'b.csv'), 'a,b\n1,"2\n'), /b\.csv can't be read as CSV/)
 })
 
