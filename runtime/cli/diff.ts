@@ -47,7 +47,7 @@ Exit code 0 if the new code can take the state over, 1 if it can't, or not witho
     const fits = !upgrade.fates.some(f => f.fate === 'refused' || (f.fate === 'dropped' && !args.has('allow-drop')))
     if (args.has('json'))
       process.stdout.write(`${JSON.stringify({ fits, newRun: !upgrade.sameLayout, states: upgrade.fates }, null, 2)}\n`)
-    else process.stdout.write(`${upgradeText(upgrade)}\n${verdict(upgrade, fits)}\n`)
+    else process.stdout.write(`${upgradeText(upgrade)}\n${verdict(upgrade, fits, args.text('snapshot') !== undefined)}\n`)
     return fits ? 0 : 1
   },
 }
@@ -71,8 +71,10 @@ async function ofSavepoint(path: string): Promise<Former> {
   return asUsage(() => withSavepoint(path, async ({ manifest }) => manifest))
 }
 
-function verdict({ fates, sameLayout }: Upgrade, fits: boolean): string {
+/** Of a savepoint every start is a new run. */
+function verdict({ fates, sameLayout }: Upgrade, fits: boolean, isSnapshot: boolean): string {
   if (fates.some(f => f.fate === 'refused')) return 'the new code is refused'
   if (!fits) return 'the new code is refused, unless what is dropped may go (--allow-drop)'
+  if (isSnapshot) return 'a new run takes the state over'
   return sameLayout ? 'the run goes on in its own logs' : 'a new run takes its place, from the newest checkpoint'
 }

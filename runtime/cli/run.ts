@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
 import { type Duration, positiveDuration } from '../api/duration.ts'
 import { fileReason } from '../connectors/error.ts'
@@ -180,6 +181,10 @@ async function snapshotOrigin(text: string | undefined, newInput: boolean): Prom
   if (isSavepoint(text)) return { savepoint: await savepointPlace(text), newInput }
   if (isSavepoint(place!))
     throw new UsageError(`--from-snapshot ${text}: a savepoint is of one checkpoint: leave @${checkpoint} out`)
+  if (!place!.startsWith(STACK) && !existsSync(place!))
+    throw new UsageError(
+      `--from-snapshot ${text}: there is no ${place}: name a savepoint, a state directory, s3://BUCKET/KEY or ${STACK}NAME`,
+    )
   if (!place!.startsWith(STACK)) return { directory: checkStateDirectory(place!), newInput, ...at }
   if (/^(\/|$)/.test(place!.slice(STACK.length)))
     throw new UsageError(`--from-snapshot ${text}: a stack's name is missing: ${STACK}NAME, or ${STACK}NAME@N`)

@@ -14,6 +14,11 @@ export function checkStateDirectory(path: string): string {
     throw new UsageError(`there is no state directory ${path}: name the one that was given to millrace run --state`)
   if (!stats.isDirectory())
     throw new UsageError(`${path} is not a directory: name the one that was given to millrace run --state`)
+  // A backfill takes no checkpoints: it has a store, for its lock, and no run in it.
+  if (existsSync(join(path, 'backfill.json')))
+    throw new UsageError(
+      `${path} is the directory of a backfill, which has no run or checkpoints: the savepoint of millrace backfill --then-live is what a run goes on from`,
+    )
   if (isStateDirectory(path)) return path
   if (existsSync(join(path, METADATA)))
     throw new UsageError(

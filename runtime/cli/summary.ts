@@ -41,7 +41,9 @@ function unreadLines({ nothingToRead }: RunSummary, unread: readonly Unread[]): 
     .filter(u => u.change !== undefined)
     .map(u => `  not read: ${u.split} (source ${u.source}) has changed since an earlier run read it to its end: ${u.change}`)
   if (nothingToRead) lines.unshift('  nothing was read: the input had already ended, in the run that this one goes on from')
-  return lines.length === 0 ? [] : [...lines, '  (a new run with another state directory, or none, reads everything)']
+  return lines.length === 0
+    ? []
+    : [...lines, '  (a new run, in another state directory or in none, and from no snapshot, reads everything)']
 }
 
 /** Since the run began, and in this process. */

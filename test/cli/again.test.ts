@@ -41,7 +41,7 @@ test('a finished run that is started again says that nothing was read, and what 
   assert.match(longer.out, NOTHING)
   assert.match(longer.out, /not read: a\.ndjson \(source events\) has changed since .*: it has 100 bytes more\n/)
   assert.match(longer.out, /not read: b\.gz .*: it has 8 bytes more\n/)
-  assert.match(longer.out, /\(a new run with another state directory, or none, reads everything\)\n/)
+  assert.match(longer.out, /\(a new run, in another state directory or in none, and from no snapshot, reads everything\)\n/)
 
   writeFileSync(join(cwd, 'a.ndjson'), lines(0, 10))
   const json = JSON.parse((await millrace([...args, '--json'], { cwd })).out)

@@ -142,6 +142,9 @@ test('with --state a finished backfill is told again and not done again, and ano
   assert.equal(again.code, 0)
   assert.match(again.out, /resumed/)
   assert.equal(readFileSync(join(cwd, 'out/counts.ndjson'), 'utf8'), before)
+  const looked = await millrace(['checkpoints', 'state'], { cwd })
+  assert.equal(looked.code, 2)
+  assert.match(looked.err, /state is the directory of a backfill, which has no run or checkpoints/)
   writeFileSync(join(cwd, 'in/d.ndjson'), views(6, 7))
   const other = await millrace(command, { cwd })
   assert.equal(other.code, 2)
@@ -176,7 +179,8 @@ test('what can not be is refused before anything is read', async () => {
   const cwd = archive()
   const refusals: [string[], RegExp][] = [
     [[], /--from is missing/],
-    [['--from', 'nowhere'], /there is no nowhere/],
+    [['--from', 'nowhere'], /there is no nowhere\n/],
+    [['--from', 'view=in'], /there is no view=in, and no source view: did you mean views\?/],
     [['--from', 'in', '--since', '2026-01-02T10:00'], /--since 2026-01-02T10:00: a day/],
     [['--from', 'in', '--since', '2026-01-02', '--until', '2026-01-01'], /the first has to be before/],
     [['--from', 'in', '--then-live', 'savepoint'], /--then-live needs --until/],

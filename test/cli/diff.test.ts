@@ -62,7 +62,7 @@ the new code is refused, unless what is dropped may go (--allow-drop)
   )
   assert.match(
     (await go(['diff', 'second.ts', '--snapshot', 'point', '--allow-drop'], 0)).out,
-    /\na new run takes its place, from the newest checkpoint\n$/,
+    /\na new run takes the state over\n$/,
   )
   assert.deepEqual(JSON.parse((await go(['diff', 'third.ts', '--snapshot', 'point', '--json'], 0)).out), {
     fits: true,

@@ -94,6 +94,10 @@ test('what is typed wrongly, or is not there, is one sentence and exit code 2; a
     ['savepoint verify full', /there is no savepoint at full: it has no _metadata/],
     ['savepoint delete full', /there is no savepoint at full: it has no _metadata/],
     ['savepoint list none', /there is no directory none/],
+    [
+      [...run, '--from-snapshot', 'none'].join(' '),
+      /--from-snapshot none: there is no none: name a savepoint, a state directory/,
+    ],
     [[...run, '--from-snapshot', 'p@3'].join(' '), /a savepoint is of one checkpoint: leave @3 out/],
     [[...run, '--from-snapshot', 'p', '--state', 's'].join(' '), /s holds a run already, which did not begin with p/],
   ]
@@ -114,6 +118,10 @@ test('what is typed wrongly, or is not there, is one sentence and exit code 2; a
     verified.err,
     new RegExp(`^millrace: bad is not whole:\n  segments/${segment} is damaged: it has 1 of \\d+ bytes\n$`),
   )
+  cpSync(join(cwd, 'p'), join(cwd, 'garbled'), { recursive: true })
+  writeFileSync(join(cwd, 'garbled/_metadata'), 'x')
+  const garbled = await millrace(['savepoint', 'verify', 'garbled'], { cwd })
+  assert.deepEqual([garbled.code, garbled.err], [1, 'millrace: garbled is not whole:\n  _metadata of garbled is no manifest\n'])
   const opened = await millrace([...run, '--from-snapshot', 'bad', '--out', 'o2'], { cwd })
   assert.equal(opened.code, 1)
   assert.ok(opened.err.includes(`segments/${segment} of bad is damaged`), opened.err)

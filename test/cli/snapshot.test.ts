@@ -33,7 +33,7 @@ test('a snapshot that is not there, or a directory in use, is one sentence and e
   const cwd = directoryWith({ 'counts.ts': COUNTS, 'a.ndjson': events.slice(0, events.indexOf('\n') + 1), 'b/x': '' })
   assert.equal((await millrace([...run, '--state', 's', '--out', 'o'], { cwd })).code, 0)
   const mistakes: [string[], RegExp][] = [
-    [['--from-snapshot', 'none'], /no state directory none/],
+    [['--from-snapshot', 'none'], /--from-snapshot none: there is no none: name a savepoint, a state directory/],
     [['--from-snapshot', 's@99'], /has no checkpoint 99 to start from: it has kept 1/],
     [['--from-snapshot', 's', '--parallelism', '300'], /only 128 key groups/],
   ]

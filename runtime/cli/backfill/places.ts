@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isS3 } from '../../batch/input-files.ts'
-import { list } from '../../suggest.ts'
+import { list, suggest } from '../../suggest.ts'
 import { UsageError } from '../error.ts'
 
 /**
@@ -15,7 +15,7 @@ export function placesOf(names: readonly string[], given: readonly string[]): Re
     const name = names.find(name => text.startsWith(`${name}=`))
     for (const [source, place] of name === undefined ? spread(text, names) : [[name, text.slice(name.length + 1)] as const]) {
       if (place === '') throw new UsageError(`--from ${text}: a file or a directory is missing behind the =`)
-      if (isMissing(place)) throw new UsageError(`--from ${text}: there is no ${place}`)
+      if (isMissing(place)) throw new UsageError(`--from ${text}: there is no ${place}${misspelt(place, names)}`)
       places[source] = [...(places[source] ?? []), place]
     }
   }
@@ -32,6 +32,12 @@ function spread(place: string, names: readonly string[]): (readonly [name: strin
       `--from ${place}: the pipeline has the sources ${list(names)}: give each its own with --from NAME=FILE_OR_DIR, or a directory with a folder of each name in it`,
     )
   return names.map(name => [name, below(place, name)])
+}
+
+/** `clikcs=archive`: what is before the = may have been meant as a source. */
+function misspelt(place: string, names: readonly string[]): string {
+  const [, name] = /^([^=/]+)=/.exec(place) ?? []
+  return name === undefined || names.includes(name) ? '' : `, and no source ${name}${suggest(name, names)}`
 }
 
 /** What is in S3 shows when it is listed. */

@@ -1,3 +1,6 @@
+import type { Blobs } from '../../ports.ts'
+import { METADATA } from '../../savepoint/names.ts'
+import type { Verified } from '../../savepoint/verify.ts'
 import type { Command } from '../command.ts'
 import { asUsage } from '../error.ts'
 import { bytes, count, counted } from '../format.ts'
@@ -12,20 +15,41 @@ export const savepointVerify: Command = {
   examples: ['millrace savepoint verify before-the-sale'],
   async run(args) {
     const path = args.positionals[0]!
-    const { verifySavepoint } = await import('../../savepoint/verify.ts')
     const { blobs, close } = await (await existingSavepoint(path)).open()
-    const { manifest, items, damages } = await asUsage(() => verifySavepoint(blobs, path)).finally(close)
+    const verified = await verify(blobs, path).finally(close)
+    if (!('manifest' in verified)) {
+      if (args.has('json')) process.stdout.write(`${JSON.stringify({ path, damages: verified.damages })}\n`)
+      else process.stderr.write(notWhole(path, verified.damages))
+      return 1
+    }
+    const { manifest, items, damages } = verified
     const { pipeline, checkpoint, files } = manifest
     const size = files.reduce((sum, file) => sum + file.bytes, 0)
     if (args.has('json'))
       process.stdout.write(
         `${JSON.stringify({ path, pipeline, checkpoint, files: files.length, bytes: size, items, damages })}\n`,
       )
-    else if (damages.length > 0) process.stderr.write(`millrace: ${path} is not whole:\n${damages.map(d => `  ${d}\n`).join('')}`)
+    else if (damages.length > 0) process.stderr.write(notWhole(path, damages))
     else
       process.stdout.write(
         `${path} is whole: checkpoint ${checkpoint} of ${pipeline}, ${counted(files.length, 'file')}, ${bytes(size)}, ${count(items)} entries of state\n`,
       )
     return damages.length > 0 ? 1 : 0
   },
+}
+
+/** Without its manifest nothing tells what else there should be: then that alone is what is damaged. @throws UsageError when there is no savepoint */
+async function verify(blobs: Blobs, path: string): Promise<Verified | Pick<Verified, 'damages'>> {
+  const { verifySavepoint } = await import('../../savepoint/verify.ts')
+  const { SnapshotError } = await import('../../snapshot/error.ts')
+  try {
+    return await verifySavepoint(blobs, path)
+  } catch (error) {
+    if (error instanceof SnapshotError && (await blobs.get(METADATA)) !== undefined) return { damages: [error.message] }
+    return asUsage(() => Promise.reject(error))
+  }
+}
+
+function notWhole(path: string, damages: readonly string[]): string {
+  return `millrace: ${path} is not whole:\n${damages.map(d => `  ${d}\n`).join('')}`
 }
