@@ -33,11 +33,11 @@ export const FAULTS = {
   'environment stops before its commit': 0.1,
 } as const
 
-/** The same, of kinds that came later: the weather of each is drawn by itself, so that seeds keep what they have of the others. In few seeds, since it ends a run. */
+/** The same, of kinds that came later: the weather of each is drawn by itself, so that seeds keep what they have of the others. `chance`: that a seed has it; few have what ends a run. */
 const LATER_FAULTS = {
-  'stream loses a later frame of a version': 0.3,
+  'stream loses a later frame of a version': { most: 0.3, chance: 0.12 },
+  'checkpoint comes in between': { most: 0.9, chance: 0.6 },
 } as const
-const LATER_CHANCE = 0.12
 
 type Later = keyof typeof LATER_FAULTS
 export type Fault = keyof typeof FAULTS | Later
@@ -83,7 +83,8 @@ export function openFaults(
   for (const fault of often) rates.set(fault, FAULTS[fault] * weather.spread(0.5, 1))
   for (const fault of LATER) {
     const own = seed.fork(`weather of ${fault}`)
-    rates.set(fault, own.chance(LATER_CHANCE) ? LATER_FAULTS[fault] * own.spread(0.1, 1) : 0)
+    const { most, chance } = LATER_FAULTS[fault]
+    rates.set(fault, own.chance(chance) ? most * own.spread(0.1, 1) : 0)
   }
   const sequences = new Map([...ALL, ...LATER].map(fault => [fault, seed.fork(fault)]))
   const injected: Injected[] = []

@@ -46,6 +46,9 @@ const LATE_MS = [100, 90_000] as const
 const FROZEN_MS = [50, 12 * 60_000] as const
 /** In front of an answer: whoever thaws has to see that its time is over (protocol.md, A8). */
 const LOST_MS = [31 * 60_000, 100 * 60_000] as const
+/** In front of a look at what was decided, as long as a checkpoint takes: of whoever has read a log before, and then a checkpoint that is beyond it (protocol.md, E2). */
+const BETWEEN_MS = [500, 8_000] as const
+const DECISIONS = /^log\.range .*\/decisions /
 const SKEW_MS_MAX = 4_000
 const COMMIT = 'log.put'
 
@@ -78,6 +81,7 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
   /** Before a request leaves. */
   function strike(what: string): void {
     if (lags?.(what)) freeze(lagMs!)
+    if (DECISIONS.test(what) && faults.happens('checkpoint comes in between')) freeze(BETWEEN_MS)
     if (faults.happens('environment freezes')) freeze(FROZEN_MS)
     if (faults.happens('environment is killed')) kill()
     // Its frames are out, and nobody knows yet whether they count: what the rest of the protocol is for.
