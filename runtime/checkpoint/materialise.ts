@@ -109,7 +109,9 @@ export async function materialise(
     // for what the base has seen and swept may not be brought back.
     await fold(space, alone, toFold, toBase, itemsMax)
     // Of a segment there is one writer.
-    if (snapshot !== undefined) await fold(space, true, snapshot.changes(), snapshot.target, itemsMax)
+    // And what has expired since the base got it has to come to the runs: it goes from the base when it leaves them.
+    if (snapshot !== undefined)
+      await fold(spaceOf(topology, at.stage, shard), true, snapshot.changes(), snapshot.target, itemsMax)
   }
   if (cut > from) await mark(cut)
   return { from, to: cut, items, bytes, tombstones }

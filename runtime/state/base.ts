@@ -104,6 +104,8 @@ export class BaseLoader implements StateLoader {
       const value = this.decode(item, state, entry, index, subkey)
       if (value !== undefined) slot.entries.set(subkey, value)
     }
+    // One that was made of what the log had is not of this (TimeBuffer).
+    slot.order = undefined
     slot.complete = true
   }
 

@@ -57,8 +57,8 @@ export class TimeBuffer<T> {
 
   /** Of a key that came into memory from the log: what it has is swept as what is added. */
   watch(entry: KeyEntry): void {
-    this.state.peek(entry, this.index)?.entries.forEach((stored, at) => {
-      if (stored !== DELETED) this.expires(entry.key, at as number)
+    this.state.peek(entry, this.index)?.entries.forEach((_, at) => {
+      this.expires(entry.key, at as number)
     })
   }
 
@@ -121,7 +121,8 @@ export class TimeBuffer<T> {
   }
 
   private removeBefore(slot: MapSlot, timestamp: number): void {
-    if (slot.order === undefined && slot.entries.size < 2) {
+    // The order of a slot that is not complete would be made again when it is; and what the log says is deleted is in none.
+    if (slot.order === undefined && (slot.entries.size < 2 || !slot.complete)) {
       slot.entries.forEach((_, at) => {
         if ((at as number) < timestamp) slot.entries.delete(at)
       })

@@ -3,23 +3,25 @@ import test from 'node:test'
 import fc from 'fast-check'
 import * as z from 'zod'
 import { SupersededFoldError } from '../../runtime/checkpoint/claims.ts'
+import type { FoldedItem } from '../../runtime/checkpoint/fold.ts'
 import { readMarker } from '../../runtime/checkpoint/marker.ts'
-import { type Materialised, materialise, sweepTombstones } from '../../runtime/checkpoint/materialise.ts'
-import { map, monotonous, ndjson, type Pipeline, pipeline, print, value } from '../../runtime/index.ts'
+import { loggedChunks, type Materialised, materialise, sweepTombstones } from '../../runtime/checkpoint/materialise.ts'
+import { type Duration, map, monotonous, ndjson, type Pipeline, pipeline, print, value } from '../../runtime/index.ts'
 import type { BaseItem, KeyedStore } from '../../runtime/ports.ts'
+import { keyedNodes } from '../../runtime/stage/keyed-nodes.ts'
 import { batch, type Harness, harness } from '../engine/harness.ts'
 
 const Command = z.object({ key: z.string(), sub: z.string(), what: z.enum(['set', 'delete', 'read']), n: z.number() })
 type Command = z.infer<typeof Command>
 
 /** State of each kind that comes and goes as the records say. */
-function register(): Pipeline {
+function register(ttl?: Duration): Pipeline {
   const app = pipeline('register')
   app
     .source('commands', ndjson(Command), { time: () => 0, watermark: monotonous() })
     .keyBy('key')
     .process({
-      state: { entries: map<string, number>(), last: value<number>() },
+      state: { entries: map<string, number>(ttl === undefined ? {} : { ttl }), last: value<number>() },
       onRecord({ key, sub, what, n }, { state, timers }): Row[] {
         const at = 1_000_000 + sub.charCodeAt(0)
         if (what === 'set') {
@@ -235,6 +237,21 @@ test('an entry that comes and goes between two checkpoints is neither written no
   // The entry and the timer of y and z, and the value, which all were there or are.
   assert.equal(last.items, 5)
   assert.equal(last.tombstones.size, 2)
+})
+
+test('what has expired since the base got it comes to the snapshot, though it was made since the one before: its runs tell what goes from the base', async () => {
+  const h = await harness(register('1m'))
+  const [source, stage] = [h.environment(0), h.environment(1)]
+  await source.deliverSource(() => ({ ...batch([{ key: 'a', sub: 'x', what: 'set', n: 1 }], 0, 1), done: false }))
+  await h.deliver(stage)
+  const cut = (await stage.ready()).head.version
+  const relieved = await materialise(h.topology, stage.at, 0, cut, h.ports)
+  const expired = new Map(keyedNodes(stage.at.stage).map(({ operatorId }) => [operatorId, 60_001]))
+  const keys: string[] = []
+  const target = { add: async (items: readonly FoldedItem[]) => void keys.push(...items.map(i => i.item.sk)), async done() {} }
+  const snapshot = { since: 0, changes: () => loggedChunks(h.ports, stage.log, 0, cut), target }
+  await materialise(h.topology, stage.at, 0, cut, h.ports, { snapshot, expired })
+  assert.equal(keys.length, relieved.items)
 })
 
 test('E3: a fold that is cut off goes on from where it was: the marker follows what is written, and is never ahead of it', async () => {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { markCommitted } from '../../runtime/state/changelog.ts'
+import { openEmbedded } from '../../runtime/embedded/ports.ts'
+import { mapAddress } from '../../runtime/state/address.ts'
+import { BaseLoader } from '../../runtime/state/base.ts'
+import { applyState, type Change, markCommitted } from '../../runtime/state/changelog.ts'
+import { pack } from '../../runtime/state/codec.ts'
 import { KeyedState } from '../../runtime/state/keyed-state.ts'
 import { TimeBuffer } from '../../runtime/state/time-buffer.ts'
 
@@ -68,4 +72,52 @@ test('a time buffer is a list in order of time, then of arrival, whatever is com
       assert.equal(state.entries.get('key')?.values[0], undefined, 'all is gone')
     }),
   )
+})
+
+/** A key in memory as a cold start has it from the log: what the base has is not there yet. */
+function replayed(entries: readonly { at: number; value?: string }[]): KeyedState {
+  const state = new KeyedState(states)
+  const change = {
+    operator: 0,
+    state: 0,
+    key: 'key',
+    created: false,
+    tag: undefined,
+    timestamp: 0,
+    bytes: 0,
+  } satisfies Partial<Change>
+  for (const { at, value } of entries)
+    applyState(state, 0, { ...change, written: value !== undefined, value: { k: at, v: value } }, 2)
+  return state
+}
+
+test('what the base has is found beside what the log had, though memory was swept before the key was loaded', async () => {
+  const { store, close } = await openEmbedded({})
+  const space = { run: 'run', operatorId: 'join', subtask: 0 }
+  await store.upsert([{ ...mapAddress(space, 'key', states[0], 12_000), v: 1, value: pack('base') }])
+  const state = replayed([
+    { at: 10_000, value: 'expired' },
+    { at: 14_000, value: 'log' },
+    { at: 15_000, value: 'later' },
+  ])
+  state.loader = new BaseLoader(store, space, () => 2)
+  const buffer = new TimeBuffer<string>(state, 0)
+  buffer.watch(state.entries.get('key')!)
+  buffer.sweep(15_500)
+  assert.equal(state.peek(state.entries.get('key')!, 0)!.entries.has(10_000), false)
+  await state.load(['key'])
+  const found: string[] = []
+  buffer.range(state.lookup('key')!, 11_500, 20_000, value => found.push(value))
+  assert.deepEqual(found, ['base', 'log', 'later'])
+  await close()
+})
+
+test('a key whose entries the log says are deleted leaves memory with what has expired', () => {
+  for (const entries of [[{ at: 10_000 }], [{ at: 9_000 }, { at: 10_000 }], [{ at: 9_000, value: 'kept' }, { at: 10_000 }]]) {
+    const state = replayed(entries)
+    const buffer = new TimeBuffer<string>(state, 0)
+    buffer.watch(state.entries.get('key')!)
+    buffer.sweep(20_000)
+    assert.equal(state.entries.size, 0)
+  }
 })
