@@ -1,7 +1,7 @@
 import { MillraceError } from '../errors.ts'
 import type { KeyPart } from '../graph/key.ts'
 import type { Address, BaseItem, KeyedStore } from '../ports.ts'
-import { entryPk, fromSortable, mapAddress, mapPrefix, type StateSpace, timersPk, valueAddress } from './address.ts'
+import { entryPk, fromSortable, mapAddress, mapPrefix, type StateSpace, sortable, timersPk, valueAddress } from './address.ts'
 import { tagIn, unpack } from './codec.ts'
 import { DELETED, type KeyEntry, MapSlot } from './entry.ts'
 import type { KeyedState, StateLoader } from './keyed-state.ts'
@@ -84,12 +84,13 @@ export class BaseLoader implements StateLoader {
     await Promise.all(reads)
   }
 
-  /** Adds the entries that memory does not know; the slot is complete if there are no more than `limit`. */
+  /** Adds the entries that memory does not know, but for those that nobody asks for any more; the slot is complete if there are no more than `limit`. */
   private async readMap(state: KeyedState, index: number, entry: KeyEntry, slot: MapSlot, limit: number): Promise<void> {
     const pk = entryPk(this.space, entry.key)
     const prefix = mapPrefix(state.declarations[index]!)
     const read: BaseItem[] = []
-    let from = prefix
+    const since = state.keptSince[index]
+    let from = since === undefined ? prefix : `${prefix}${sortable(since)}`
     for (;;) {
       const items = await this.store.range(pk, from, prefix + AFTER_ALL, Math.min(PAGE, limit + 1))
       for (const item of items) this.check(item)

@@ -15,6 +15,8 @@ export interface TtlCell {
 export class MapSlot extends SmallMap<unknown> {
   /** For who reads ranges of subkeys (TimeBuffer): those that are there, sorted, and what is stored under each; undefined: to be made. */
   order: { readonly times: number[]; readonly values: unknown[] } | undefined
+  /** The last of TimeBuffer's times of sweeping that the key waits for. */
+  due: number | undefined
   /** Every entry that exists is in memory. */
   complete: boolean
   /** Written since the last commit. */

@@ -33,6 +33,8 @@ export class KeyedState {
   /** Written since the last commit; without a log: emptied, to be forgotten behind it. */
   dirty: KeyEntry[] = []
   readonly entries = new Map<KeyPart, KeyEntry>()
+  /** By index, of maps with `keptMs`: nobody asks for entries whose subkey is below this any more, so that a load leaves them where they are. */
+  readonly keptSince: (number | undefined)[] = []
   private readonly allKnown: number
   private readonly operatorId: string | undefined
   private wanted: { entry: KeyEntry; state: number; subkeys: KeyPart[] | 'all' }[] = []

@@ -52,18 +52,26 @@ export class TimeBuffer<T> {
       }
     }
     this.state.mapSet(entry, this.index, timestamp, stored, 0)
-    this.expires(entry.key, timestamp)
+    this.expires(entry.key, slot, timestamp)
   }
 
   /** Of a key that came into memory from the log: what it has is swept as what is added. */
   watch(entry: KeyEntry): void {
-    this.state.peek(entry, this.index)?.entries.forEach((_, at) => {
-      this.expires(entry.key, at as number)
+    const slot = this.state.peek(entry, this.index)
+    if (slot === undefined) return
+    slot.due = undefined
+    slot.entries.forEach((_, at) => {
+      this.expires(entry.key, slot, at as number)
     })
   }
 
-  private expires(key: KeyPart, timestamp: number): void {
+  private expires(key: KeyPart, slot: MapSlot | undefined, timestamp: number): void {
     const at = Math.floor((timestamp + this.keptMs) / this.sweepMs)
+    // Once for all records of a key that come in order and expire together.
+    if (slot !== undefined) {
+      if (slot.due === at) return
+      slot.due = at
+    }
     const keys = this.due.get(at)
     if (keys !== undefined) keys.push(key)
     else {
@@ -95,7 +103,9 @@ export class TimeBuffer<T> {
 
   /** Takes what has expired by this watermark from memory. At the end of the input nothing has: what goes on from there may be another input. */
   sweep(watermark: number): void {
-    if (watermark < this.nextSweep || watermark === Number.POSITIVE_INFINITY) return
+    if (watermark === Number.POSITIVE_INFINITY) return
+    this.state.keptSince[this.index] = watermark - this.keptMs
+    if (watermark < this.nextSweep) return
     const again: KeyPart[] = []
     this.nextSweep = Number.POSITIVE_INFINITY
     for (const [at, keys] of this.due) {
@@ -107,7 +117,7 @@ export class TimeBuffer<T> {
       this.due.delete(at)
       for (const key of keys) if (!this.removeExpired(key, watermark)) again.push(key)
     }
-    for (const key of again) this.expires(key, watermark - this.keptMs)
+    for (const key of again) this.expires(key, undefined, watermark - this.keptMs)
   }
 
   /** False: something was written since the last commit, so that the key has to stay for now. */

@@ -112,6 +112,28 @@ test('what the base has is found beside what the log had, though memory was swep
   await close()
 })
 
+test('of what the base has a key is loaded with what has not expired, however much there was', async () => {
+  const { store, close } = await openEmbedded({})
+  const space = { run: 'run', operatorId: 'join', subtask: 0 }
+  const seconds = Array.from({ length: 3000 }, (_, i) => (i - 1000) * 1000)
+  await store.upsert(seconds.map(at => ({ ...mapAddress(space, 'key', states[0], at), v: 1, value: pack(at) })))
+  for (const [watermark, left] of [
+    [1_990_000, 14],
+    [-994_000, 2998],
+  ] as const) {
+    const state = new KeyedState(states)
+    state.loader = new BaseLoader(store, space, () => 2)
+    const buffer = new TimeBuffer<number>(state, 0)
+    buffer.sweep(watermark)
+    await state.load(['key'])
+    const found: number[] = []
+    buffer.range(state.lookup('key')!, watermark - KEPT_MS, Number.POSITIVE_INFINITY, value => found.push(value))
+    assert.deepEqual(found, seconds.slice(-left))
+    assert.equal(state.peek(state.entries.get('key')!, 0)!.entries.size, left)
+  }
+  await close()
+})
+
 test('a key whose entries the log says are deleted leaves memory with what has expired', () => {
   for (const entries of [[{ at: 10_000 }], [{ at: 9_000 }, { at: 10_000 }], [{ at: 9_000, value: 'kept' }, { at: 10_000 }]]) {
     const state = replayed(entries)
