@@ -133,6 +133,13 @@ test('folders of another time are not opened, as far as --slack says', async () 
   assert.equal(JSON.parse(wide.out).deadLetters, 2)
 })
 
+test('a folder with nothing in it is no error, and is told', async () => {
+  const cwd = directoryWith({ 'views.ts': PIPELINE, 'in/_SUCCESS': '' })
+  const { code, out, err } = await millrace(['backfill', 'views.ts', '--from', 'in', '--out', 'out'], { cwd })
+  assert.equal(code, 0, err)
+  assert.match(out, /events +0\b[^]*no input +source-views: there is no file to read/)
+})
+
 test('with --state a finished backfill is told again and not done again, and another one is refused', async () => {
   const cwd = archive()
   const command = ['backfill', 'views.ts', '--from', 'in', '--out', 'out', '--state', 'state']

@@ -33,6 +33,7 @@ export function backfillText(summary: BoundedSummary, targets: Readonly<Record<s
     `  events        ${count(events)}${speed}`,
   ]
   if (summary.skippedFiles > 0) lines.push(`  not opened    ${counted(summary.skippedFiles, 'file')} in folders of another time`)
+  for (const { id, subtasks } of summary.stages) if (subtasks === 0) lines.push(`  no input      ${id}: there is no file to read`)
   if (summary.deadLetters > 0) lines.push(`  dead letters  ${deadLettersText({ ...summary, total: summary, resumed: false })}`)
   for (const [name, records] of Object.entries(summary.sinks))
     lines.push(`  sink ${name}: ${counted(records, 'record')}${targets[name] ? ` to ${targets[name]}` : ''}`)
