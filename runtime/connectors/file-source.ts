@@ -1,7 +1,6 @@
 import { open, stat } from 'node:fs/promises'
 import { normalize } from 'node:path'
 import { ConnectorError, fileReason } from './error.ts'
-import { changedSince } from './file-change.ts'
 import type { SourceConnector } from './source.ts'
 import { STDIN } from './stdin.ts'
 
@@ -35,7 +34,9 @@ export function fileSource(paths: readonly string[]): SourceConnector {
       return openLines(split)
     },
     async changed(split, position) {
-      return split === STDIN ? undefined : changedSince(split, Number(position.offset))
+      if (split === STDIN) return undefined
+      const { changedSince } = await import('./file-change.ts')
+      return changedSince(split, Number(position.offset))
     },
     describe: () =>
       `file ${splits.length > 3 ? `${splits.slice(0, 3).join(', ')} and ${splits.length - 3} more` : splits.join(', ')}`,
