@@ -1,4 +1,4 @@
-import { ALL_PRODUCERS, readChannelState } from '../checkpoint/channel-state.ts'
+import { ALL_PRODUCERS, type KeptFrame, readChannelState } from '../checkpoint/channel-state.ts'
 import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
 import { type Key, type KeyPart, userKey } from '../graph/key.ts'
 import { placeOf } from '../operators/user-code.ts'
@@ -9,6 +9,7 @@ import { ENTRY_BARRIER, ENTRY_RECORD, ENTRY_WATERMARK, type FrameCursor, readFra
 import type { Injection, Position } from '../protocol/item.ts'
 import { follow } from '../protocol/log.ts'
 import { SEAL_EDGE, type Seal } from '../protocol/seal.ts'
+import { SnapshotError } from '../snapshot/error.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../time/strategy.ts'
 import { Attempt, type AttemptLimits } from './attempt.ts'
 import type { Chain } from './chain.ts'
@@ -518,7 +519,7 @@ export class Subtask {
       working.injection = { blobs, taken: passed }
     }
     this.begin(live)
-    for await (const { data, from, to } of readChannelState(this.ports.blobs, blobs)) {
+    for await (const { data, from, to } of this.kept(live, blobs)) {
       const frame = readFrame(data)
       const cursor = frame.reader()
       if (from > 0) cursor.skip(from)
@@ -545,6 +546,16 @@ export class Subtask {
     await live.chain.drain()
     working.injection = undefined
     await this.attempt!.commit(undefined)
+  }
+
+  /** What is gone may have been taken by another environment, and its checkpoint be one too many by now. */
+  private async *kept(live: Live, blobs: readonly string[]): AsyncGenerator<KeptFrame> {
+    try {
+      yield* readChannelState(this.ports.blobs, blobs)
+    } catch (error) {
+      if (error instanceof SnapshotError) await this.refuseOld(live)
+      throw error
+    }
   }
 
   private async fireProcessingTimers(live: Live): Promise<void> {

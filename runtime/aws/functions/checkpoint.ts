@@ -8,6 +8,7 @@ import { MillraceError } from '../../errors.ts'
 import { headOf } from '../../protocol/log.ts'
 import type { Topology } from '../../stage/topology.ts'
 import { lambdaCause } from '../lambda-cause.ts'
+import { aheadOfParents } from './ahead-of-parents.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import type { PartRef } from './materialise.ts'
@@ -103,10 +104,13 @@ async function start(run: OpenRun | undefined, scheduled: boolean, environment: 
   return { ...started, run: topology.run, sources }
 }
 
-async function collect(topology: Topology, started: StartedCheckpoint, { ports, seen }: Environment): Promise<CheckpointAnswer> {
+async function collect(topology: Topology, started: StartedCheckpoint, environment: Environment): Promise<CheckpointAnswer> {
   const { checkpoint } = started
+  const { ports, seen } = environment
   const { parts, missing, never } = await collectParts(topology, checkpoint, ports, log => headOf(ports.log, log, seen.heads))
   if (missing.length > 0) return { missing, ...(never.length > 0 && { never }) }
+  const ahead = await aheadOfParents(environment, topology, parts)
+  if (ahead.length > 0) return { missing: ahead, never: ahead }
   const settled = await settledParts(started, parts, ports)
   const open = parts.filter(({ log }) => !settled.has(log))
   const refs = open.map(({ stage, shard, version }) => ({ stage: topology.stages[stage]!.stage.id, shard, version }))

@@ -4,9 +4,12 @@ LocalStack 4.14 begins all shards of a stream anew whenever it comes to the end 
 read for ever, and an open one that is listed before a closed one never gets beyond its first batch. Lambda goes on where
 it is, leaves out what it has read to its end, and begins with a child behind all of its parents.
 """
+from functools import cache
+
 from localstack.services.lambda_.event_source_mapping.pollers.kinesis_poller import KinesisPoller
 
 
+@cache  # once: with each function LocalStack loads the plugin again, and after some hundreds calls within calls are too many
 def patch():
     poll, get_records, all_shards = KinesisPoller.poll_events_from_shard, KinesisPoller.get_records, KinesisPoller.initialize_shards
 
