@@ -137,7 +137,7 @@ test('a folder with nothing in it is no error, and is told', async () => {
   const cwd = directoryWith({ 'views.ts': PIPELINE, 'in/_SUCCESS': '' })
   const { code, out, err } = await millrace(['backfill', 'views.ts', '--from', 'in', '--out', 'out'], { cwd })
   assert.equal(code, 0, err)
-  assert.match(out, /events +0\b[^]*no input +source-views: there is no file to read/)
+  assert.match(out, /events +0\b[\s\S]*no input +source-views: there is no file to read/)
 })
 
 test('with --state a finished backfill is told again and not done again, and another one is refused', async () => {
