@@ -33,6 +33,7 @@ async function ahead(
     await beginLog(log, `log ${shard}`, 1, 'begun', { ...emptyHead, source: since[shard] ?? cut })
   const environment = {
     ports: { log },
+    seen: { heads: new Map() },
     settings: { sources: { visits: { kind: 'kinesis', stream: 'visits' } } },
     sourceStreams: { listShards: async () => listed.map(shard => ({ ...shard, closed: false })) },
   } as unknown as Environment

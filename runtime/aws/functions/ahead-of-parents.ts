@@ -1,5 +1,6 @@
-import { headAt, type Part } from '../../checkpoint/cut.ts'
+import type { Part } from '../../checkpoint/cut.ts'
 import type { SourcePosition } from '../../connectors/source.ts'
+import { headOf } from '../../protocol/log.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
 import type { ListedShard } from './owners.ts'
@@ -23,7 +24,7 @@ export async function aheadOfParents(environment: Environment, topology: Topolog
 }
 
 async function aheadIn(
-  { ports, settings, sourceStreams }: Environment,
+  { ports, seen, settings, sourceStreams }: Environment,
   topology: Topology,
   { stage, parallelism }: StageTopology,
   parts: readonly Part[],
@@ -38,7 +39,7 @@ async function aheadIn(
     sourceStreams.listShards(setting.stream),
     ...mine.map(async ({ log, shard, item }): Promise<SourceCut> => {
       // Anew: what was taken in front of another's cut has to be in it.
-      const { fields } = await headAt(ports.log, log)
+      const { fields } = await headOf(ports.log, log, seen.heads)
       return { log, split: topology.splits[name!]![shard]!, cut: item.head.source, now: fields.source }
     }),
   ])
