@@ -3,13 +3,18 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { gunzipped } from './gunzip.ts'
 
-/** Bytes of one input, chunk by chunk; undefined at its end. A chunk belongs to whoever got it. */
+/** Bytes of one input, chunk by chunk. */
 export interface ByteReader {
+  /** Undefined at the end. A chunk belongs to whoever got it, until the next but one is asked for. */
   next(): Promise<Buffer | undefined>
+  /** Bytes in front of each chunk, in its buffer, that are free to be written. */
+  readonly room: number
   close(): Promise<void>
 }
 
 const CHUNK_BYTES = 1 << 20
+/** For the beginning of a line that the chunk before has. */
+const ROOM_BYTES = 64 << 10
 
 /** True if the file begins like gzip, whatever it is called. */
 export async function isGzip(file: FileHandle): Promise<boolean> {
@@ -21,12 +26,18 @@ export async function isGzip(file: FileHandle): Promise<boolean> {
 /** A plain file from `offset` on. */
 export function plainBytes(file: FileHandle, offset: number): ByteReader {
   let position = offset
+  // Used again: the kernel has to clear each page of a new one.
+  const buffers: Buffer[] = []
+  let turn = 0
   return {
+    room: ROOM_BYTES,
     async next() {
-      const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-      const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position)
+      turn = 1 - turn
+      buffers[turn] ??= Buffer.allocUnsafeSlow(ROOM_BYTES + CHUNK_BYTES)
+      const buffer = buffers[turn]!
+      const { bytesRead } = await file.read(buffer, ROOM_BYTES, CHUNK_BYTES, position)
       position += bytesRead
-      return bytesRead === 0 ? undefined : chunk.subarray(0, bytesRead)
+      return bytesRead === 0 ? undefined : buffer.subarray(ROOM_BYTES, ROOM_BYTES + bytesRead)
     },
     close: () => file.close(),
   }
@@ -42,6 +53,7 @@ export async function gzipBytes(path: string): Promise<ByteReader> {
 export function stdinBytes(): ByteReader {
   let bytes: ByteReader | undefined
   return {
+    room: 0,
     async next() {
       if (bytes === undefined) {
         const first = await firstChunk(process.stdin)
@@ -61,6 +73,7 @@ export function stdinBytes(): ByteReader {
 function streamBytes(source: Readable, gzip: boolean): ByteReader {
   const chunks: AsyncIterator<Buffer> = gzip ? gunzipped(source, CHUNK_BYTES) : source[Symbol.asyncIterator]()
   return {
+    room: 0,
     async next() {
       const { value, done } = await chunks.next()
       return done ? undefined : value

@@ -2,6 +2,8 @@ import { isAscii, isUtf8 } from 'node:buffer'
 
 const NEWLINE = 10
 const RETURN = 13
+/** Of text at a time, about. V8 has larger strings outside of its young generation, and looks through all of its heap again and again when many of those have come. */
+const TEXT_BYTES = 64 << 10
 
 /** What a chunk gave: records, and for each of them where its line ends and how many lines that makes. */
 export interface Lines {
@@ -13,22 +15,25 @@ export interface Lines {
 }
 
 /**
- * Whole lines in memory, handed out bit by bit. Empty lines are skipped, CRLF ends a line as LF does. A chunk of plain ASCII is decoded at once and cut
- * as a string, which is several times as fast as line by line; any other is cut as bytes, so that offsets stay right.
+ * Whole lines in memory, handed out bit by bit. Empty lines are skipped, CRLF ends a line as LF does. A chunk of plain ASCII is decoded many lines at a
+ * time and cut as strings, which is several times as fast as line by line; any other is cut as bytes, so that offsets stay right.
  */
 export class LineChunk {
   /** Bytes and lines handed out so far. */
   offset = 0
   line = 0
   private readonly bytes: Buffer
-  private readonly text: string | undefined
+  private readonly ascii: boolean
   private readonly valid: boolean
+  /** Whole lines of it, decoded, and where they begin. */
+  private text = ''
+  private textStart = 0
 
   /** `bytes` holds whole lines; only the last one of an input may lack its newline. */
   constructor(bytes: Buffer) {
     this.bytes = bytes
-    this.text = isAscii(bytes) ? bytes.toString('latin1') : undefined
-    this.valid = this.text !== undefined || isUtf8(bytes)
+    this.ascii = isAscii(bytes)
+    this.valid = this.ascii || isUtf8(bytes)
   }
 
   get length(): number {
@@ -48,27 +53,40 @@ export class LineChunk {
   /** The next records, at most `limit`. */
   take(limit: number): Lines {
     const lines: Lines = { records: [], ends: [], counts: [] }
-    if (this.text !== undefined) this.takeText(this.text, limit, lines)
-    else this.takeBytes(limit, lines)
+    if (!this.ascii) this.takeBytes(limit, lines)
+    else while (lines.records.length < limit && !this.exhausted) this.takeText(limit, lines)
     return lines
   }
 
-  private takeText(text: string, limit: number, { records, ends, counts }: Lines): void {
-    let { offset, line } = this
-    while (records.length < limit && offset < text.length) {
-      const newline = text.indexOf('\n', offset)
+  private takeText(limit: number, { records, ends, counts }: Lines): void {
+    this.decodeAhead()
+    const { text, textStart } = this
+    let { line } = this
+    let at = this.offset - textStart
+    while (records.length < limit && at < text.length) {
+      const newline = text.indexOf('\n', at)
       const next = newline === -1 ? text.length : newline + 1
       let end = newline === -1 ? text.length : newline
-      if (end > offset && text.charCodeAt(end - 1) === RETURN) end--
+      if (end > at && text.charCodeAt(end - 1) === RETURN) end--
       line++
-      if (end > offset) {
-        records.push(text.slice(offset, end))
-        ends.push(next)
+      if (end > at) {
+        records.push(text.slice(at, end))
+        ends.push(textStart + next)
         counts.push(line)
       }
-      offset = next
+      at = next
     }
-    this.seek(offset, line)
+    this.seek(textStart + at, line)
+  }
+
+  /** The lines at `offset` become text, if they are not already. */
+  private decodeAhead(): void {
+    const { bytes, offset } = this
+    if (offset >= this.textStart && offset < this.textStart + this.text.length) return
+    let to = Math.min(bytes.length, offset + TEXT_BYTES)
+    if (to < bytes.length) to = endOfLine(bytes, offset, to)
+    this.textStart = offset
+    this.text = bytes.toString('latin1', offset, to)
   }
 
   private takeBytes(limit: number, { records, ends, counts }: Lines): void {
@@ -96,4 +114,12 @@ export class LineChunk {
     const line = this.bytes.subarray(start, end)
     return isUtf8(line) ? line.toString() : Uint8Array.from(line)
   }
+}
+
+/** The end of the last line that ends before `to`, or else of the line that begins at `from`. */
+function endOfLine(bytes: Buffer, from: number, to: number): number {
+  const last = bytes.lastIndexOf(NEWLINE, to - 1)
+  if (last >= from) return last + 1
+  const first = bytes.indexOf(NEWLINE, to)
+  return first === -1 ? bytes.length : first + 1
 }

@@ -20,6 +20,7 @@ interface Position {
 }
 
 const START: Position = { offset: 0, line: 0 }
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 const NO_LINES: Lines = { records: [], ends: [], counts: [] }
 
 /** Reads the lines of one file; the position is `{ offset, line }`. Holds one chunk and reads ahead by another. */
@@ -143,21 +144,31 @@ class LineReader implements SplitReader {
       if (next === 'late') return false
       if (next === undefined) {
         this.ended = true
-        this.replace(this.rest, this.restBytes)
+        this.replace(Buffer.concat(this.rest, this.restBytes))
         this.rest = []
         this.restBytes = 0
         return true
       }
       this.readAhead()
       const end = next.lastIndexOf(10) + 1
-      const whole = end === 0 ? undefined : [...this.rest, next.subarray(0, end)]
-      const wholeBytes = this.restBytes + end
+      const whole = end === 0 ? undefined : this.behindRest(next.subarray(0, end))
       this.keepRest(next.subarray(end), whole !== undefined)
       if (whole !== undefined) {
-        this.replace(whole, wholeBytes)
+        this.replace(whole)
         return true
       }
     }
+  }
+
+  /** With the beginning of its first line, which is written in front of it where there is room. */
+  private behindRest(bytes: Buffer): Buffer {
+    const { rest, restBytes } = this
+    if (restBytes === 0) return bytes
+    if (restBytes > this.bytes!.room) return Buffer.concat([...rest, bytes], restBytes + bytes.length)
+    const whole = Buffer.from(bytes.buffer, bytes.byteOffset - restBytes, restBytes + bytes.length)
+    let at = 0
+    for (const part of rest) at += part.copy(whole, at)
+    return whole
   }
 
   private keepRest(bytes: Buffer, fresh: boolean): void {
@@ -165,7 +176,8 @@ class LineReader implements SplitReader {
       this.rest = []
       this.restBytes = 0
     }
-    this.rest.push(bytes)
+    // Its chunk is read over.
+    this.rest.push(Buffer.from(bytes))
     this.restBytes += bytes.length
     if (this.restBytes > LINE_BYTES_MAX)
       throw new ConnectorError(
@@ -173,16 +185,11 @@ class LineReader implements SplitReader {
       )
   }
 
-  private replace(parts: Buffer[], length: number): void {
+  private replace(bytes: Buffer): void {
     this.start = { offset: this.start.offset + this.chunk.length, line: this.start.line + this.chunk.line }
-    this.chunk = new LineChunk(parts.length === 1 ? parts[0]! : Buffer.concat(parts, length))
-    if (this.start.offset === 0 && hasByteOrderMark(parts, length)) this.chunk.seek(3, 0)
+    this.chunk = new LineChunk(bytes)
+    if (this.start.offset === 0 && bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) this.chunk.seek(3, 0)
   }
-}
-
-function hasByteOrderMark(parts: Buffer[], length: number): boolean {
-  const head = Buffer.concat(parts, Math.min(length, 3))
-  return head.length === 3 && head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf
 }
 
 function inTime(read: Promise<Buffer | undefined>): Promise<Buffer | undefined | 'late'> {

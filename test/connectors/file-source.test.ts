@@ -112,6 +112,19 @@ test('property: any lines, any limit, any place to go on, plain and packed', asy
   )
 })
 
+test('lines of any length, many chunks of them, come whole and again from any place', async () => {
+  // Short ones, longer than what is decoded at a time, and longer than the room in front of a chunk; each tells which it is.
+  const lengths = Array.from({ length: 4000 }, (_, i) => (i % 331 === 330 ? 150_000 : i % 97 === 96 ? 65_000 : (i * 37) % 900))
+  const lines = lengths.map((length, i) => `${i} ${'abcdefghij'.repeat(Math.ceil(length / 10)).slice(0, length)}`)
+  const path = file(lines.join('\n'))
+  const { records, positions } = await readAll(path, 333)
+  assert.ok(records.length === lines.length && records.every((record, i) => record === lines[i]))
+  for (const at of [1, 95, 96, 329, 330, 2000]) {
+    const { records: rest } = await readAll(path, 50, positions[at])
+    assert.ok(rest.length === lines.length - at - 1 && rest.every((record, i) => record === lines[at + 1 + i]))
+  }
+})
+
 test('a reader goes back to an earlier place in its chunk, and to one in an earlier chunk', async () => {
   const lines = Array.from({ length: 200_000 }, (_, i) => `{"n":${i}}`)
   const path = file(lines.join('\n'))
