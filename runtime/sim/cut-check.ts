@@ -6,11 +6,12 @@ import { decodeItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import { unpack } from '../state/codec.ts'
 import type { Services } from './ports.ts'
+import { sourceCutFault } from './source-cut-check.ts'
 import { streamOf } from './streams.ts'
 
 /**
  * What is wrong with a checkpoint that was decided complete, if anything: all that it names has to be there, and on each channel what the producer had sent up to its cut is either accepted at the consumer's
- * cut or in its channel state, once (protocol.md, D1 and D4).
+ * cut or in its channel state, once (protocol.md, D1 and D4); nor may cuts of sources be on both sides of a shard's end (F4).
  */
 export function cutFault(manifest: Manifest, topology: Topology, services: Services): string | undefined {
   const missing = blobsOf(manifest).find(blob => !services.bucket.has(blob))
@@ -20,7 +21,7 @@ export function cutFault(manifest: Manifest, topology: Topology, services: Servi
       const fault = channelFault(part, producer, manifest, topology, services)
       if (fault !== undefined) return `${part.log}: ${fault}`
     }
-  return undefined
+  return sourceCutFault(manifest, topology, services)
 }
 
 /** All blobs that a manifest names. */

@@ -30,4 +30,9 @@ export const SHARDS = [
     'return isOver && (await isTakenOver(environment, topology, task.subtask, shards, listed))',
     'return isOver',
   ),
+  at('runtime/aws/functions/ahead-of-parents.ts')(
+    "F4: cuts of sources may be on both sides of a shard's end",
+    'return cuts.filter(cut => isAhead(cut, cuts, shards))',
+    'return cuts.slice(cuts.length)',
+  ),
 ]
