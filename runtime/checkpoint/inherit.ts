@@ -1,6 +1,7 @@
 import type { SinkState } from '../connectors/sink.ts'
 import type { Ports } from '../ports.ts'
-import { type ChunkRef, type Counts, type HeadFields, later, sumOf } from '../protocol/item.ts'
+import { GapError } from '../protocol/errors.ts'
+import { type ChunkRef, type Counts, type HeadFields, isLater, later, sumOf } from '../protocol/item.ts'
 import { type Head, headOf, type KnownHeads } from '../protocol/log.ts'
 import { overlap } from '../stage/layout.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
@@ -37,6 +38,7 @@ export async function inherit(
   if (from.length === 0 || (await ports.log.floor(log)) > 0) return true
   const parents = await sealedParents(topology, at, from, ports, known)
   if (parents === undefined) return false
+  await refuseLost(topology, at, parents, ports.log, known)
   for (const { shard: parent, head } of parents) await fold(parent, head.version)
   // Behind all of them: a fold of a parent that hangs can't win over what the child writes, nor an older attempt at a sink.
   const version = Math.max(...parents.map(p => p.head.version)) + 1
@@ -86,6 +88,36 @@ async function sealedParents(
     parents.push({ shard, head })
   }
   return parents
+}
+
+/**
+ * The next frame of a producer names the one before it, behind a merge the last one to any of those that were merged: that one of them has lost its last frames would never be seen (B7). But they are sealed, so that all that their
+ * producers have sent them is in their logs. What is split is looked at too: it may be merged before anything more comes to it.
+ * @throws GapError
+ */
+async function refuseLost(
+  topology: Topology,
+  { stage: { index } }: StageTopology,
+  parents: readonly Parent[],
+  log: Ports['log'],
+  known: KnownHeads,
+): Promise<void> {
+  const heard = parents.map(({ shard, head }) => head.fields.producers ?? topology.producersOf(index, shard))
+  const heads = new Map<number, HeadFields>()
+  const read = async (producer: number) =>
+    heads.set(producer, (await headOf(log, topology.logOfProducer(producer), known)).fields)
+  await Promise.all([...new Set(heard.flat())].map(read))
+  parents.forEach(({ shard, head }, i) => {
+    for (const producer of heard[i]!) {
+      const { sent, sentClosed = [] } = heads.get(producer)!
+      const [, , ...last] = [...sent, ...sentClosed].find(([stage, to]) => stage === index && to === shard) ?? [0, 0, 0, 0]
+      const [, ...taken] = head.fields.accepted.find(([p]) => p === producer) ?? [0, 0, 0]
+      if (isLater(last, taken))
+        throw new GapError(
+          `${topology.log(index, shard)} ended with frame ${taken.join('.')} of ${topology.logOfProducer(producer)}, which has sent it ${last.join('.')}: frames were lost on the stream`,
+        )
+    }
+  })
 }
 
 function inheritedHead(topology: Topology, at: StageTopology, shard: number, parents: readonly Parent[]): HeadFields {

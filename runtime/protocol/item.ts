@@ -69,6 +69,8 @@ export interface HeadFields {
   readonly watermark: number
   /** Last sent frame by channel (stage index, shard). */
   readonly sent: readonly (readonly [stage: number, shard: number, ...FrameId])[]
+  /** The same of shards that were closed, until those that take over have begun: they look whether all of it came (protocol.md, F3). Absent: none. */
+  readonly sentClosed?: HeadFields['sent']
   /** Watermark of each operator in the chain, only while some are firing. */
   readonly operatorWatermarks: readonly number[] | undefined
   readonly firing: readonly Firing[]

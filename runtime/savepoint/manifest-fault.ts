@@ -50,6 +50,7 @@ const HEAD = fields({
   producers: optional(list(whole)),
   watermark: number,
   sent: list(tuple(whole, whole, whole, whole)),
+  sentClosed: optional(list(tuple(whole, whole, whole, whole))),
   operatorWatermarks: optional(list(number)),
   firing: list(fields({ operator: whole, upTo: number })),
   lastCut: whole,

@@ -46,7 +46,9 @@ function channelFault(
     const header = readHeader(data)
     if (header.run !== run || header.producer !== producer || header.version > from.version) continue
     if (header.version < accepted[0] || (header.version === accepted[0] && header.index <= accepted[1])) continue
-    const slot = services.log.get(from.log, header.version)
+    // What lies below the floor may be a zombie's, in the place of what has expired (C1).
+    const isBelowFloor = header.version < services.log.of(from.log).floor
+    const slot = isBelowFloor ? undefined : services.log.get(from.log, header.version)
     // Its end is in each checkpoint from then on; what was decided before an earlier one was looked at there.
     if (slot === undefined && part.ended) continue
     if (slot === undefined) return `slot ${header.version} of ${from.log} is gone`

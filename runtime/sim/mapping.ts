@@ -7,6 +7,10 @@ import type { Kinesis } from './streams.ts'
 
 /** An event source mapping's reader of one shard. */
 export interface Mapping {
+  readonly stream: string
+  readonly shard: number
+  /** How many records are through. */
+  readonly through: number
   /** All that the shard has is through, and that of those it came of. */
   readonly isThrough: boolean
   start(): void
@@ -47,7 +51,6 @@ export function openMapping(
   { stream, shard, batchMax, behind = [], stuckMs, isOff = () => false, onStuck }: MappingOptions,
 ): Mapping {
   const shardId = formatShard(shard)
-  /** How many records are through. */
   let through = 0
   /** Since when nothing more is through, and how often somebody has looked. */
   let stuckSince = 0
@@ -92,8 +95,14 @@ export function openMapping(
   }
 
   return {
+    stream,
+    shard,
+    get through() {
+      return through
+    },
     get isThrough() {
-      return behind.every(m => m.isThrough) && through === kinesis.records(stream, shard).length
+      // Records that are on their way may be lost meanwhile.
+      return behind.every(m => m.isThrough) && through >= kinesis.records(stream, shard).length
     },
     async start() {
       for (;;) {

@@ -101,7 +101,7 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
     error = caught as Error
   }
   // A frame that the stream has lost is the one thing that ends a run, by name.
-  if (error?.message.includes('GapError') && begun.some(s => s.faults.injected.some(i => i.fault.startsWith('stream loses'))))
+  if (error?.message.includes('GapError') && begun.some(s => s.faults.injected.some(i => i.fault.includes(' loses '))))
     error = undefined
   for (const { faults } of begun) injected.push(...faults.injected)
   return {

@@ -1,7 +1,9 @@
 import { groupAt } from '../aws/functions/stage-layout.ts'
+import { readHeader } from '../protocol/frame.ts'
 import { refuseRescale } from '../stage/refuse-rescale.ts'
 import type { Topology } from '../stage/topology.ts'
 import { halves, type Lineage, type StreamShard } from './lineage.ts'
+import type { Services } from './ports.ts'
 import type { Simulation } from './simulation.ts'
 import type { World } from './world.ts'
 
@@ -45,7 +47,18 @@ export function openStageReshards({ faults, dice, scheduler, trace }: Simulation
   function merge(stage: string, lineage: Lineage, open: readonly StreamShard[]): void {
     const i = random.below(open.length - 1)
     const [low, high] = [open[i]!, open[i + 1]!]
+    if (faults.happens('shard loses its end, and is merged')) loseEnd(stage, random.pick([low, high]))
     replace(stage, lineage, [low, high], [{ first: low.keys.first, last: high.keys.last }])
+  }
+
+  /** What nobody has come to is older than the stream keeps records. */
+  function loseEnd(stage: string, { index }: StreamShard): void {
+    const through = world.mappings.find(({ stream, shard }) => stream === stage && shard === index)!.through
+    const behind = services.kinesis.records(stage, index).slice(through)
+    if (behind.length === 0 || behind.some(({ data }) => isOpen(data, world.topology!, services))) return
+    const kept = through + random.below(behind.length)
+    trace?.(`${stage} ${index} loses all behind record ${kept}`)
+    services.kinesis.loseEnd(stage, index, kept)
   }
 
   return () => {
@@ -73,9 +86,21 @@ export function openStageReshards({ faults, dice, scheduler, trace }: Simulation
       .filter(s => s.until === Number.POSITIVE_INFINITY)
       .sort((a, b) => (a.keys.first < b.keys.first ? -1 : 1))
     if (open.length === 1 || (open.length < OPEN_MAX && random.chance(0.6))) split(stage, lineage, open)
-    // The last frames of one shard that are lost don't show behind a merge, where the other one has later ones (docs/rescaling.md).
-    else if (!faults.injected.some(({ fault }) => fault === 'stream loses a frame')) merge(stage, lineage, open)
+    else if (!hasOpenLoss(world.topology, services)) merge(stage, lineage, open)
   }
+}
+
+/**
+ * A frame is lost whose commit is still to come. Whoever takes over looks at what commits say that they have sent; in life none of them comes as late as that, when the stream no longer keeps its frames.
+ */
+function hasOpenLoss(topology: Topology, services: Services): boolean {
+  return services.kinesis.lost.some(frame => isOpen(frame, topology, services))
+}
+
+/** Nobody has decided yet whether a frame counts. */
+function isOpen(frame: Uint8Array, topology: Topology, { log }: Services): boolean {
+  const { run, producer, version } = readHeader(frame)
+  return run === topology.run && (log.logs.get(topology.logOfProducer(producer))?.last ?? 0) < version
 }
 
 /** Others are refused by name, and nothing goes on. */

@@ -16,8 +16,12 @@ export interface Kinesis {
   append(stream: string, shard: number, data: Uint8Array, now: number): string
   /** Called for each record that lands. */
   onRecord: ((stream: string, shard: number, data: Uint8Array, now: number) => void) | undefined
+  /** Frames that were put and are not there. */
+  readonly lost: readonly Uint8Array[]
   /** The position of a record that is lost. */
-  skip(): string
+  lose(data: Uint8Array): string
+  /** What lies behind the first `kept` records of a shard is lost. */
+  loseEnd(stream: string, shard: number, kept: number): void
   /** Resolves when there is a record behind the first `known`. */
   more(stream: string, shard: number, known: number): Promise<void>
   /** A stream is deleted. */
@@ -30,7 +34,12 @@ export function streamOf(stream: string): string {
   return stream.slice(stream.indexOf('/') + 1)
 }
 
-export function openKinesis(gap: () => number, shards = new Map<string, StreamRecord[]>(), first = 0): Kinesis {
+export function openKinesis(
+  gap: () => number,
+  shards = new Map<string, StreamRecord[]>(),
+  first = 0,
+  lost: Uint8Array[] = [],
+): Kinesis {
   const waiters = new Map<string, (() => void)[]>()
   let sequence = first
 
@@ -47,7 +56,17 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
   const kinesis: Kinesis = {
     shards,
     onRecord: undefined,
-    skip: next,
+    lost,
+    loseEnd: (stream, shard, kept) =>
+      void lost.push(
+        ...of(`${stream} ${shard}`)
+          .splice(kept)
+          .map(({ data }) => data),
+      ),
+    lose(data) {
+      lost.push(copyBytes(data))
+      return next()
+    },
     records: (stream, shard) => of(`${stream} ${shard}`),
     append(stream, shard, data, now) {
       const name = `${stream} ${shard}`
@@ -67,7 +86,7 @@ export function openKinesis(gap: () => number, shards = new Map<string, StreamRe
     clear(stream) {
       for (const name of [...shards.keys()]) if (name.startsWith(`${stream} `)) shards.delete(name)
     },
-    copy: () => openKinesis(gap, new Map([...shards].map(([name, records]) => [name, [...records]])), sequence),
+    copy: () => openKinesis(gap, new Map([...shards].map(([name, records]) => [name, [...records]])), sequence, [...lost]),
   }
   return kinesis
 }
@@ -107,7 +126,7 @@ export function simStreams(
           (isLaterFrame(bytes) && faults.happens('stream loses a later frame of a version'))
         if (!isLost || isSeal(bytes)) return { seq: kinesis.append(stream, landed, bytes, scheduler.now), landed }
         trace?.(`${name} ${landed} loses a frame`)
-        return { seq: kinesis.skip(), landed }
+        return { seq: kinesis.lose(bytes), landed }
       }
       const { seq, landed } = await call({ name: `streams.put ${stream} ${shard}`, isWrite: true, mayDouble: true, apply })
       if (landed === shard) return seq

@@ -161,6 +161,7 @@ export class Attempt {
     working.countLate(live.chain.keyed.reduce((n, o) => n + o.lateDropped, 0))
     await this.flushSinks(occasion)
     await allSettled([this.send(frames), this.stashChannelState()])
+    if (cutOf(occasion) !== undefined) await this.forgetClosed()
     const chunk = await this.stashChunk()
     this.checkDeadline()
     const seal = sealOf(occasion)
@@ -278,9 +279,20 @@ export class Attempt {
     this.live.working.alignment = { ...alignment, channelState: [...alignment.channelState, blob] }
   }
 
+  /** What was sent to closed shards is told until somebody who takes over has looked at it (checkpoint/inherit.ts). */
+  private async forgetClosed(): Promise<void> {
+    const { log } = this.ports
+    for (const output of this.live.outputs)
+      for (const { shard, children } of output.closedShards()) {
+        const floors = await Promise.all(children.map(child => log.floor(this.topology.log(output.stage, child))))
+        if (floors.some(floor => floor > 0)) output.forget(shard)
+      }
+  }
+
   private headFields(): HeadFields {
     const { working, chain, outputs } = this.live
     const timerAt = nextProcessingTimer(this.live)
+    const sentClosed = outputs.flatMap(o => [...o.sentClosed()])
     return {
       position: working.position,
       source: working.source,
@@ -291,6 +303,7 @@ export class Attempt {
       ...(working.laterProducers !== undefined && { producers: working.laterProducers }),
       watermark: working.watermark,
       sent: outputs.flatMap(o => [...o.sent()]),
+      ...(sentClosed.length > 0 && { sentClosed }),
       ...chain.firing(),
       lastCut: working.lastCut,
       alignment: working.alignment,

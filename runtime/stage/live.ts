@@ -5,7 +5,7 @@ import type { SinkState } from '../connectors/sink.ts'
 import { within } from '../connectors/within.ts'
 import type { Ports } from '../ports.ts'
 import { FrameWriter } from '../protocol/frame.ts'
-import type { CommitItem, Counts, FrameId, SealItem } from '../protocol/item.ts'
+import type { CommitItem, Counts, FrameId, HeadFields, SealItem } from '../protocol/item.ts'
 import { type Head, loadHead, type ReadCommit } from '../protocol/log.ts'
 import type { StateSpace } from '../state/address.ts'
 import { BaseLoader, loadTimers, StaleViewError } from '../state/base.ts'
@@ -89,8 +89,9 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
     throw new StaleViewError(`${name} has expired up to ${floor}, but was materialised up to ${marker} when that was read`)
   const outputs = topology.consumersOf(stage.index).map(consumer => {
     const edges = stage.outputs.filter(e => e.toStage === consumer)
-    const sent = head.fields.sent.filter(([to]) => to === consumer).map(([, to, ...id]): [number, FrameId] => [to, id])
-    return topology.outputTo(consumer, edges, topology.outputShards(stage.index, shard, consumer), new Map(sent))
+    const { sent, sentClosed = [] } = head.fields
+    const shards = topology.outputShards(stage.index, shard, consumer)
+    return topology.outputTo(consumer, edges, shards, framesTo(consumer, sent), framesTo(consumer, sentClosed))
   })
   const chain = new Chain(stage, outputs)
   live = {
@@ -128,6 +129,11 @@ async function load(topology: Topology, at: StageTopology, shard: number, ports:
   }
   if (head.version > 0) chain.restoreWatermarks(head.fields.watermark, head.fields.operatorWatermarks, head.fields.firing)
   return live
+}
+
+/** By shard. */
+function framesTo(consumer: number, sent: HeadFields['sent']): Map<number, FrameId> {
+  return new Map(sent.filter(([to]) => to === consumer).map(([, shard, ...id]) => [shard, id]))
 }
 
 async function restoreState(

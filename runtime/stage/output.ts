@@ -5,7 +5,7 @@ import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
 import { pickFields } from '../operators/pick.ts'
 import { UserCodeError } from '../operators/user-code.ts'
 import { FrameError, FrameWriter } from '../protocol/frame.ts'
-import { type FrameId, later } from '../protocol/item.ts'
+import { type FrameId, type HeadFields, later } from '../protocol/item.ts'
 import { SEAL_EDGE, type Seal } from '../protocol/seal.ts'
 import { keyOf } from './key-of.ts'
 import { openShards, type Shard } from './layout.ts'
@@ -13,6 +13,9 @@ import { openShards, type Shard } from './layout.ts'
 /** Raw bytes at which a frame is closed and another one begun: well below Kinesis' 1 MB for a record. */
 const FRAME_BYTES = 256 * 1024
 const NONE_SENT: FrameId = [0, 0]
+
+/** The last frame on a channel. */
+export type SentFrame = HeadFields['sent'][number]
 
 export interface OutgoingFrame {
   readonly stage: number
@@ -59,8 +62,10 @@ export class StageOutput {
   private own: Channel[] = []
   /** The channel of each key group. */
   private byGroup: Channel[] = []
-  /** Last frame sent, by shard. */
+  /** Last frame sent, by shard that is open, or not known here. */
   private readonly lastSent: Map<number, FrameId>
+  /** The same of those that were closed, until somebody has taken over from them. */
+  private readonly closed: Map<number, FrameId>
   private readonly compression: boolean
   /** The channel that gets the next record without a key. */
   private turn = 0
@@ -78,6 +83,7 @@ export class StageOutput {
     plan: PhysicalPlan['options'],
     compression: boolean,
     sent: ReadonlyMap<number, FrameId> = new Map(),
+    closed: ReadonlyMap<number, FrameId> = new Map(),
   ) {
     this.stage = consumer.index
     this.ids = consumer.ids
@@ -87,6 +93,7 @@ export class StageOutput {
     this.merge = new WatermarkMerge(edges.length)
     this.compression = compression
     this.lastSent = new Map(sent)
+    this.closed = new Map(closed)
     this.reshape(shards)
   }
 
@@ -104,6 +111,11 @@ export class StageOutput {
     for (const { shard, parents } of shards)
       sent[shard] = parents.map(p => sent[p]!).reduce(later, this.lastSent.get(shard) ?? NONE_SENT)
     for (const { shard } of open) this.lastSent.set(shard, sent[shard]!)
+    for (const [shard, last] of this.lastSent) {
+      if (shards[shard]?.children === undefined) continue
+      this.lastSent.delete(shard)
+      this.closed.set(shard, last)
+    }
     const known = new Map(this.channels.map(c => [c.shard, c]))
     this.channels = open.map(
       ({ shard }) =>
@@ -199,12 +211,28 @@ export class StageOutput {
    * Last frame of each channel that goes on. Shards that aren't known here were split off since: who knows them goes on from what was sent to them. Those that don't count on this
    * producer took what it had sent to their parents for no predecessor of what they hear: nor may who takes over from it, and from one that they do count on.
    */
-  *sent(): Generator<readonly [stage: number, shard: number, ...FrameId]> {
-    for (const [shard, [version, index]] of this.lastSent) {
-      const to = this.shards[shard]
-      if (version > 0 && (to === undefined || (to.children === undefined && to.listens)))
-        yield [this.stage, shard, version, index]
-    }
+  sent(): Generator<SentFrame> {
+    return this.heard(this.lastSent)
+  }
+
+  /** The last frame of each channel that has ended, until somebody has taken over from its shard, and looked at that. */
+  sentClosed(): Generator<SentFrame> {
+    return this.heard(this.closed)
+  }
+
+  private *heard(frames: ReadonlyMap<number, FrameId>): Generator<SentFrame> {
+    for (const [shard, [version, index]] of frames)
+      if (version > 0 && (this.shards[shard]?.listens ?? true)) yield [this.stage, shard, version, index]
+  }
+
+  /** Those whose last frame is told on, with the shards that took over from them. */
+  *closedShards(): Generator<{ readonly shard: number; readonly children: readonly number[] }> {
+    for (const shard of this.closed.keys()) yield { shard, children: this.shards[shard]?.children ?? [] }
+  }
+
+  /** Nobody has to be told any more what a closed shard was sent. */
+  forget(shard: number): void {
+    this.closed.delete(shard)
   }
 
   private route(edge: StageEdge, exchange: Exchange): Receiver['record'] {

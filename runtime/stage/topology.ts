@@ -94,15 +94,16 @@ export class Topology {
     return Object.fromEntries(this.bindings.splits ?? [])
   }
 
-  /** What one subtask sends to the consumer stage. `sent`: its last frame on each channel. */
+  /** What one subtask sends to the consumer stage. `sent`: its last frame on each channel; `closed`: of those that ended. */
   outputTo(
     consumer: number,
     edges: readonly StageEdge[],
     shards: readonly OutputShard[],
     sent: ReadonlyMap<number, FrameId>,
+    closed: ReadonlyMap<number, FrameId>,
   ): StageOutput {
     const { output = (...args) => new StageOutput(...args) } = this.bindings
-    return output(this.plan.stages[consumer]!, edges, shards, this.plan.options, this.compression, sent)
+    return output(this.plan.stages[consumer]!, edges, shards, this.plan.options, this.compression, sent, closed)
   }
 
   /** The shards of a stage, as far as it is known here. */

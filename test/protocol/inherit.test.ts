@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { inherit } from '../../runtime/checkpoint/inherit.ts'
 import type { Ports } from '../../runtime/ports.ts'
-import { emptyHead, type SlotItem } from '../../runtime/protocol/item.ts'
+import { GapError } from '../../runtime/protocol/errors.ts'
+import { emptyHead, type HeadFields, type SlotItem } from '../../runtime/protocol/item.ts'
 import { headOf, type KnownHeads, putSlot } from '../../runtime/protocol/log.ts'
 import { relaid } from '../../runtime/stage/layout.ts'
 import { harness } from '../engine/harness.ts'
@@ -43,4 +44,73 @@ test("children that share what they know read their parent's long log once, and 
   assert.equal(slots, COMMITS + 1)
   for (const child of children)
     assert.equal((await headOf(ports.log, topology.log(index, child), new Map())).version, COMMITS + 2)
+})
+
+/** What one producer's commit says of frames that it sent to shards 0 and 1, which 2 takes over from, of which 1 ended with its frame 3.1. */
+async function beginMerged(head: Pick<HeadFields, 'sent' | 'sentClosed'>): Promise<boolean> {
+  const { topology, ports } = await harness(statements(), { parallelism: 2 })
+  const [, at] = topology.stages
+  const { index } = at!.stage
+  const put = async (log: string, item: object) => {
+    const slot = { attempt: 'a', prev: '', chunk: undefined, lastCommit: [0, ''], ...item }
+    assert.ok(await putSlot(ports.log, log, 1, slot as unknown as SlotItem))
+  }
+  const [producer, other] = topology.producersOf(index, 0)
+  await put(topology.logOfProducer(producer!), { kind: 'commit', head: { ...emptyHead, ...head } })
+  topology.adopt(index, relaid(topology.layout(index), [0], topology.plan.options.keyGroups)!)
+  const seal = (accepted: HeadFields['accepted']) => ({ kind: 'seal', children: [2], head: { ...emptyHead, accepted } })
+  await put(topology.log(index, 0), seal([[producer!, 4, 2]]))
+  await put(
+    topology.log(index, 1),
+    seal([
+      [producer!, 3, 1],
+      [other!, 9, 1],
+    ]),
+  )
+  return inherit(topology, at!, 2, ports, async () => {})
+}
+
+test('the last frames of a shard that are lost are seen where it is merged with one that has later ones (F3, B7)', async () => {
+  const stage = 1
+  const lost = { name: GapError.name, message: /\/1 ended with frame 3\.1 of .*, which has sent it 3\.2/ }
+  // The producer has not heard of the merge, or has.
+  await assert.rejects(
+    beginMerged({
+      sent: [
+        [stage, 0, 4, 2],
+        [stage, 1, 3, 2],
+      ],
+    }),
+    lost,
+  )
+  await assert.rejects(
+    beginMerged({
+      sent: [[stage, 2, 4, 2]],
+      sentClosed: [
+        [stage, 0, 4, 2],
+        [stage, 1, 3, 2],
+      ],
+    }),
+    lost,
+  )
+  // Nothing is.
+  assert.equal(
+    await beginMerged({
+      sent: [
+        [stage, 0, 4, 2],
+        [stage, 1, 3, 1],
+      ],
+    }),
+    true,
+  )
+  assert.equal(
+    await beginMerged({
+      sent: [[stage, 2, 5, 1]],
+      sentClosed: [
+        [stage, 0, 4, 2],
+        [stage, 1, 3, 1],
+      ],
+    }),
+    true,
+  )
 })

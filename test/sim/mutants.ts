@@ -336,11 +336,7 @@ const OTHERS: readonly Mutant[] = [
     'await this.ports.streams.put(this.topology.stream(f.stage), f.shard, f.data)',
     "await this.ports.streams.put(this.topology.stream(f.stage), f.shard, f.data).catch(() => '')",
   ),
-  live(
-    'a cold start forgets what was sent last',
-    'head.fields.sent.filter(([to]) => to === consumer)',
-    'head.fields.sent.filter(([to]) => to < 0 && to === consumer)',
-  ),
+  live('a cold start forgets what was sent last', 'framesTo(consumer, sent),', 'framesTo(-1, sent),'),
   live('a cold start forgets the state of its sinks', 'sinkStates: new Map(head.fields.sinks)', 'sinkStates: new Map()'),
   subtask(
     'an environment goes on with the state of an attempt that failed',

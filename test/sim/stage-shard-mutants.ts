@@ -69,6 +69,7 @@ export const STAGE_SHARDS: readonly Mutant[] = [
     '...(fields.some(f => f.timerAt !== undefined) && {',
     '...(fields.some(f => f.timerAt === 0) && {',
   ),
+  inherit('F3: nobody looks what was sent to shards that are merged', 'if (isLater(last, taken))', 'if (isLater(taken, taken))'),
   takeOver(
     'a child begins though what is left of its parents is not read',
     'await end(environment, tasks, topology, at, parent)\n  }',
