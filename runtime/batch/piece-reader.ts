@@ -1,4 +1,5 @@
 import { ConnectorError, fileReason } from '../connectors/error.ts'
+import { JsonShapes } from '../connectors/json-shapes.ts'
 import { LineChunk, type Lines } from '../connectors/line-chunk.ts'
 import type { SourceBatch, SourcePosition, SplitReader } from '../connectors/source.ts'
 import { UnreadableObjectError } from '../connectors/unreadable-object.ts'
@@ -29,6 +30,7 @@ export async function openPiece(
 
 function openLines(piece: Piece, content: AsyncIterable<Uint8Array>): SplitReader {
   const chunks = wholeLines(content, piece.path)
+  const shapes = new JsonShapes()
   let offset = piece.range?.from ?? 0
   let line = 0
   /** Read ahead by one: who reads the last lines knows that they are. */
@@ -51,7 +53,11 @@ function openLines(piece: Piece, content: AsyncIterable<Uint8Array>): SplitReade
       const start = { offset, line }
       offset += chunk.offset
       line += chunk.line
-      return batch(lines, start, { offset, line }, piece.range === undefined)
+      const json = (i: number) => shapes.parse(lines.records[i] as string, value, lines.starts[i]!)
+      return {
+        ...batch(lines, start, { offset, line }, piece.range === undefined),
+        json: chunk.ascii && lines === taken ? json : undefined,
+      }
     },
     async close() {
       await ahead?.catch(() => {})
@@ -62,10 +68,11 @@ function openLines(piece: Piece, content: AsyncIterable<Uint8Array>): SplitReade
 
 /** Lines that hold several objects, object by object: each lies where its line does. */
 function oneByOne(lines: Lines): Lines {
-  const found: Lines = { records: [], ends: [], counts: [] }
+  const found: Lines = { records: [], starts: [], ends: [], counts: [] }
   for (const [i, line] of lines.records.entries()) {
     for (const record of typeof line === 'string' && line.includes(SEAM) ? objectsOf(line) : [line]) {
       found.records.push(record)
+      found.starts.push(lines.starts[i]!)
       found.ends.push(lines.ends[i]!)
       found.counts.push(lines.counts[i]!)
     }

@@ -5,9 +5,11 @@ const RETURN = 13
 /** Of text at a time, about. V8 has larger strings outside of its young generation, and looks through all of its heap again and again when many of those have come. */
 const TEXT_BYTES = 64 << 10
 
-/** What a chunk gave: records, and for each of them where its line ends and how many lines that makes. */
+/** What a chunk gave: records, and for each of them where it lies and how many lines that makes. */
 export interface Lines {
   readonly records: (string | Uint8Array)[]
+  /** Where the record begins, counted from the chunk's start. */
+  readonly starts: number[]
   /** Byte behind the record's line, counted from the chunk's start. */
   readonly ends: number[]
   /** Lines of the chunk up to and with the record's. */
@@ -22,8 +24,8 @@ export class LineChunk {
   /** Bytes and lines handed out so far. */
   offset = 0
   line = 0
-  private readonly bytes: Buffer
-  private readonly ascii: boolean
+  readonly bytes: Buffer
+  readonly ascii: boolean
   private readonly valid: boolean
   /** Whole lines of it, decoded, and where they begin. */
   private text = ''
@@ -52,13 +54,13 @@ export class LineChunk {
 
   /** The next records, at most `limit`. */
   take(limit: number): Lines {
-    const lines: Lines = { records: [], ends: [], counts: [] }
+    const lines: Lines = { records: [], starts: [], ends: [], counts: [] }
     if (!this.ascii) this.takeBytes(limit, lines)
     else while (lines.records.length < limit && !this.exhausted) this.takeText(limit, lines)
     return lines
   }
 
-  private takeText(limit: number, { records, ends, counts }: Lines): void {
+  private takeText(limit: number, { records, starts, ends, counts }: Lines): void {
     this.decodeAhead()
     const { text, textStart } = this
     let { line } = this
@@ -71,6 +73,7 @@ export class LineChunk {
       line++
       if (end > at) {
         records.push(text.slice(at, end))
+        starts.push(textStart + at)
         ends.push(textStart + next)
         counts.push(line)
       }
@@ -89,7 +92,7 @@ export class LineChunk {
     this.text = bytes.toString('latin1', offset, to)
   }
 
-  private takeBytes(limit: number, { records, ends, counts }: Lines): void {
+  private takeBytes(limit: number, { records, starts, ends, counts }: Lines): void {
     const bytes = this.bytes
     let { offset, line } = this
     while (records.length < limit && offset < bytes.length) {
@@ -100,6 +103,7 @@ export class LineChunk {
       line++
       if (end > offset) {
         records.push(this.decode(offset, end))
+        starts.push(offset)
         ends.push(next)
         counts.push(line)
       }

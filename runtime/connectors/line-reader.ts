@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { brokenGzip, isGzipError, refuseStub } from './broken-gzip.ts'
 import { type ByteReader, gzipBytes, isGzip, plainBytes, stdinBytes } from './byte-reader.ts'
 import { ConnectorError, fileReason } from './error.ts'
+import { JsonShapes } from './json-shapes.ts'
 import { LineChunk, type Lines } from './line-chunk.ts'
 import type { SourceBatch, SourcePosition, SplitReader } from './source.ts'
 import { STDIN } from './stdin.ts'
@@ -21,7 +22,7 @@ interface Position {
 
 const START: Position = { offset: 0, line: 0 }
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
-const NO_LINES: Lines = { records: [], ends: [], counts: [] }
+const NO_LINES: Lines = { records: [], starts: [], ends: [], counts: [] }
 
 /** Reads the lines of one file; the position is `{ offset, line }`. Holds one chunk and reads ahead by another. */
 export function openLines(path: string): SplitReader {
@@ -34,6 +35,7 @@ class LineReader implements SplitReader {
   /** The read of the next chunk, already under way. */
   private ahead: Promise<Buffer | undefined> | undefined
   private chunk = new LineChunk(Buffer.alloc(0))
+  private readonly shapes = new JsonShapes()
   /** Where the chunk begins. */
   private start: Position = START
   /** Behind the chunk: the beginning of a line whose end is not read yet. */
@@ -74,8 +76,10 @@ class LineReader implements SplitReader {
 
   private batch(lines: Lines): SourceBatch {
     const { offset, line } = this.start
+    const { chunk, shapes } = this
     return {
       records: lines.records,
+      json: chunk.ascii ? i => shapes.parse(lines.records[i] as string, chunk.bytes, lines.starts[i]!) : undefined,
       after: index => ({ offset: offset + lines.ends[index]!, line: line + lines.counts[index]! }),
       next: { offset: offset + this.chunk.offset, line: line + this.chunk.line },
       done: this.ended && this.chunk.exhausted,

@@ -12,6 +12,8 @@ export interface SplitPart {
 export interface SourceBatch {
   /** One for each line or message; a string is taken as UTF-8 text. */
   readonly records: readonly (string | Uint8Array)[]
+  /** What JSON.parse gives for record `index`, or throws, where the reader has a faster way. Until it reads on. */
+  json?: ((index: number) => unknown) | undefined
   /** Position just behind record `index` of this batch (0 <= index < records.length). */
   after(index: number): SourcePosition
   /** Where to go on when the whole batch is taken (also when it has no records). */

@@ -1,4 +1,4 @@
-import type { SourcePosition } from '../connectors/source.ts'
+import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
 import { MillraceError } from '../errors.ts'
 import type { SourceSpec } from '../graph/graph.ts'
 import { describeThrown, TIME_MAX } from '../operators/user-code.ts'
@@ -16,10 +16,10 @@ export type Decoded =
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** JSON, then the schema, then the timestamp: whatever fails says so, and the record goes to the dead letters. */
-export function decode(raw: string | Uint8Array, source: SourceSpec): Decoded {
+export function decode(raw: string | Uint8Array, source: SourceSpec, batch?: Pick<SourceBatch, 'json'>, index = 0): Decoded {
   let json: unknown
   try {
-    json = JSON.parse(typeof raw === 'string' ? raw : utf8.decode(raw))
+    json = batch?.json === undefined ? JSON.parse(typeof raw === 'string' ? raw : utf8.decode(raw)) : batch.json(index)
   } catch (error) {
     return { ok: false, reason: `not JSON: ${(error as Error).message}` }
   }

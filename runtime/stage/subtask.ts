@@ -188,7 +188,7 @@ export class Subtask {
       for (let i = 0; i < batch.records.length; i++) {
         const raw = batch.records[i]!
         const rejected = batch.rejected?.(i)
-        const decoded: Decoded = rejected === undefined ? decode(raw, source) : { ok: false, reason: rejected }
+        const decoded: Decoded = rejected === undefined ? decode(raw, source, batch, i) : { ok: false, reason: rejected }
         if (!decoded.ok) {
           working.counts.deadLetters++
           const note = {
