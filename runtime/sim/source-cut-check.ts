@@ -1,6 +1,7 @@
-import { isTaken, readShardMap, takenOf } from '../aws/functions/shard-map.ts'
-import { formatShard, parseShard } from '../aws/position.ts'
+import { isTaken, takenOf } from '../aws/functions/shard-map.ts'
+import { formatShard } from '../aws/position.ts'
 import type { Manifest, SubtaskSnapshot } from '../checkpoint/manifest.ts'
+import type { StreamRecord } from '../ports.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import type { Services } from './ports.ts'
 import { sourceStream } from './world.ts'
@@ -25,15 +26,18 @@ function stageFault(
   const { shards } = sources.get(stream)!
   const parts = subtasks.filter(part => part.stage === stage.index)
   const splitOf = (part: SubtaskSnapshot) => topology.splits[name]![part.shard]!
-  const taken = (part: SubtaskSnapshot, shard: number) => takenOf(part.head.source, splitOf(part), formatShard(shard))
+  const has = (part: SubtaskSnapshot, shard: number, record: StreamRecord | undefined) =>
+    record !== undefined && isTaken(record.seq, takenOf(part.head.source, splitOf(part), formatShard(shard)))
   const isThrough = (shard: number) => {
     const last = kinesis.records(stream, shard).at(-1)
-    return last === undefined || parts.some(part => isTaken(last.seq, taken(part, shard)))
+    return last === undefined || parts.some(part => has(part, shard, last))
   }
   const ancestors = (shard: number): number[] => shards[shard]!.parents.flatMap(parent => [parent, ...ancestors(parent)])
   for (const part of parts)
-    for (const shard of [...readShardMap(part.head.source, splitOf(part), 0, 0).keys()].map(parseShard)) {
-      const left = taken(part, shard) === '' ? undefined : ancestors(shard).find(parent => !isThrough(parent))
+    for (const { index: shard } of shards) {
+      // One that had none may have ended before those that it came of.
+      if (!has(part, shard, kinesis.records(stream, shard)[0])) continue
+      const left = ancestors(shard).find(parent => !isThrough(parent))
       if (left !== undefined)
         return `${part.log} has taken some of shard ${shard}, and no part all of shard ${left}, of which that came`
     }
