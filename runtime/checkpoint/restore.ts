@@ -132,7 +132,12 @@ async function prepareSubtask(
 }
 
 /** The cut's own head, on streams where nothing has been sent or accepted yet. */
-function restoredHead(cut: HeadFields, checkpoint: number, version: number, channelState: readonly string[]): HeadFields {
+function restoredHead(
+  { sentClosed: _, ...cut }: HeadFields,
+  checkpoint: number,
+  version: number,
+  channelState: readonly string[],
+): HeadFields {
   return {
     ...cut,
     position: { seq: '', offset: 0 },

@@ -3,6 +3,7 @@ import test from 'node:test'
 import { readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { restore } from '../../runtime/checkpoint/restore.ts'
 import { boundedOutOfOrderness, ndjson, type Pipeline, pipeline, print, sum, tumbling } from '../../runtime/index.ts'
+import { headOf } from '../../runtime/protocol/log.ts'
 import { seeded } from '../engine/events.ts'
 import { harness } from '../engine/harness.ts'
 import { balances, Entry } from '../engine/ledger.ts'
@@ -73,4 +74,20 @@ test('D8: a run that starts at another parallelism goes on as if nothing had bee
   }
   t.diagnostic(`${injected} subtasks left channel state behind`)
   assert.ok(injected > 20 && divided === 12)
+})
+
+// Of a shard with that number nothing has been sent yet: when it is closed one day, frames would seem to be lost.
+test('D8: a new run knows nothing of what the one before it had sent to shards that were closed', async () => {
+  const h = await harness(sums(), { parallelism: 2 })
+  const schedule = new Schedule(h, seeded(1))
+  await schedule.steps(10)
+  const manifest = await readManifest(h.ports.blobs, 'run', (await schedule.checkpoint()).checkpoint)
+  const sentClosed = [[1, 0, 9, 9]] as const
+  const subtasks = manifest.subtasks.map(s => ({ ...s, head: { ...s.head, sentClosed } }))
+  for (const parallelism of [2, 3]) {
+    const next = await harness(sums(), { parallelism, run: `next-${parallelism}`, found: manifest.shape })
+    await restore(next.topology, { ...manifest, subtasks }, h.ports.blobs, next.ports)
+    for (const { stage } of next.topology.stages)
+      assert.equal((await headOf(next.ports.log, next.topology.log(stage.index, 0), new Map())).fields.sentClosed, undefined)
+  }
 })
