@@ -1,4 +1,5 @@
 import type { StartedCheckpoint } from '../aws/functions/checkpoint.ts'
+import type { Base } from '../checkpoint/base.ts'
 import type { Decision } from '../checkpoint/decision.ts'
 import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
 import { META, type RunMeta } from '../checkpoint/run-meta.ts'
@@ -6,10 +7,14 @@ import { decodeItem } from '../protocol/item.ts'
 import { unpack } from '../state/codec.ts'
 import type { Services } from './ports.ts'
 import { Violation } from './simulation.ts'
+import type { StoredItem } from './store.ts'
+
+/** Of Lambda: until then somebody may write an older value yet. */
+const INVOCATION_MS_MAX = 15 * 60_000
 
 /**
  * What may only be done about a checkpoint once it is decided complete (protocol.md, D6): floors rise to its cuts, as far as these are in the base (C3, E5), and results become visible. Whoever says how one ended
- * has looked who has decided. A run whose place another has taken is fenced, and begins no checkpoint any more (D8).
+ * has looked who has decided. What deletions leave behind stays for as long as somebody may write an older value (E4), and segments for as long as the base names them (E5). A run whose place another has taken is fenced, and begins no checkpoint any more (D8).
  */
 export function watchActs({ log: table, state, bucket }: Services, report: (violation: Violation) => void) {
   const cutsOf = new Map<string, ReadonlyMap<string, number>>()
@@ -60,6 +65,22 @@ export function watchActs({ log: table, state, bucket }: Services, report: (viol
         const decided = slot && unpack<Decision>(slot).outcome
         if (decided && decided !== outcome) fail(`that it is ${outcome}, though it was decided ${decided}`)
       }
+    },
+    onDelete(key: string): void {
+      const log = /^segments\/([^/]+\/[^/]+\/\d+)\//.exec(key)?.[1]
+      const value = log === undefined ? undefined : state.get(`marker|${log}`)?.get('')?.value
+      // Of a table there are no runs.
+      if (value === undefined || value.length === 0 || !bucket.has(key)) return
+      const { runs } = unpack<Pick<Base, 'runs'>>(value)
+      if (runs.flat().some(({ blob }) => blob === key))
+        report(new Violation(`${key} is deleted, though the base of ${log} has it`))
+    },
+    onSweep({ pk, sk, value, writtenAt }: StoredItem, now: number): void {
+      const age = now - writtenAt
+      if (value === undefined && !pk.startsWith('claims|') && age < INVOCATION_MS_MAX)
+        report(
+          new Violation(`the tombstone ${JSON.stringify(`${pk} ${sk}`)} is swept ${Math.round(age)} ms after it was written`),
+        )
     },
     onBlob(key: string): void {
       const found = /^results\/.*\/run=([^/]+)\/checkpoint-(\d+)-/.exec(key)

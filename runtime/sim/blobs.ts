@@ -7,11 +7,18 @@ import { compareUtf8 } from './utf8.ts'
 export type Bucket = Map<string, Uint8Array>
 
 /** S3: strong reads and lists, conditional puts. A put that fails may be applied later, over what was put since. */
-export function simBlobs(services: Pick<Services, 'bucket' | 'onBlob'>, { call }: Pick<Sandbox, 'call'>): RangedBlobs {
+export function simBlobs(
+  services: Pick<Services, 'bucket' | 'onBlob' | 'onDelete'>,
+  { call }: Pick<Sandbox, 'call'>,
+): RangedBlobs {
   const { bucket } = services
   const store = (key: string, bytes: Uint8Array) => {
     services.onBlob?.(key)
     bucket.set(key, bytes)
+  }
+  const remove = (key: string) => {
+    services.onDelete?.(key)
+    bucket.delete(key)
   }
   return {
     put(key, data) {
@@ -34,7 +41,7 @@ export function simBlobs(services: Pick<Services, 'bucket' | 'onBlob'>, { call }
     getRange: (key, from, to) =>
       call({ name: `blobs.getRange ${key}`, apply: () => copyBytes(bucket.get(key)?.subarray(from, to)) }),
     list: (prefix, limit) => call({ name: `blobs.list ${prefix}`, apply: () => keysOf(bucket, prefix).slice(0, limit) }),
-    delete: key => call({ name: `blobs.delete ${key}`, isWrite: true, mayDouble: true, apply: () => void bucket.delete(key) }),
+    delete: key => call({ name: `blobs.delete ${key}`, isWrite: true, mayDouble: true, apply: () => remove(key) }),
   }
 }
 

@@ -23,6 +23,8 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
   const acts = watchActs(world.services, report)
   table.onFloor = acts.onFloor
   world.services.onBlob = acts.onBlob
+  world.services.onDelete = acts.onDelete
+  world.services.onSweep = acts.onSweep
   world.services.onStep = acts.onStep
   world.services.openView = sandbox => openView(sandbox, world.topologyOf, report)
   const read = openReader(table)

@@ -6,7 +6,7 @@ import type { Lineage } from './lineage.ts'
 import { type LogTable, openLogTable, simLog } from './log.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
-import { type StateTable, simStore } from './store.ts'
+import { type StateTable, type StoredItem, simStore } from './store.ts'
 import { type Kinesis, openKinesis, simStreams } from './streams.ts'
 import type { View } from './views.ts'
 
@@ -17,6 +17,10 @@ export interface Services {
   readonly bucket: Bucket
   /** Called for each blob before it is written. */
   onBlob: ((key: string) => void) | undefined
+  /** Before it is deleted. */
+  onDelete: ((key: string) => void) | undefined
+  /** For each item of the table that is swept. */
+  onSweep: ((item: StoredItem, now: number) => void) | undefined
   /** Called when a step of a checkpoint begins; what it gives, when it answers. */
   onStep: ((start: StartedCheckpoint) => (answer: { readonly outcome?: string }) => void) | undefined
   /** Called for each environment that begins. */
@@ -36,6 +40,8 @@ export function openServices(simulation: Simulation): Services {
     state: new Map(),
     bucket: new Map(),
     onBlob: undefined,
+    onDelete: undefined,
+    onSweep: undefined,
     onStep: undefined,
     openView: undefined,
     kinesis: openKinesis(() => simulation.dice.below(3)),
@@ -54,6 +60,8 @@ export function copyServices({ log, state, bucket, kinesis, sources, between, id
     state: new Map([...state].map(([pk, items]) => [pk, new Map(items)])),
     bucket: new Map(bucket),
     onBlob: undefined,
+    onDelete: undefined,
+    onSweep: undefined,
     onStep: undefined,
     openView: undefined,
     kinesis: kinesis.copy(),
@@ -83,7 +91,7 @@ export function openSimPorts(
   return {
     streams: simStreams(simulation, services, sandbox),
     log: simLog(simulation, services.log, sandbox),
-    store: simStore(simulation, services.state, sandbox),
+    store: simStore(simulation, services, sandbox),
     blobs: simBlobs(services, sandbox),
     clock,
     random: {

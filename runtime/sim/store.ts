@@ -1,19 +1,32 @@
 import type { BaseItem, KeyedStore } from '../ports.ts'
 import { copyBytes } from './bytes.ts'
+import type { Services } from './ports.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
 import { compareUtf8 } from './utf8.ts'
 
+export interface StoredItem extends BaseItem {
+  /** Ms of virtual time. */
+  readonly writtenAt: number
+}
+
 /** Base items by `pk` and `sk`. */
-export type StateTable = Map<string, Map<string, BaseItem>>
+export type StateTable = Map<string, Map<string, StoredItem>>
 
 /** DynamoDB, as a keyed store: strong reads, and writes of many items, each of which is written by itself. */
-export function simStore({ dice }: Simulation, table: StateTable, { call }: Pick<Sandbox, 'call'>): KeyedStore {
+export function simStore(
+  { dice, scheduler }: Simulation,
+  services: Pick<Services, 'state' | 'onSweep'>,
+  { call }: Pick<Sandbox, 'call'>,
+): KeyedStore {
+  const table = services.state
+
   function write(item: BaseItem): void {
-    const items = table.get(item.pk) ?? new Map<string, BaseItem>()
+    const items = table.get(item.pk) ?? new Map<string, StoredItem>()
     table.set(item.pk, items)
     const known = items.get(item.sk)
-    if (known === undefined || known.v < item.v) items.set(item.sk, { ...item, value: copyBytes(item.value) })
+    if (known === undefined || known.v < item.v)
+      items.set(item.sk, { ...item, value: copyBytes(item.value), writtenAt: scheduler.now })
   }
 
   return {
@@ -49,8 +62,10 @@ export function simStore({ dice }: Simulation, table: StateTable, { call }: Pick
       const sweep = (of: () => boolean) => {
         const items = table.get(pk)
         for (const [sk, item] of items ?? [])
-          if (item.v <= v && (item.value === undefined || (item.expiry !== undefined && item.expiry < now)) && of())
+          if (item.v <= v && (item.value === undefined || (item.expiry !== undefined && item.expiry < now)) && of()) {
+            services.onSweep?.(item, scheduler.now)
             items!.delete(sk)
+          }
       }
       const apply = () => sweep(() => true)
       const applyInPart = () => sweep(() => dice.chance(0.5))
@@ -59,6 +74,8 @@ export function simStore({ dice }: Simulation, table: StateTable, { call }: Pick
   }
 }
 
-function copied(item: BaseItem | undefined): BaseItem | undefined {
-  return item === undefined ? undefined : { ...item, value: copyBytes(item.value) }
+function copied(stored: StoredItem | undefined): BaseItem | undefined {
+  if (stored === undefined) return undefined
+  const { writtenAt: _, ...item } = stored
+  return { ...item, value: copyBytes(item.value) }
 }

@@ -240,12 +240,6 @@ const RULES: readonly Mutant[] = [
     'const { from, alone } = await claimFold(ports.store, log, cut, exclusive)',
     'const claimed = await claimFold(ports.store, log, cut, exclusive)\n  const [from, alone] = [Math.max(claimed.from, snapshot?.since ?? 0, cut - 3), claimed.alone]',
   ),
-  materialise(
-    'E4: a fold leaves out what came and went, whoever else folds',
-    'await fold(space, alone, toFold, toBase, itemsMax)',
-    'await fold(space, true, toFold, toBase, itemsMax)',
-    ['await fold(space, alone, toFold, toBoth, itemsMax)', 'await fold(space, true, toFold, toBoth, itemsMax)'],
-  ),
   materialiser('E4: tombstones go at once', 'const SWEEP_AFTER_MS = 30 * 60_000', 'const SWEEP_AFTER_MS = 0'),
   retention(
     'E5: the log goes though it is not materialised',
