@@ -56,6 +56,8 @@ export function openView(
 ): View {
   let invocation = 0
   let loading: Loading | undefined
+  /** The same, until it reads the log: reads of a load that was given up may be under way beside it. */
+  let asked: Loading | undefined
   /** By log. */
   const begun = new Map<string, Loaded>()
   /** The last of them. */
@@ -165,8 +167,15 @@ export function openView(
       reads = []
       return ([item]) => {
         loading = { log: marker, marker: item?.v ?? 0 }
+        asked = loading
       }
     }
+    if (call === 'log.floor' && asked?.log === first) {
+      loading = asked
+      loaded = undefined
+      begun.delete(first)
+    }
+    if (/^(log|streams)\./.test(call)) asked = undefined
     const isOfLoad = loading?.log === first && /^log\.(floor|get|range)$/.test(call)
     const current = isOfLoad ? loading : undefined
     loading = current
@@ -205,6 +214,7 @@ export function openView(
     if (sandbox.invocations !== invocation) {
       invocation = sandbox.invocations
       loading = undefined
+      asked = undefined
       loaded = undefined
       stale = undefined
       reads = []

@@ -33,6 +33,7 @@ await Promise.all([
   import('../../runtime/aws/functions/learn-layouts.ts'),
   import('../../runtime/aws/functions/restore-run.ts'),
   import('../../runtime/checkpoint/kept-changes.ts'),
+  import('../../runtime/checkpoint/segment-base.ts'),
 ])
 // Processes are killed, which would leave nothing behind.
 flushCompileCache()
