@@ -12,7 +12,7 @@ export interface ByteReader {
   close(): Promise<void>
 }
 
-const CHUNK_BYTES = 1 << 20
+const CHUNK_BYTES = 2 << 20
 /** For the beginning of a line that the chunk before has. */
 const ROOM_BYTES = 64 << 10
 

@@ -26,7 +26,7 @@ export interface Shared {
 }
 
 const BATCH = 1000
-const BATCH_MAX = 8000
+const BATCH_MAX = 16_000
 const BATCH_MS = 250
 
 /** Frames of one poll: as many as take about POLL_MS to process, so that it is known soon how fast they are. */
