@@ -37,14 +37,16 @@ export async function runFlink({ directory, query, api, parallelism, exactlyOnce
     const found = new RegExp(`\\b${name}=([\\d.]+)`).exec(output)
     return found === null ? undefined : Number(found[1])
   }
-  const [events, seconds, cpuSeconds] = [field('events'), field('job_s'), field('cpu_s')]
-  if (events === undefined || seconds === undefined || cpuSeconds === undefined) {
+  const [events, seconds, processSeconds] = [field('events'), field('job_s'), field('with_jvm_s')]
+  const cpuSeconds = field('cpu_s')
+  if (events === undefined || seconds === undefined || processSeconds === undefined || cpuSeconds === undefined) {
     throw new Error(`${script.join(' ')} printed no result:\n${output}`)
   }
   const peakKb = field('peak_kb')
   return {
     events,
     seconds,
+    processSeconds,
     cpuSeconds,
     peakMb: peakKb === undefined ? undefined : peakKb / 1024,
     checkpoints: field('last_ckpt') ?? 0,

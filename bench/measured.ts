@@ -18,6 +18,8 @@ export interface Measured {
   readonly events: number
   /** Of the job alone: the process had started already. */
   readonly seconds: number
+  /** From the start of the process to the end of the job: Node's with its threads, or Flink's JVM with its cluster. */
+  readonly processSeconds: number
   /** Ours: of the whole process with all its threads. Flink's: without the start of its JVM, as its bench tells it. */
   readonly cpuSeconds: number
   /** Largest resident set; undefined: could not be told. */

@@ -39,6 +39,8 @@ async function run(settings: RunSettings): Promise<void> {
         results: summary.results,
         late: summary.late,
         seconds,
+        // Since the process began.
+        processSeconds: performance.now() / 1000,
         cpuSeconds: (user + system) / 1e6,
         peakMb: process.resourceUsage().maxRSS / 1024,
         gcShare: gcMs / 1000 / seconds,

@@ -19,7 +19,16 @@ export function ratio({ ours, flink }: Row): number | undefined {
 export function table(rows: readonly Row[]): string {
   const versus = rows.some(r => r.flink !== undefined)
   const head = ['query', 'events/s', 'events/CPU-s', 'peak MB', 'GC', 'checkpoints']
-  const flinkHead = ['Flink DS events/CPU-s', 'SQL events/CPU-s', 'ratio', 'Flink peak MB']
+  const flinkHead = [
+    'Flink DS events/CPU-s',
+    'SQL events/CPU-s',
+    'ratio',
+    'seconds',
+    "Flink's",
+    'with its start',
+    "Flink's",
+    'Flink peak MB',
+  ]
   const bounded = rows.some(r => r.bounded !== undefined)
   const boundedHead = ['backfill events/CPU-s', 'by streaming', 'backfill peak MB']
   const lines = rows.map(row => [...own(row), ...(bounded ? asBackfill(row) : []), ...(versus ? theirs(row) : [])])
@@ -50,11 +59,19 @@ function asBackfill({ ours, bounded }: Row): string[] {
 function theirs(row: Row): string[] {
   const { ds, sql } = row.flink!
   const times = ratio(row)
-  const peaks = [ds, sql].flatMap(m => m?.peakMb ?? [])
+  const both = [ds, sql].flatMap(m => m ?? [])
+  const peaks = both.flatMap(m => m.peakMb ?? [])
+  /** Ours, and the shorter of Flink's. */
+  const onTheClock = (of: (m: Measured) => number) => [
+    of(row.ours).toFixed(1),
+    both.length === 0 ? '–' : Math.min(...both.map(of)).toFixed(1),
+  ]
   return [
     ds === undefined ? '–' : thousands(perCpuSecond(ds)),
     sql === undefined ? '–' : thousands(perCpuSecond(sql)),
     times === undefined ? '–' : times.toFixed(2),
+    ...onTheClock(m => m.seconds),
+    ...onTheClock(m => m.processSeconds),
     peaks.length === 0 ? '?' : megabytes(Math.min(...peaks)),
   ]
 }
