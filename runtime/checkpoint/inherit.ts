@@ -18,6 +18,8 @@ export type FoldSealed = (shard: number, seal: number) => Promise<unknown>
 interface Parent {
   readonly shard: number
   readonly head: Head
+  /** The producers that counted for it. */
+  readonly heard: readonly number[]
 }
 
 /**
@@ -85,7 +87,7 @@ async function sealedParents(
     const name = topology.log(at.stage.index, shard)
     const head = await headOf(log, name, known)
     if (!head.sealed) return undefined
-    parents.push({ shard, head })
+    parents.push({ shard, head, heard: head.fields.producers ?? topology.producersOf(at.stage.index, shard) })
   }
   return parents
 }
@@ -102,13 +104,12 @@ async function refuseLost(
   log: Ports['log'],
   known: KnownHeads,
 ): Promise<void> {
-  const heard = parents.map(({ shard, head }) => head.fields.producers ?? topology.producersOf(index, shard))
   const heads = new Map<number, HeadFields>()
   const read = async (producer: number) =>
     heads.set(producer, (await headOf(log, topology.logOfProducer(producer), known)).fields)
-  await Promise.all([...new Set(heard.flat())].map(read))
-  parents.forEach(({ shard, head }, i) => {
-    for (const producer of heard[i]!) {
+  await Promise.all([...new Set(parents.flatMap(p => p.heard))].map(read))
+  for (const { shard, head, heard } of parents) {
+    for (const producer of heard) {
       const { sent, sentClosed = [] } = heads.get(producer)!
       const [, , ...last] = [...sent, ...sentClosed].find(([stage, to]) => stage === index && to === shard) ?? [0, 0, 0, 0]
       const [, ...taken] = head.fields.accepted.find(([p]) => p === producer) ?? [0, 0, 0]
@@ -117,13 +118,13 @@ async function refuseLost(
           `${topology.log(index, shard)} ended with frame ${taken.join('.')} of ${topology.logOfProducer(producer)}, which has sent it ${last.join('.')}: frames were lost on the stream`,
         )
     }
-  })
+  }
 }
 
 function inheritedHead(topology: Topology, at: StageTopology, shard: number, parents: readonly Parent[]): HeadFields {
   const { index } = at.stage
   const fields = parents.map(p => p.head.fields)
-  const heardBy = parents.map(p => new Set(p.head.fields.producers ?? topology.producersOf(index, p.shard)))
+  const heardBy = parents.map(p => new Set(p.heard))
   const producers = [...new Set(heardBy.flatMap(heard => [...heard]))].filter(producer => {
     const from = topology.subtaskOfProducer(producer)
     return topology.listens(from.stage, from.shard, index, shard)

@@ -3,7 +3,7 @@ import test from 'node:test'
 import { inherit } from '../../runtime/checkpoint/inherit.ts'
 import type { Ports } from '../../runtime/ports.ts'
 import { GapError } from '../../runtime/protocol/errors.ts'
-import { emptyHead, type HeadFields, type SlotItem } from '../../runtime/protocol/item.ts'
+import { emptyHead, type FrameId, type HeadFields, type SlotItem } from '../../runtime/protocol/item.ts'
 import { headOf, type KnownHeads, putSlot } from '../../runtime/protocol/log.ts'
 import { relaid } from '../../runtime/stage/layout.ts'
 import { harness } from '../engine/harness.ts'
@@ -73,44 +73,11 @@ async function beginMerged(head: Pick<HeadFields, 'sent' | 'sentClosed'>): Promi
 test('the last frames of a shard that are lost are seen where it is merged with one that has later ones (F3, B7)', async () => {
   const stage = 1
   const lost = { name: GapError.name, message: /\/1 ended with frame 3\.1 of .*, which has sent it 3\.2/ }
+  const sent = (last: FrameId) => [[stage, 0, 4, 2] as const, [stage, 1, ...last] as const]
   // The producer has not heard of the merge, or has.
-  await assert.rejects(
-    beginMerged({
-      sent: [
-        [stage, 0, 4, 2],
-        [stage, 1, 3, 2],
-      ],
-    }),
-    lost,
-  )
-  await assert.rejects(
-    beginMerged({
-      sent: [[stage, 2, 4, 2]],
-      sentClosed: [
-        [stage, 0, 4, 2],
-        [stage, 1, 3, 2],
-      ],
-    }),
-    lost,
-  )
+  await assert.rejects(beginMerged({ sent: sent([3, 2]) }), lost)
+  await assert.rejects(beginMerged({ sent: [[stage, 2, 4, 2]], sentClosed: sent([3, 2]) }), lost)
   // Nothing is.
-  assert.equal(
-    await beginMerged({
-      sent: [
-        [stage, 0, 4, 2],
-        [stage, 1, 3, 1],
-      ],
-    }),
-    true,
-  )
-  assert.equal(
-    await beginMerged({
-      sent: [[stage, 2, 5, 1]],
-      sentClosed: [
-        [stage, 0, 4, 2],
-        [stage, 1, 3, 1],
-      ],
-    }),
-    true,
-  )
+  assert.equal(await beginMerged({ sent: sent([3, 1]) }), true)
+  assert.equal(await beginMerged({ sent: [[stage, 2, 5, 1]], sentClosed: sent([3, 1]) }), true)
 })
