@@ -17,11 +17,23 @@ export function cutFault(manifest: Manifest, topology: Topology, services: Servi
   const missing = blobsOf(manifest).find(blob => !services.bucket.has(blob))
   if (missing !== undefined) return `${missing} is not there`
   for (const part of manifest.subtasks)
-    for (const producer of part.head.producers ?? topology.producersOf(part.stage, part.shard)) {
+    for (const producer of heardBy(part, manifest, topology)) {
       const fault = channelFault(part, producer, manifest, topology, services)
       if (fault !== undefined) return `${part.log}: ${fault}`
     }
   return sourceCutFault(manifest, topology, services)
+}
+
+/** The producers that count at a cut, and those that took over from one of these before cuts of their own: what they sent before it is not taken either (protocol.md, F2). */
+function heardBy({ stage, shard, head }: SubtaskSnapshot, { subtasks }: Manifest, topology: Topology): ReadonlySet<number> {
+  const heard = new Set(head.producers ?? topology.producersOf(stage, shard))
+  for (const producer of heard) {
+    const from = topology.subtaskOfProducer(producer)
+    if (!subtasks.some(s => s.ended && s.stage === from.stage && s.shard === from.shard)) continue
+    for (const child of topology.shard(from.stage, from.shard).children ?? [])
+      if (topology.listens(from.stage, child, stage, shard)) heard.add(topology.producer(from.stage, child))
+  }
+  return heard
 }
 
 /** All blobs that a manifest names. */

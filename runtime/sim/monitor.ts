@@ -6,6 +6,7 @@ import { type CommitItem, decodeItem, type FrameId, isLater, type SealItem, type
 import type { Topology } from '../stage/topology.ts'
 import { unpack } from '../state/codec.ts'
 import { watchActs } from './acts.ts'
+import { alignmentFault } from './alignment-check.ts'
 import { type Arrivals, watchArrivals } from './arrivals.ts'
 import { blobsOf, cutFault } from './cut-check.ts'
 import type { LogTable } from './log.ts'
@@ -60,6 +61,8 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
     if (item.kind === 'abort') return
     checkTaken(log, last, item, arrivals, read, topology, fail)
     if (last !== undefined) compare(last, item, fail)
+    const open = alignmentFault(topology, log, last, item, name => lastCommit(read, name, table.of(name).last))
+    if (open !== undefined) fail(open)
     if (item.kind === 'seal') checkSeal(world, log, item, fail)
     shadow.commit(log, version, item)
   }
