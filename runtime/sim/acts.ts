@@ -5,9 +5,10 @@ import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
 import { META, type RunMeta } from '../checkpoint/run-meta.ts'
 import { decodeItem } from '../protocol/item.ts'
 import { unpack } from '../state/codec.ts'
-import type { Services } from './ports.ts'
 import { Violation } from './simulation.ts'
+import { stagedFault } from './sinks-check.ts'
 import type { StoredItem } from './store.ts'
+import type { World } from './world.ts'
 
 /** Of Lambda: until then somebody may write an older value yet. */
 const INVOCATION_MS_MAX = 15 * 60_000
@@ -16,11 +17,24 @@ const INVOCATION_MS_MAX = 15 * 60_000
  * What may only be done about a checkpoint once it is decided complete (protocol.md, D6): floors rise to its cuts, as far as these are in the base (C3, E5), and results become visible. Whoever says how one ended
  * has looked who has decided. What deletions leave behind stays for as long as somebody may write an older value (E4), and segments for as long as the base names them (E5). A run whose place another has taken is fenced, and begins no checkpoint any more (D8).
  */
-export function watchActs({ log: table, state, bucket }: Services, report: (violation: Violation) => void) {
+export function watchActs(
+  { services: { log: table, state, bucket }, topologyOf }: Pick<World, 'services' | 'topologyOf'>,
+  report: (violation: Violation) => void,
+) {
   const cutsOf = new Map<string, ReadonlyMap<string, number>>()
+  /** Checkpoints whose sinks were looked at. */
+  const settled = new Set<string>()
 
   function* decided(run: string): Generator<readonly [checkpoint: number, Decision['outcome']]> {
     for (const [checkpoint, { item }] of table.of(`${run}/decisions`).slots) yield [checkpoint, unpack<Decision>(item).outcome]
+  }
+
+  /** That of the highest number. */
+  function lastDecision(run: string): readonly [checkpoint: number, Decision] | undefined {
+    const { slots } = table.of(`${run}/decisions`)
+    if (slots.size === 0) return undefined
+    const n = Math.max(...slots.keys())
+    return [n, unpack<Decision>(slots.get(n)!.item)]
   }
 
   const runs = () => [...table.of(META).slots.values()].map(({ item }) => unpack<RunMeta>(item))
@@ -55,6 +69,21 @@ export function watchActs({ log: table, state, bucket }: Services, report: (viol
       if (!/^[^/]+\/[^/]+\/\d+$/.test(log)) return
       const fault = floorFault(log, floor)
       if (fault !== undefined) report(new Violation(`${log}: ${fault}`))
+    },
+    /** Where there is nothing to do, all that is complete is shown (D7). */
+    onStart() {
+      const { run } = runs().at(-1) ?? {}
+      const [n, last] = (run !== undefined && lastDecision(run)) || []
+      return ({ nothing }: { readonly nothing?: boolean }): void => {
+        if (nothing !== true || run === undefined || runs().at(-1)!.run !== run) return
+        if (n === undefined || last!.outcome !== 'complete' || last!.restored === true || settled.has(`${run} ${n}`)) return
+        const key = manifestKey(run, n)
+        const bytes = bucket.get(key)
+        if (bytes === undefined) return
+        settled.add(`${run} ${n}`)
+        const fault = stagedFault(decodeManifest(bytes, key), topologyOf(run)!, bucket)
+        if (fault !== undefined) report(new Violation(`nothing is to do behind checkpoint ${n} of ${run}, but ${fault}`))
+      }
     },
     onStep({ run, checkpoint }: StartedCheckpoint) {
       const now = runs().at(-1)!.run

@@ -21,11 +21,12 @@ import type { World } from './world.ts'
 export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, report: (violation: Violation) => void): void {
   const { log: table, kinesis } = world.services
   const arrivals = watchArrivals(kinesis)
-  const acts = watchActs(world.services, report)
+  const acts = watchActs(world, report)
   table.onFloor = acts.onFloor
   world.services.onBlob = acts.onBlob
   world.services.onDelete = acts.onDelete
   world.services.onSweep = acts.onSweep
+  world.services.onStart = acts.onStart
   world.services.onStep = acts.onStep
   world.services.openView = sandbox => openView(sandbox, world.topologyOf, report)
   const read = openReader(table)

@@ -21,6 +21,8 @@ export interface Services {
   onDelete: ((key: string) => void) | undefined
   /** For each item of the table that is swept. */
   onSweep: ((item: StoredItem, now: number) => void) | undefined
+  /** Called when somebody asks for a checkpoint; what it gives, when there is an answer. */
+  onStart: (() => (answer: { readonly nothing?: boolean }) => void) | undefined
   /** Called when a step of a checkpoint begins; what it gives, when it answers. */
   onStep: ((start: StartedCheckpoint) => (answer: { readonly outcome?: string }) => void) | undefined
   /** Called for each environment that begins. */
@@ -42,6 +44,7 @@ export function openServices(simulation: Simulation): Services {
     onBlob: undefined,
     onDelete: undefined,
     onSweep: undefined,
+    onStart: undefined,
     onStep: undefined,
     openView: undefined,
     kinesis: openKinesis(() => simulation.dice.below(3)),
@@ -62,6 +65,7 @@ export function copyServices({ log, state, bucket, kinesis, sources, between, id
     onBlob: undefined,
     onDelete: undefined,
     onSweep: undefined,
+    onStart: undefined,
     onStep: undefined,
     openView: undefined,
     kinesis: kinesis.copy(),

@@ -146,7 +146,7 @@ export function openWorld(
   const cuts = new Map(sourceStages.map(({ id }) => [id, functionOf(`cut ${id}`, cutHandler as (e: Environment) => Handler, id)]))
   const step = (handle: Handler): Handler => {
     return async (event, context) => {
-      const onAnswer = event.start && services.onStep?.(event.start)
+      const onAnswer = event.step === 'start' ? services.onStart?.() : event.start && services.onStep?.(event.start)
       const answer = await handle(event, context)
       onAnswer?.(answer)
       return answer
