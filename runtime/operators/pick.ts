@@ -3,7 +3,7 @@
  * gives all of them one hidden class at once.
  */
 export function pickFields(fields: readonly string[]): (value: any) => Record<string, unknown> {
-  const literal = compile(fields)
+  const literal = literalOf(fields)
   if (literal === undefined) return value => pickEach(fields, value)
   return value => {
     for (let i = 0; i < fields.length; i++) if (!(fields[i]! in value)) return pickEach(fields, value)
@@ -17,7 +17,8 @@ function pickEach(fields: readonly string[], value: any): Record<string, unknown
   return picked
 }
 
-function compile(fields: readonly string[]): ((value: any) => Record<string, unknown>) | undefined {
+/** An object with these fields of another one, as a literal. Undefined: it can't be compiled. */
+export function literalOf(fields: readonly string[]): ((value: any) => Record<string, unknown>) | undefined {
   // As a literal's key it would set the prototype, and assigning it does so too: left to pickEach, as it always was.
   if (fields.includes('__proto__')) return undefined
   const pairs = [...new Set(fields)].map(field => `${JSON.stringify(field)}: v[${JSON.stringify(field)}]`)

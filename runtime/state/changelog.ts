@@ -169,7 +169,7 @@ function writeState(writer: ChunkWriter, operator: KeyedOperator, entry: KeyEntr
       : writer.record(table, { k: subkey, v: value, t: tag }, expiry, entry.key, kind | TAGGED)
   const slot = stored as MapSlot
   const { keptMs } = declaration
-  slot.dirty.forEach((subkey, created) => {
+  slot.dirty.forEach((created, subkey) => {
     const value = slot.entries.get(subkey)
     const kind = created ? CREATED : WRITTEN
     if (value === undefined || value === DELETED) {
@@ -207,13 +207,14 @@ export function markCommitted(operators: readonly KeyedOperator[], version: numb
 
 /** Deleted entries of a complete slot need no marker: absence is known. */
 function settle(slot: MapSlot): void {
-  const { complete, dirty, entries } = slot
-  if (complete && dirty.deletions) {
-    dirty.forEach(subkey => {
+  const { complete, deletions, dirty, entries } = slot
+  if (complete && deletions) {
+    dirty.forEach((_, subkey) => {
       if (entries.get(subkey) === DELETED) entries.delete(subkey)
     })
   }
   dirty.clear()
+  slot.deletions = false
 }
 
 /** The changes of a chunk, in the order of writing. */

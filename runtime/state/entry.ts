@@ -1,5 +1,4 @@
 import { type Key, type KeyPart, userKey } from '../graph/key.ts'
-import { DirtySubkeys } from './dirty-subkeys.ts'
 import { SmallMap } from './small-map.ts'
 
 /** An entry that was deleted since the base was written: absence that is known. */
@@ -19,8 +18,10 @@ export class MapSlot extends SmallMap<unknown> {
   due: number | undefined
   /** Every entry that exists is in memory. */
   complete: boolean
-  /** Written since the last commit. */
-  readonly dirty = new DirtySubkeys()
+  /** The subkeys that were written since the last commit, in order of writing; each with whether there was none of it as of that commit, for certain. */
+  readonly dirty = new SmallMap<boolean>()
+  /** Some of those may have been deleted. */
+  deletions = false
 
   constructor(complete: boolean) {
     super()

@@ -140,7 +140,7 @@ export class KeyedState {
     if (value === stored && tag === tagOf(schema)) return stored
     if (subkey !== undefined) {
       const { dirty } = this.slot(entry, index)
-      if (!dirty.has(subkey)) dirty.add(subkey, false)
+      if (!dirty.has(subkey)) dirty.set(subkey, false)
     }
     this.mark(entry, index)
     return value
@@ -223,7 +223,7 @@ export class KeyedState {
       return
     }
     touch(slot, subkey)
-    slot.dirty.deletions = true
+    slot.deletions = true
     slot.entries.set(subkey, DELETED)
     this.mark(entry, index)
   }
@@ -249,7 +249,7 @@ export class KeyedState {
         else {
           const { entries, dirty }: MapSlot = value
           entries.forEach((_, subkey) => {
-            dirty.add(subkey, true)
+            dirty.set(subkey, true)
           })
         }
         this.mark(entry, i)
@@ -275,7 +275,7 @@ export class KeyedState {
 function touch({ entries, dirty, complete }: MapSlot, subkey: KeyPart): unknown {
   const stored = entries.get(subkey)
   // What is dirty is there, deleted perhaps.
-  if (stored === undefined) dirty.add(subkey, complete)
-  else if (!dirty.has(subkey)) dirty.add(subkey, stored === DELETED)
+  if (stored === undefined) dirty.set(subkey, complete)
+  else if (!dirty.has(subkey)) dirty.set(subkey, stored === DELETED)
   return stored
 }

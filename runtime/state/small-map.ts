@@ -30,10 +30,7 @@ export class SmallMap<V> {
       this.key = key
       this.value = value
     } else {
-      this.all = new Map([
-        [this.key, this.value as V],
-        [key, value],
-      ])
+      this.all = new Map<KeyPart, V>().set(this.key, this.value as V).set(key, value)
       this.key = undefined
       this.value = undefined
     }
@@ -47,6 +44,12 @@ export class SmallMap<V> {
       this.key = undefined
       this.value = undefined
     }
+  }
+
+  clear(): void {
+    this.key = undefined
+    this.value = undefined
+    this.all = undefined
   }
 
   forEach(visit: (value: V, key: KeyPart) => void): void {

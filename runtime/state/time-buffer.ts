@@ -1,10 +1,13 @@
 import type { KeyPart } from '../graph/key.ts'
+import { literalOf } from '../operators/pick.ts'
 import { copyValue, isFlat } from './copy.ts'
 import { DELETED, type KeyEntry, type MapSlot } from './entry.ts'
 import type { KeyedState } from './keyed-state.ts'
 
 /** The values of one time, in order of arrival; a single one that is neither an array nor undefined: itself. */
 type Stored = unknown
+
+const spread = (value: any) => ({ ...value })
 
 /** Memory is swept this many times in the time that values are kept, and between two sweeps times lie this far apart at least. */
 const SWEEPS = 64
@@ -21,13 +24,20 @@ export class TimeBuffer<T> {
   private readonly state: KeyedState
   private readonly index: number
   private readonly keptMs: number
-  /** All values so far are: then copies of them are cheap. */
-  private flat = true
+  /**
+   * Of a value that was added here or that `range` gave. The cheapest that copies all values so far: mostly a literal of the fields of the first, of which V8 does not even make what its caller does not keep. (A
+   * function for each side of a join: it is compiled into the caller only where it is always the same.)
+   */
+  copy: (value: any) => any = spread
+  private fields: readonly string[] | undefined
   /** Keys by when something of them expires: in so many `sweepMs`. Not those that were in memory before, until `watch`. */
   private readonly due = new Map<number, KeyPart[]>()
   private readonly sweepMs: number
   /** The first watermark by which all of some `due` have expired. */
   private nextSweep = Number.POSITIVE_INFINITY
+  /** Keys that have to stay until a commit, as they were written since the last one, whose `epoch` this was. */
+  private unsettled: KeyPart[] = []
+  private epoch = 0
 
   constructor(state: KeyedState, index: number) {
     this.state = state
@@ -65,13 +75,11 @@ export class TimeBuffer<T> {
     })
   }
 
-  private expires(key: KeyPart, slot: MapSlot | undefined, timestamp: number): void {
+  private expires(key: KeyPart, slot: MapSlot, timestamp: number): void {
     const at = Math.floor((timestamp + this.keptMs) / this.sweepMs)
     // Once for all records of a key that come in order and expire together.
-    if (slot !== undefined) {
-      if (slot.due === at) return
-      slot.due = at
-    }
+    if (slot.due === at) return
+    slot.due = at
     const keys = this.due.get(at)
     if (keys !== undefined) keys.push(key)
     else {
@@ -96,17 +104,17 @@ export class TimeBuffer<T> {
     for (let i = lowerBound(times, from); i < times.length && times[i]! <= to; i++) visitEach(values[i], times[i]!, visit)
   }
 
-  /** Of a value that was added here or that `range` gave. */
-  copy(value: T): T {
-    return this.flat ? { ...value } : copyValue(value)
-  }
-
   /** Takes what has expired by this watermark from memory. At the end of the input nothing has: what goes on from there may be another input. */
   sweep(watermark: number): void {
     if (watermark === Number.POSITIVE_INFINITY) return
     this.state.keptSince[this.index] = watermark - this.keptMs
+    if (this.epoch !== this.state.epoch) {
+      this.epoch = this.state.epoch
+      const settled = this.unsettled
+      this.unsettled = []
+      this.removeAll(settled, watermark)
+    }
     if (watermark < this.nextSweep) return
-    const again: KeyPart[] = []
     this.nextSweep = Number.POSITIVE_INFINITY
     for (const [at, keys] of this.due) {
       const through = (at + 1) * this.sweepMs
@@ -115,9 +123,12 @@ export class TimeBuffer<T> {
         continue
       }
       this.due.delete(at)
-      for (const key of keys) if (!this.removeExpired(key, watermark)) again.push(key)
+      this.removeAll(keys, watermark)
     }
-    for (const key of again) this.expires(key, undefined, watermark - this.keptMs)
+  }
+
+  private removeAll(keys: readonly KeyPart[], watermark: number): void {
+    for (const key of keys) if (!this.removeExpired(key, watermark)) this.unsettled.push(key)
   }
 
   /** False: something was written since the last commit, so that the key has to stay for now. */
@@ -168,8 +179,20 @@ export class TimeBuffer<T> {
   }
 
   private look(value: unknown): void {
-    if (this.flat && !isFlat(value)) this.flat = false
+    if (this.copy === copyValue) return
+    if (!isFlat(value)) this.copy = copyValue
+    else if (this.fields === undefined) {
+      this.fields = Object.keys(value)
+      this.copy = literalOf(this.fields) ?? spread
+    } else if (!hasFields(value, this.fields)) this.copy = spread
   }
+}
+
+/** These alone, in this order. */
+function hasFields(value: object, fields: readonly string[]): boolean {
+  let n = 0
+  for (const name in value) if (name !== fields[n++]) return false
+  return n === fields.length
 }
 
 function visitEach<T>(stored: Stored, timestamp: number, visit: (value: T, timestamp: number) => void): void {

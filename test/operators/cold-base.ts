@@ -82,7 +82,7 @@ export class ColdBase implements StateLoader {
   }
 
   private writeMap(slot: MapSlot, stored: Map<KeyPart, unknown>): void {
-    slot.dirty.forEach(subkey => {
+    slot.dirty.forEach((_: boolean, subkey: KeyPart) => {
       const value = slot.entries.get(subkey)
       assert.notEqual(value, undefined, `entry ${subkey} was written but is not known`)
       if (value === DELETED) {

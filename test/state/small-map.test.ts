@@ -8,6 +8,7 @@ const key = fc.oneof(fc.constantFrom<KeyPart>('', 'a', '1', 0, 1), fc.integer({ 
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('set' as const), key, value: fc.integer() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('delete' as const), key }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('clear' as const) }) },
 )
 
 test('a small map is a Map, in the order of its entries too', () => {
@@ -19,13 +20,18 @@ test('a small map is a Map, in the order of its entries too', () => {
         if (step.do === 'set') {
           map.set(step.key, step.value)
           model.set(step.key, step.value)
-        } else {
+        } else if (step.do === 'delete') {
           map.delete(step.key)
           model.delete(step.key)
+        } else {
+          map.clear()
+          model.clear()
         }
         assert.equal(map.size, model.size)
-        assert.equal(map.get(step.key), model.get(step.key))
-        assert.equal(map.has(step.key), model.has(step.key))
+        if (step.do !== 'clear') {
+          assert.equal(map.get(step.key), model.get(step.key))
+          assert.equal(map.has(step.key), model.has(step.key))
+        }
         assert.deepEqual([...map], [...model])
         const visited: [KeyPart, number][] = []
         map.forEach((value, key) => {

@@ -13,7 +13,7 @@ const KEPT_MS = 4000
 const states = [{ name: 'kept', primitive: 'map', load: 'all', keptMs: KEPT_MS }] as const
 const at = fc.integer({ min: 0, max: 12 }).map(seconds => seconds * 1000)
 const value = fc.oneof(
-  fc.record({ id: fc.nat(9) }),
+  { weight: 3, arbitrary: fc.record({ id: fc.nat(9), name: fc.string() }, { requiredKeys: [] }) },
   fc.record({ id: fc.nat(9), nested: fc.record({ n: fc.nat(9) }) }),
   fc.array(fc.nat(9), { maxLength: 2 }),
   fc.constantFrom(undefined, null, 'text', 7),
@@ -72,6 +72,48 @@ test('a time buffer is a list in order of time, then of arrival, whatever is com
       assert.equal(state.entries.get('key')?.values[0], undefined, 'all is gone')
     }),
   )
+})
+
+test('values with other fields than the first, or in another order, are copied with what they have', () => {
+  const values: object[] = [
+    { a: 1, b: 'x' },
+    { a: 2, b: 'y' },
+    { b: 'z', a: 3 },
+    { a: 4 },
+    { a: 5, b: 'v', c: 6 },
+    { a: 7, b: [8] },
+  ]
+  for (const first of values)
+    for (const second of values) {
+      const state = new KeyedState(states)
+      const buffer = new TimeBuffer<object>(state, 0)
+      const entry = state.lookup('key')!
+      for (const value of [first, second]) buffer.add(entry, 1000, value)
+      for (const value of [first, second]) {
+        const copy = buffer.copy(value)
+        assert.notEqual(copy, value)
+        assert.deepEqual(Object.entries(copy), Object.entries(value))
+      }
+    }
+})
+
+test('what was written since the last commit is looked at once until the next, however often memory is swept', () => {
+  const state = new KeyedState(states)
+  const buffer = new TimeBuffer<string>(state, 0)
+  buffer.add(state.lookup('key')!, 1000, 'value')
+  const { get } = state.entries
+  let looks = 0
+  state.entries.get = key => {
+    looks++
+    return get.call(state.entries, key)
+  }
+  for (let at = 10_000; at < 60_000; at += 1000) buffer.sweep(at)
+  assert.equal(looks, 1)
+  assert.equal(state.entries.size, 1)
+  markCommitted([{ state, eventTimers: { changes: [] }, processingTimers: { changes: [] } } as any], 1)
+  buffer.sweep(60_001)
+  assert.equal(looks, 2)
+  assert.equal(state.entries.size, 0)
 })
 
 /** A key in memory as a cold start has it from the log: what the base has is not there yet. */
