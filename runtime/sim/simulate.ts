@@ -11,7 +11,7 @@ import { takeSavepoints } from './savepoints.ts'
 import type { Input, Rows, Scenario } from './scenario.ts'
 import { openScheduler } from './scheduler.ts'
 import { openShadow } from './shadow.ts'
-import { type Simulation, Violation } from './simulation.ts'
+import { Difference, type Simulation, Violation } from './simulation.ts'
 import { openUserCode } from './user-code.ts'
 import { type Deployment, openWorld, type World } from './world.ts'
 
@@ -23,6 +23,8 @@ export interface Run {
   readonly injected: readonly Injected[]
   /** Of checkpoints. */
   readonly outcomes: ReadonlyMap<string, number>
+  /** The checkpoint that the second run began with. Undefined: it ended before that. */
+  readonly checkpoint: number | undefined
 }
 
 export interface RunOptions {
@@ -79,6 +81,7 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
     return opened
   }
   let error: Error | undefined
+  let checkpoint: number | undefined
   try {
     const expected = await expectedOf(scenario, variant)
     const first = simulation('first', START)
@@ -88,12 +91,13 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
     const world = await play(stage, first, async w => feed(w, first, stage), hasRestart ? { restart } : {})
     for (const [outcome, n] of world.controller.outcomes) outcomes.set(outcome, n)
     checkWorld(stage, world, expected, { restored: hasRestart })
-    const checkpoint = random.fork('back').pick(await through(first, checkpointsOf(world)))
+    const from = random.fork('back').pick(await through(first, checkpointsOf(world)))
+    checkpoint = from
     const second = simulation('second', first.scheduler.now)
-    second.trace?.(`back to checkpoint ${checkpoint}`)
+    second.trace?.(`back to checkpoint ${from}`)
     const parallelism = random.fork('rescale').pick([1, 2, 3, 5])
     const deployment = canRescale(world, parallelism) ? { ...stage.deployment, parallelism } : stage.deployment
-    const back = await play({ ...stage, deployment }, second, w => goBack(w, checkpoint).then(() => AGAIN_MS), {
+    const back = await play({ ...stage, deployment }, second, w => goBack(w, from).then(() => AGAIN_MS), {
       services: copyServices(world.services),
     })
     checkWorld(stage, back, expected, { restored: true })
@@ -111,6 +115,7 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
     steps: begun.reduce((sum, { scheduler }) => sum + scheduler.steps, 0),
     injected,
     outcomes,
+    checkpoint,
   }
 }
 
@@ -249,6 +254,6 @@ function checkWorld({ scenario, input }: Stage, world: World, expected: Expected
   const rows = rowsOf(world)
   const letters = lettersOf(world)
   const difference = rowsDifference(same(expected.rows), same(rows)) ?? lettersDifference(expected.letters, letters, restored)
-  if (difference !== undefined) throw new Violation(difference)
+  if (difference !== undefined) throw new Difference(difference)
   check?.(rows, input, letters)
 }

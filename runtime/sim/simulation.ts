@@ -15,3 +15,6 @@ export interface Simulation {
 export class Violation extends Error {
   override readonly name = 'Violation'
 }
+
+/** … of which only what came out tells. */
+export class Difference extends Violation {}

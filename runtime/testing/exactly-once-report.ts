@@ -6,6 +6,8 @@ export interface ExactlyOnceReport {
   readonly runs: number
   /** That came out, in each of them. */
   readonly rows: number
+  /** Records that were refused, or that a function failed on each time, in each of them. */
+  readonly deadLetters: number
   /** Of simulated time. */
   readonly hours: number
   /** How often what went wrong. */
@@ -16,7 +18,7 @@ export interface ExactlyOnceReport {
   readonly text: string
 }
 
-export function openReport(rows: number) {
+export function openReport({ rows, deadLetters }: { readonly rows: number; readonly deadLetters: number }) {
   const faults: Record<string, number> = {}
   const checkpoints: Record<string, number> = {}
   let runs = 0
@@ -31,8 +33,9 @@ export function openReport(rows: number) {
     value(): ExactlyOnceReport {
       const hours = virtualMs / 3_600_000
       const all = Object.values(faults).reduce((a, b) => a + b, 0)
-      const text = `${runs} ${runs === 1 ? 'run' : 'runs'}, ${hours.toFixed(1)} simulated hours, ${all} faults of ${Object.keys(faults).length} kinds, ${checkpoints.complete ?? 0} complete checkpoints: the same ${rows} rows each time`
-      return { runs, rows, hours, faults, checkpoints, text }
+      const letters = deadLetters === 0 ? '' : ` and ${deadLetters} dead ${deadLetters === 1 ? 'letter' : 'letters'}`
+      const text = `${runs} ${runs === 1 ? 'run' : 'runs'}, ${hours.toFixed(1)} simulated hours, ${all} faults of ${Object.keys(faults).length} kinds, ${checkpoints.complete ?? 0} complete checkpoints: the same ${rows} rows${letters} each time`
+      return { runs, rows, deadLetters, hours, faults, checkpoints, text }
     },
   }
 }

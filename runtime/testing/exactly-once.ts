@@ -4,11 +4,14 @@ import { withKeyGroups } from '../sim/key-groups.ts'
 import type { Scenario, UserCode } from '../sim/scenario.ts'
 import { shrink } from '../sim/shrink.ts'
 import { expectedOf, type Run, simulate } from '../sim/simulate.ts'
+import { Difference } from '../sim/simulation.ts'
+import { graphOf, wholeNumber } from './check.ts'
 import { TestKitError } from './error.ts'
 import { ExactlyOnceError } from './exactly-once-error.ts'
 import { type ExactlyOnceReport, openReport } from './exactly-once-report.ts'
 import { linesOf } from './lines.ts'
 import { namesOf, sourceName } from './names.ts'
+import { CALM, refusedOf, whyNothing } from './nothing.ts'
 
 /** What functions of a simulated pipeline may ask for: time and chance that are the seed's own. */
 export interface SimulatedCode {
@@ -46,6 +49,7 @@ export interface ExactlyOnceOptions {
 /** Few are enough for a cold start to find all that there is to find. */
 const KEY_GROUPS = 8
 const SEEDS = 20
+const PARALLELISM = 2
 const SHRINK_TRIES = 60
 
 /**
@@ -67,11 +71,12 @@ export async function expectExactlyOnce(
   input: Readonly<Record<string, readonly unknown[]>>,
   options: ExactlyOnceOptions = {},
 ): Promise<ExactlyOnceReport> {
-  const { seed, trace, seeds = SEEDS } = options
-  if (!(Number.isSafeInteger(seeds) && seeds > 0)) throw new TestKitError(`seeds is ${seeds}: it is how many there are to be`)
+  const { seed, trace, seeds = SEEDS, parallelism = PARALLELISM } = options
+  wholeNumber('seeds', seeds, 1)
+  wholeNumber('seed', seed ?? 0, 0)
+  wholeNumber('parallelism', parallelism, 1)
   const scenario = scenarioOf(app, input, options)
-  const rows = await rowsWithoutFaults(scenario)
-  const report = openReport(rows)
+  const report = openReport(await withoutFaults(scenario))
   for (let s = seed ?? 0; s < (seed === undefined ? seeds : seed + 1); s++) {
     const run = await simulate(scenario, s, { trace })
     if (run.error !== undefined) throw await explain(scenario, run)
@@ -80,8 +85,9 @@ export async function expectExactlyOnce(
   return report.value()
 }
 
-async function rowsWithoutFaults(scenario: Scenario): Promise<number> {
-  const { rows } = await expectedOf(scenario).catch(error => {
+/** How much comes out. */
+async function withoutFaults(scenario: Scenario): Promise<{ rows: number; deadLetters: number }> {
+  const { rows, letters } = await expectedOf(scenario).catch(error => {
     const { message } = error as Error
     const hint = /not all is through/.test(message)
       ? '. Do functions of mapAsync wait for something outside? Nothing outside is waited for here: give the pipeline functions that answer at once, or that sleep in simulated time'
@@ -89,9 +95,10 @@ async function rowsWithoutFaults(scenario: Scenario): Promise<number> {
     throw new TestKitError(`even without faults, ${message}${hint}`, { cause: error })
   })
   const count = Object.values(rows).reduce((sum, all) => sum + all.length, 0)
-  if (count > 0) return count
+  const refused = refusedOf(scenario)
+  if (count > 0) return { rows: count, deadLetters: letters.length + refused.length }
   throw new TestKitError(
-    `no row comes out of '${scenario.name}' without faults, so that none can be missing: a stream has no end, so the last records of the input have to move the watermark beyond the windows that are to fire`,
+    `no row comes out of '${scenario.name}' without faults, so that none can be missing. ${whyNothing(scenario, refused, letters)}`,
   )
 }
 
@@ -109,12 +116,14 @@ async function explain(scenario: Scenario, failed: Run): Promise<ExactlyOnceErro
     least.injected.map(({ number }) => number),
     line => trace.push(line),
   )
-  const { error, injected } = traced ?? least
+  const { error, injected, checkpoint } = traced ?? least
   const failure = {
     seed: failed.seed,
     problem: error!.message,
     faults: injected.map(({ fault }) => fault),
     faultsBefore: failed.injected.length,
+    checkpoint,
+    isDifference: error instanceof Difference,
     trace,
   }
   return new ExactlyOnceError(failure, { cause: error })
@@ -123,15 +132,17 @@ async function explain(scenario: Scenario, failed: Run): Promise<ExactlyOnceErro
 function scenarioOf(
   app: Pipeline | ((code: SimulatedCode) => Pipeline),
   input: Readonly<Record<string, readonly unknown[]>>,
-  { parallelism = 2, shards = 1, shardBy, same, check }: ExactlyOnceOptions,
+  { parallelism = PARALLELISM, shards = 1, shardBy, same, check }: ExactlyOnceOptions,
 ): Scenario {
   const make = (user: UserCode) => {
     const { sleep, random, maySurprise } = user
     const made = typeof app === 'function' ? app({ sleep, random, mayThrow: maySurprise }) : app
-    const widest = Math.max(parallelism, ...made.graph().nodes.map(n => n.parallelism ?? 1))
+    const widest = Math.max(parallelism, ...graphOf(made).nodes.map(n => n.parallelism ?? 1))
     return withKeyGroups(made, Math.max(KEY_GROUPS, widest))
   }
-  const graph = make({ sleep: async () => {}, random: () => 0, maySurprise() {}, broken() {} }).graph()
+  if (typeof input !== 'object' || input === null)
+    throw new TestKitError(`the input is the records of each source, such as { events: [...] }, not ${String(input)}`)
+  const graph = make(CALM).graph()
   const names = namesOf(graph)
   for (const name of Object.keys(input)) sourceName(names, name)
   const lines = linesOf(names.sources, input, shards, shardBy)

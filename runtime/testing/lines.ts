@@ -1,5 +1,6 @@
 import { keyGroup } from '../graph/key.ts'
 import type { Input } from '../sim/scenario.ts'
+import { recordsOf, wholeNumber } from './check.ts'
 import { TestKitError } from './error.ts'
 
 /** The records of each source as lines, in the shards of its stream. */
@@ -9,8 +10,7 @@ export function linesOf(
   shards: number,
   shardBy: ((record: any, source: string) => string | number) | undefined,
 ): Input {
-  if (!(Number.isSafeInteger(shards) && shards > 0))
-    throw new TestKitError(`shards is ${shards}: it is a whole number of at least 1`)
+  wholeNumber('shards', shards, 1)
   if (shards > 1 && shardBy === undefined)
     throw new TestKitError(
       `with ${shards} shards, shardBy has to say which records keep their order, such as record => record.user_id`,
@@ -18,7 +18,9 @@ export function linesOf(
   return Object.fromEntries(
     sources.map(source => {
       const lines: string[][] = Array.from({ length: shards }, () => [])
-      for (const record of input[source] ?? [])
+      const records = input[source] ?? []
+      recordsOf(source, records)
+      for (const record of records)
         lines[shards === 1 ? 0 : keyGroup(shardBy!(record, source), shards)]!.push(lineOf(record, source))
       return [source, lines]
     }),

@@ -36,6 +36,7 @@ export async function lookAtState(
 }
 
 export async function lookAtTimers(options: EnvironmentOptions, operator: string, key: Key): Promise<KeyTimers> {
+  if (key === undefined) throw new TestKitError(`timers of '${operator}' are a key's: timers('${operator}', key)`)
   return atOperator(options, operator, key, async ({ eventTimers, processingTimers }, canonical) => {
     const timesOf = (timers: typeof eventTimers) => [
       ...new Set(timers.all().flatMap(timer => (timer.key === canonical ? [timer.at] : []))),
@@ -51,7 +52,9 @@ async function atOperator<T>(
   key: Key | undefined,
   look: (found: KeyedOperator, key: string | number, watermark: number) => Promise<T>,
 ): Promise<T> {
-  const { at, id } = find(topology.stages, operator)
+  const { at, id, hasBroadcast } = find(topology.stages, operator)
+  if (key === undefined && !hasBroadcast)
+    throw new TestKitError(`'${operator}' has no broadcast state, but state of each key: state('${operator}', key)`)
   const { keyGroups } = topology.plan.options
   const canonical = key === undefined ? BROADCAST_KEY : canonicalKey(key, operator)
   const shard = key === undefined ? 0 : subtaskOf(keyGroup(canonical, keyGroups), keyGroups, at.parallelism)
@@ -66,8 +69,13 @@ async function atOperator<T>(
   }
 }
 
-function find(stages: readonly StageTopology[], operator: string): { at: StageTopology; id: string } {
-  const all = stages.flatMap(at => keyedNodes(at.stage).map(({ operatorId: id, node }) => ({ at, id, name: node.name })))
+function find(stages: readonly StageTopology[], operator: string) {
+  const all = stages.flatMap(at =>
+    keyedNodes(at.stage).map(({ operatorId: id, node: { name, inputs } }) => {
+      const hasBroadcast = inputs.some(edges => edges.some(({ exchange }) => exchange.kind === 'broadcast'))
+      return { at, id, name, hasBroadcast }
+    }),
+  )
   const found = all.filter(({ id, name }) => id === operator || name === operator)
   if (found.length === 1) return found[0]!
   if (found.length > 1)

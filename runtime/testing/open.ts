@@ -5,10 +5,10 @@ import { planPhysical } from '../graph/planner.ts'
 import { shapeOf } from '../graph/shape.ts'
 import { dice } from '../sim/random.ts'
 import { Topology } from '../stage/topology.ts'
+import { checkFaults, graphOf, wholeNumber } from './check.ts'
 import { openHandClock } from './clock.ts'
 import { openCollector } from './collector.ts'
 import { type EnvironmentOptions, openEnvironment } from './environment.ts'
-import { TestKitError } from './error.ts'
 import type { TestFault } from './faults.ts'
 import { openSplit, type TestSplit } from './input.ts'
 import { namesOf, sinkName } from './names.ts'
@@ -40,7 +40,8 @@ export async function openTestPipeline(app: Pipeline, options: TestOptions = {})
   wholeNumber('splits', splits, 1)
   wholeNumber('batchSize', batchSize, 1)
   wholeNumber('now (epoch ms)', now, 0)
-  const declared = app.graph()
+  if (options.parallelism !== undefined) wholeNumber('parallelism', options.parallelism, 1)
+  const declared = graphOf(app)
   const names = namesOf(declared)
   for (const name of Object.keys(sinks)) sinkName(names, name)
   const collector = openCollector()
@@ -62,7 +63,7 @@ export async function openTestPipeline(app: Pipeline, options: TestOptions = {})
       from === undefined
         ? topologyOf((await openRun(ports, kind, true)).meta.run)
         : await openFromSnapshot(ports, from, kind, topologyOf)
-    let faults: readonly TestFault[] = options.faults ?? []
+    let faults = checkFaults(options.faults ?? [])
     const environment: EnvironmentOptions = {
       topology,
       ports,
@@ -74,7 +75,7 @@ export async function openTestPipeline(app: Pipeline, options: TestOptions = {})
     const inputs = inputsOf(topology, from)
     const tasks = tasksOf(environment, inputs, now)
     const setFaults = (chosen: readonly TestFault[]) => {
-      faults = chosen
+      faults = checkFaults(chosen)
     }
     const close = () => ports.close()
     return testPipeline({ names, sides, deadLetters, inputs, tasks, clock, collector, environment, setFaults, close })
@@ -111,9 +112,4 @@ function tasksOf(environment: EnvironmentOptions, inputs: ReadonlyMap<string, re
       zombie: undefined,
     })),
   )
-}
-
-function wholeNumber(name: string, value: number, least: number): void {
-  if (!Number.isSafeInteger(value) || value < least)
-    throw new TestKitError(`${name} is ${value}: it is a whole number of at least ${least}`)
 }

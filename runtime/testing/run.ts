@@ -5,6 +5,7 @@ import { Exclusive } from '../embedded/exclusive.ts'
 import type { RunTotals } from '../embedded/run-options.ts'
 import type { HeadFields } from '../protocol/item.ts'
 import { loadHead } from '../protocol/log.ts'
+import { recordsOf } from './check.ts'
 import type { HandClock } from './clock.ts'
 import type { Collector, TestRecord } from './collector.ts'
 import { openDriver } from './driver.ts'
@@ -62,8 +63,9 @@ export function testPipeline(parts: TestParts): TestPipeline {
   }
 
   const send = async (source: string | SourceStream<any>, records: readonly unknown[], { split = 0 } = {}) => {
-    if (!Array.isArray(records)) throw new TestKitError(`send takes an array of records, not ${typeof records}`)
-    splitsOf(source, split)[0]!.send(records)
+    const [into] = splitsOf(source, split)
+    recordsOf(sourceName(names, source), records)
+    into!.send(records)
     await then(driver.settle)
   }
 
@@ -110,7 +112,9 @@ export function testPipeline(parts: TestParts): TestPipeline {
     },
     results: async (sink: string | SinkHandle<any>) => (await records(sink)).map(({ value }) => value),
     records,
-    async sideOutput({ id }) {
+    async sideOutput(tag) {
+      const id = tag?.id
+      if (typeof id !== 'string') throw new TestKitError(`sideOutput goes by what sideOutput('name') gave, not by ${String(tag)}`)
       const all: TestRecord<Tapped>[] = await writtenTo(parts.sides)
       return all.flatMap(({ value: { tag, value } }) => (tag === id ? [value as never] : []))
     },

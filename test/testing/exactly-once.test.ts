@@ -36,7 +36,8 @@ test('a pipeline comes to the same whatever goes wrong, and the report says what
   assert.equal(report.runs, 6)
   assert.ok(report.rows >= 36, report.text)
   assert.ok(report.hours > 0.1 && Object.keys(report.faults).length > 8 && report.checkpoints.complete! > 5, report.text)
-  assert.match(report.text, /^6 runs, .* simulated hours, \d+ faults of \d+ kinds/)
+  assert.match(report.text, /^6 runs, .* simulated hours, \d+ faults of \d+ kinds, .* rows and 1 dead letter each time$/)
+  assert.equal(report.deadLetters, 1)
 })
 
 test('several shards keep the order that they are told to keep', async () => {
@@ -77,8 +78,41 @@ test('a pipeline that counts in a variable is found out: with its seed, the faul
     name: 'ExactlyOnceError',
     message: found.message,
   })
+  // What the functions of such a pipeline do is said, and the lines are those of faults: not the steps of a run without any, nor those of who has nothing to do any more.
+  assert.match(
+    found.message,
+    /\nUsually a function keeps something outside of its state \(a variable, .*: declare it in `state`\)/,
+  )
+  if (found.faults.length === 0) assert.match(found.message, /\nerror\.trace has the \d+ lines of what happens then\.$/)
+  else assert.doesNotMatch(found.message.split('\n').at(-1)!, / (checkpoint#\d+|execution:) /)
   // As many where no fault is needed: the run that goes back to a checkpoint counts again anyway.
   assert.ok(lines.length >= found.trace.length)
+})
+
+test('what takes a fault is told with the last of what happens, as far as anything does', async () => {
+  /** Goes on from what it remembers instead of its state, which nobody else knows. */
+  const remembers = () => {
+    const app = pipeline('remembers')
+    const seen = new Map<string, number>()
+    app
+      .source('views', ndjson(View), { time: v => v.at, watermark: boundedOutOfOrderness('1s') })
+      .keyBy('user')
+      .process({
+        onRecord(v) {
+          seen.set(v.user, (seen.get(v.user) ?? 0) + 1)
+          return [{ user: v.user, n: seen.get(v.user)! }]
+        },
+      })
+      .sink('counts', print())
+    return app
+  }
+  const found = await expectExactlyOnce(remembers, { views }).then(
+    () => assert.fail('it was not found'),
+    (error: ExactlyOnceError) => error,
+  )
+  assert.ok(found.isDifference && found.faults.length > 0, found.message)
+  assert.match(found.message, /\nWhat happens then, until all records are through \(of \d+ lines; error\.trace has them all\):\n/)
+  assert.doesNotMatch(found.message.split('\n').at(-1)!, / (checkpoint#\d+|execution:) /)
 })
 
 test('what shows nothing, or makes no sense, is refused', async () => {
@@ -91,7 +125,32 @@ test('what shows nothing, or makes no sense, is refused', async () => {
     .sink('windows', print())
   await assert.rejects(expectExactlyOnce(late, { views }), { name: 'TestKitError', message: /no row comes out of 'late'/ })
   await assert.rejects(expectExactlyOnce(late, { view: [] }), /no source 'view': did you mean views\?/)
+  await assert.rejects(
+    expectExactlyOnce(late, { views: ['no JSON'] }),
+    / 1 of 1 records are refused, the first by 'views': not JSON: .* A stream has no end/,
+  )
+  await assert.rejects(expectExactlyOnce(late, {}), /\. 'views' was given no records\. A stream has no end/)
+  const broken = pipeline('broken')
+  broken
+    .source('views', ndjson(View), { time: v => v.at, watermark: boundedOutOfOrderness('1s') })
+    .map(v => (v.user as any).missing.length)
+    .sink('lengths', print())
+  await assert.rejects(
+    expectExactlyOnce(broken, { views: views.slice(0, 2) }),
+    /Functions failed on 2 of 2 records each time, on the first with: .*Cannot read properties of undefined/,
+  )
   await assert.rejects(expectExactlyOnce(late, { views }, { seeds: 0 }), /seeds is 0/)
+  await assert.rejects(expectExactlyOnce(late, { views }, { seed: -1 }), /seed is -1/)
+  await assert.rejects(expectExactlyOnce(late, { views }, { parallelism: 0 }), {
+    name: 'TestKitError',
+    message: /parallelism is 0/,
+  })
+  await assert.rejects(expectExactlyOnce(late, { views: 'x' } as never), /'views' is to be given an array of records, not 'x'/)
+  await assert.rejects(expectExactlyOnce(late, undefined as never), /the input is the records of each source/)
+  await assert.rejects(
+    expectExactlyOnce((() => ({ late })) as never, { views }),
+    /a pipeline is needed, .* not an object with late/,
+  )
 })
 
 test('checks of one’s own: what has to be the same, and what rows have to be like', async () => {

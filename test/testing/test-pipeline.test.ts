@@ -14,6 +14,7 @@ import {
   tumbling,
   value,
 } from '../../runtime/index.ts'
+import { Subtask } from '../../runtime/stage/subtask.ts'
 import { openCollector } from '../../runtime/testing/collector.ts'
 import {
   alwaysRedeliver,
@@ -139,6 +140,31 @@ test('state and timers of a key are those of the last commit; the end fires all 
     { user: 'ann', total: -(NOW + 60_000) },
   ])
   await assert.rejects(t.send('sales', []), /has ended/)
+})
+
+test('broadcast state is read without a key, and what a key has beside it with one', async () => {
+  const app = pipeline('limits')
+  const sales = app.source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('1s') })
+  sales
+    .keyBy('user')
+    .connect(sales.filter(s => s.user === 'limit').broadcast())
+    .process({
+      state: { last: value<number>() },
+      broadcast: { limits: map<string, number>() },
+      onRecord(s, ctx) {
+        ctx.state.last.set(s.amount)
+        return s.amount > (ctx.broadcast.limits.get(s.item) ?? Number.POSITIVE_INFINITY) ? [s.user] : []
+      },
+      onBroadcast: (s, ctx) => ctx.broadcast.limits.set(s.item, s.amount),
+    })
+    .uid('limits')
+    .sink('above', print())
+  await using t = await openTestPipeline(app, { parallelism: 2 })
+  await t.send('sales', [{ user: 'limit', item: 'tea', amount: 5, at: 1_000 }])
+  await t.send('sales', [{ user: 'ann', item: 'tea', amount: 6, at: 2_000 }])
+  assert.deepEqual(await t.results('above'), ['ann'])
+  assert.deepEqual(await t.state('limits'), { limits: new Map([['tea', 5]]) })
+  assert.deepEqual(await t.state('limits', 'ann'), { last: 6 })
 })
 
 test('the clock stands still until it is moved, and timers fire one after the other', async () => {
@@ -327,7 +353,29 @@ test('what makes no sense is refused by name', async () => {
   await assert.rejects(t.results('item'), /no sink 'item': did you mean items\?/)
   await assert.rejects(t.watermark(Number.NaN), /NaN is no time/)
   await assert.rejects(t.advance('-1s'), /time does not go back/)
+  await assert.rejects(
+    t.send('sales', { user: 'ann' } as never),
+    /'sales' is to be given an array of records, not an object with user/,
+  )
+  await assert.rejects(t.sideOutput('late' as never), /goes by what sideOutput\('name'\) gave, not by late/)
+  await assert.rejects(t.state('spent'), /'spent' has no broadcast state, but state of each key: state\('spent', key\)/)
+  await assert.rejects(t.timers('spent', undefined as never), /timers of 'spent' are a key's: timers\('spent', key\)/)
   await assert.rejects(openTestPipeline(app, { splits: 0 }), /splits is 0/)
+  await assert.rejects(openTestPipeline(app, { parallelism: 0 }), /parallelism is 0/)
+  await assert.rejects(
+    openTestPipeline(shop() as never),
+    /a pipeline is needed, .* not an object with app, sales, spent, perItem/,
+  )
+  // What is switched on in vain would show what it does not.
+  await assert.rejects(openTestPipeline(app, { faults: zombies as never }), /faults is a list, such as \[alwaysRedeliver\]/)
+  await assert.rejects(
+    openTestPipeline(app, { faults: [crashAfter as never] }),
+    /the function crashAfter is no fault: there are always/,
+  )
+  assert.throws(() => t.faults([zombies] as never), {
+    name: 'TestKitError',
+    message: /an array is no fault: .*each an argument of its own/,
+  })
   await assert.rejects(openTestPipeline(app, { sinks: { none: print() } }), /no sink 'none'/)
   assert.throws(() => crashAfter('send twice' as never), TestKitError)
   assert.throws(() => throttle(1), /no share/)
@@ -367,6 +415,35 @@ test('faults happen: functions run again, and one that counts in a variable is f
   }
   // What is committed is not done again, however often it comes, and whoever is told.
   for (const fault of [alwaysRedeliver, crashAfter('commit')]) assert.deepEqual(await callsUnder([fault]), calm)
+})
+
+test('who is given a batch, and how often, is what each fault says', async t => {
+  /** Of each batch of the stage behind the stream: the environments that got it, one after the other, by letter. */
+  async function environments(...faults: readonly TestFault[]) {
+    const spy = t.mock.method(Subtask.prototype, 'deliver')
+    const app = pipeline('once')
+    app
+      .source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('0s') })
+      .keyBy('user')
+      .reduce((_, next) => next)
+      .sink('out', print())
+    await using kit = await openTestPipeline(app, { faults })
+    for (let i = 0; i < 3; i++) await kit.send('sales', [{ user: 'ann', item: 'tea', amount: i, at: i * 1_000 }])
+    spy.mock.restore()
+    const batches = new Map<unknown, unknown[]>()
+    for (const { this: environment, arguments: args } of spy.mock.calls)
+      batches.set(args[0], [...(batches.get(args[0]) ?? []), environment])
+    return [...batches.values()].map(all => {
+      const different = [...new Set(all)]
+      return all.map(environment => 'abcd'[different.indexOf(environment)]).join('')
+    })
+  }
+  assert.deepEqual(await environments(), ['a', 'a', 'a'])
+  assert.deepEqual(await environments(alwaysRedeliver), ['aab', 'aab', 'aab'])
+  // The one that was frozen loses, looks at the log, and has nothing to do.
+  assert.deepEqual(await environments(zombies), ['aba', 'aba', 'aba'])
+  for (const fault of [crashAfter('process'), crashAfter('send'), crashAfter('commit')])
+    assert.deepEqual(await environments(fault), ['ab', 'ab', 'ab'], fault.kind)
 })
 
 test('functions that draw lots: whatever comes out, wherever, is of the one attempt that was committed', async () => {

@@ -1,0 +1,43 @@
+import type { Pipeline } from '../api/pipeline.ts'
+import type { LogicalGraph } from '../graph/graph.ts'
+import { TestKitError } from './error.ts'
+import type { TestFault } from './faults.ts'
+
+/** What the pipeline declares. @throws TestKitError when it is none */
+export function graphOf(app: Pipeline): LogicalGraph {
+  if (typeof app?.graph === 'function') return app.graph()
+  throw new TestKitError(`a pipeline is needed, as pipeline('name') makes it, not ${kindOf(app)}`)
+}
+
+/** @throws TestKitError */
+export function wholeNumber(name: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new TestKitError(`${name} is ${value}: it is a whole number of at least ${least}`)
+}
+
+const KINDS: readonly string[] = ['always redeliver', 'zombies', 'crash', 'throttle'] satisfies TestFault['kind'][]
+
+/** A fault that is switched on in vain would show what it does not. @throws TestKitError */
+export function checkFaults(faults: readonly TestFault[]): readonly TestFault[] {
+  if (!Array.isArray(faults)) throw new TestKitError(`faults is a list, such as [alwaysRedeliver], not ${kindOf(faults)}`)
+  for (const fault of faults)
+    if (!KINDS.includes(fault?.kind))
+      throw new TestKitError(
+        `${kindOf(fault)} is no fault: there are alwaysRedeliver, zombies, crashAfter('send') and throttle(0.2), each an argument of its own`,
+      )
+  return faults
+}
+
+/** @throws TestKitError */
+export function recordsOf(source: string, records: readonly unknown[]): void {
+  if (!Array.isArray(records)) throw new TestKitError(`'${source}' is to be given an array of records, not ${kindOf(records)}`)
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'function') return `the function ${value.name || 'without a name'}`
+  return typeof value === 'object' && value !== null
+    ? `an object with ${Object.keys(value).join(', ') || 'nothing in it'}`
+    : String(value)
+}
