@@ -1,10 +1,10 @@
-import type { Blobs, Ports } from '../ports.ts'
+import type { Blobs, CommitLog, Ports } from '../ports.ts'
 import type { Head } from '../protocol/log.ts'
 import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
 import { type Part, partsOf } from './cut.ts'
 import { type Decision, decide, decisions } from './decision.ts'
-import { encodeManifest, manifestKey, type SubtaskSnapshot } from './manifest.ts'
+import { encodeManifest, manifestKey, readManifest, type SubtaskSnapshot } from './manifest.ts'
 import { retain } from './retention.ts'
 import { sinkCommitContext } from './sink-context.ts'
 import type { MaterialisedPart } from './snapshot.ts'
@@ -43,14 +43,8 @@ export async function completeCheckpoint(
   ports: Ports,
 ): Promise<Decision> {
   const { checkpoint, startedAt } = start
-  const manifest = encodeManifest({
-    pipeline: topology.pipeline,
-    run: topology.run,
-    checkpoint,
-    createdAt: ports.clock.now(),
-    shape: topology.shape,
-    splits: topology.splits,
-    subtasks: parts.map(({ stage, shard, log, version, item, channelState, ended }, i) => ({
+  const subtasks = parts.map(
+    ({ stage, shard, log, version, item, channelState, ended }, i): SubtaskSnapshot => ({
       stage,
       shard,
       log,
@@ -65,7 +59,16 @@ export async function completeCheckpoint(
       changes: materialised[i]!.changes,
       ...(materialised[i]!.settled && { settled: true }),
       keyed: keyedNodes(topology.stages[stage]!.stage).map(k => k.operatorId),
-    })),
+    }),
+  )
+  const manifest = encodeManifest({
+    pipeline: topology.pipeline,
+    run: topology.run,
+    checkpoint,
+    createdAt: ports.clock.now(),
+    shape: topology.shape,
+    splits: topology.splits,
+    subtasks,
   })
   await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), manifest)
   const decision = await decide(ports.log, topology.run, checkpoint, {
@@ -75,7 +78,7 @@ export async function completeCheckpoint(
     bytes: materialised.reduce((sum, m) => sum + m.bytes, 0),
   })
   if (decision.outcome === 'complete') {
-    await commitSinks(topology, checkpoint, parts, ports.blobs)
+    await commitSinks(topology, checkpoint, subtasks, ports.blobs)
     const open = parts.filter((_, i) => !materialised[i]!.carried)
     await retain(topology, checkpoint, open, ports)
   }
@@ -107,14 +110,19 @@ export async function failCheckpoint(
 }
 
 /** D7: what was staged up to n becomes visible, once. Called again after a restart, for the crash between decision and commit. */
-export async function commitSinks(topology: Topology, checkpoint: number, parts: readonly Part[], blobs: Blobs): Promise<void> {
+async function commitSinks(
+  topology: Topology,
+  checkpoint: number,
+  subtasks: readonly SubtaskSnapshot[],
+  blobs: Blobs,
+): Promise<void> {
   for (const at of topology.stages) {
     const sinks = at.stage.nodes.filter(node => node.sink !== undefined)
     for (const [index, node] of sinks.entries()) {
       const sink = topology.sinkOf(node)
       if (sink.commit === undefined) continue
-      const mine = parts.filter(p => p.stage === at.stage.index)
-      const stateOf = new Map(mine.map(p => [p.shard, p.item.head.sinks.find(([i]) => i === index)?.[1]]))
+      const mine = subtasks.filter(s => s.stage === at.stage.index)
+      const stateOf = new Map(mine.map(p => [p.shard, p.head.sinks.find(([i]) => i === index)?.[1]]))
       const states = Array.from({ length: 1 + Math.max(...stateOf.keys()) }, (_, shard) => stateOf.get(shard))
       const context = sinkCommitContext(topology, topology.run, at.stage.ids.get(node)!, blobs)
       await sink.commit(topology.run, checkpoint, states, { ...context, inOrder: mine.some(p => p.ended) })
@@ -122,11 +130,22 @@ export async function commitSinks(topology: Topology, checkpoint: number, parts:
   }
 }
 
-/** After a restart: the last complete checkpoint's sinks commit again, for the crash between its decision and their commit. */
-export async function recommitSinks(topology: Topology, ports: Ports): Promise<void> {
-  const last = (await decisions(ports.log, topology.run)).findLast(d => d.decision.outcome === 'complete')
+/**
+ * After a restart, or when nothing flows any more: the last complete checkpoint's sinks commit again, for the crash between its decision and their commit. By its manifest, as subtasks may have gone on to cuts of
+ * a checkpoint that nobody completes.
+ */
+export async function recommitSinks(topology: Topology, { log, blobs }: Ports): Promise<void> {
+  const last = await lastComplete(log, topology.run)
   if (last === undefined || last.decision.restored === true) return
-  const { parts, missing } = await collectParts(topology, last.checkpoint, ports)
-  // Parts that have a newer cut are past this checkpoint, so the commit of this one is done or the newer one's will do it.
-  if (missing.length === 0) await commitSinks(topology, last.checkpoint, parts, ports.blobs)
+  const { checkpoint } = last
+  const manifest = await readManifest(blobs, topology.run, checkpoint).catch(async error => {
+    // Retention took it: a later one is complete, and shows what this one would.
+    if ((await lastComplete(log, topology.run))!.checkpoint > checkpoint) return undefined
+    throw error
+  })
+  if (manifest !== undefined) await commitSinks(topology, checkpoint, manifest.subtasks, blobs)
+}
+
+async function lastComplete(log: CommitLog, run: string) {
+  return (await decisions(log, run)).findLast(d => d.decision.outcome === 'complete')
 }

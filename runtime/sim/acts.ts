@@ -112,6 +112,8 @@ export function watchActs(
         )
     },
     onBlob(key: string): void {
+      // Whoever decides late would say of it what is not decided (D6).
+      if (key.endsWith('/_metadata') && bucket.has(key)) report(new Violation(`the manifest ${key} is written over`))
       const found = /^results\/.*\/run=([^/]+)\/checkpoint-(\d+)-/.exec(key)
       if (found === null) return
       const [, run, number] = found

@@ -6,6 +6,7 @@ import { lookHandler } from '../../runtime/aws/functions/look.ts'
 import { materialiseHandler, type PartRef } from '../../runtime/aws/functions/materialise.ts'
 import { decisions } from '../../runtime/checkpoint/decision.ts'
 import { listManifests, readManifest } from '../../runtime/checkpoint/manifest.ts'
+import { tellStop } from '../../runtime/checkpoint/stops.ts'
 import { blobSink } from '../../runtime/connectors/blob-sink.ts'
 import type { Blobs, Ports, RangedBlobs } from '../../runtime/ports.ts'
 import { loadHead } from '../../runtime/protocol/log.ts'
@@ -53,6 +54,22 @@ async function materialiseAll(world: EmbeddedWorld, start: StartedCheckpoint, pa
   return Promise.all(parts.map(part => materialise({ start, part }, context())))
 }
 
+/** A checkpoint that is complete, and whose sinks have not committed. Gives how it began. */
+async function dieBeforeSinks(opened: Opened): Promise<StartedCheckpoint> {
+  const { world } = opened
+  const { start, parts } = await acked(opened)
+  const materialised = await materialiseAll(world, start, parts)
+  const dead = async (): Promise<never> => Promise.reject(new Error('killed'))
+  const dying = () => ({ ...world.back(() => undefined), sinks: sinksOn({ ...world.ports.blobs, put: dead }) })
+  await assert.rejects(
+    checkpointHandler(environment(world, undefined, dying))({ step: 'complete', start, materialised }, context()),
+    /killed/,
+  )
+  assert.deepEqual(await outcomes(world), ['complete'])
+  assert.deepEqual(await world.rows('pages'), [])
+  return start
+}
+
 function sinksOn(blobs: Blobs) {
   return Object.fromEntries(['pages', 'rejected'].map(name => [name, blobSink(blobs, `results/${name}`, name)]))
 }
@@ -94,16 +111,7 @@ describe('checkpoints', () => {
         const look = lookHandler(environment(world, undefined, back), never)
         assert.deepEqual(await look({ step: 'look', machine: 'm' }, context()), { looked: 'nothing' })
       }
-      const { start, parts } = await acked(opened)
-      const materialised = await materialiseAll(world, start, parts)
-      const dead = async (): Promise<never> => Promise.reject(new Error('killed'))
-      const dying = () => ({ ...world.back(() => undefined), sinks: sinksOn({ ...world.ports.blobs, put: dead }) })
-      await assert.rejects(
-        checkpointHandler(environment(world, undefined, dying))({ step: 'complete', start, materialised }, context()),
-        /killed/,
-      )
-      assert.deepEqual(await outcomes(world), ['complete'])
-      assert.deepEqual(await world.rows('pages'), [])
+      await dieBeforeSinks(opened)
       await idleStep()
       assert.deepEqual(sorted(await world.rows('pages')), embedded.pages)
       const calls: string[] = []
@@ -116,6 +124,17 @@ describe('checkpoints', () => {
       await idleStep(idle)
       assert.deepEqual(calls, [], 'a pipeline that stands still asks no bucket')
     })
+
+  test('output is not held back either when the next checkpoint had begun, and the pipeline was stopped then (D7)', async () => {
+    const opened = await open()
+    const { world, mappings, step } = opened
+    const start = await dieBeforeSinks(opened)
+    assert.deepEqual(await cutAll(world, { ...start, checkpoint: 2 }), [true, true])
+    await drain(mappings)
+    await tellStop(world.ports, world.topology.run, true)
+    assert.deepEqual(await step({ step: 'start', scheduled: true }), { nothing: true })
+    assert.deepEqual(sorted(await world.rows('pages')), embedded.pages)
+  })
 
   test('a stack that has never had a batch has no run: none is made by asking', async () => {
     const { world } = await open()
