@@ -22,15 +22,18 @@ import { randomScenario } from './random-pipeline.ts'
 import { recommendations } from './recommendations.ts'
 
 const EVENTS = 30
+/** So far apart that what is out of order is late for some windows, and for all. */
+const LATE = 10
 const END = START + 600_000
 
-/** Events, and one far behind them in each shard, which ends all windows. Users and items stay in one shard each. */
-function eventsOf(shards: number) {
+/** Events, and one far behind them in each shard, which ends all windows. Users and items stay in one shard each. `stretch`: how much longer it is between them. */
+function eventsOf(shards: number, stretch = 1) {
   return (dice: Dice): Input => {
     const events: Event[][] = Array.from({ length: shards }, () => [])
     for (const event of generate(EVENTS, dice.below(2 ** 30))) {
       const shard = Number(event.user.slice(1)) % shards
-      events[shard]!.push({ ...event, item: shards === 1 ? event.item : `${shard}-${event.item}` })
+      const item = shards === 1 ? event.item : `${shard}-${event.item}`
+      events[shard]!.push({ ...event, item, at: START + (event.at - START) * stretch })
     }
     for (const [shard, all] of events.entries())
       all.push({ id: `end${shard}`, kind: 'view', user: `end${shard}`, item: `end${shard}`, at: END, amount: 0 })
@@ -55,7 +58,15 @@ const ENGINES: Readonly<Record<string, number>> = {
 
 function engine(name: string, shards: number): Scenario {
   const app = () => withKeyGroups(pipelines[name]!(), KEY_GROUPS)
-  return { name, shards, parallelism: 2, variants: 4, app, input: eventsOf(shards), check: naively(name) }
+  return {
+    name,
+    shards,
+    parallelism: 2,
+    variants: 4,
+    app,
+    input: eventsOf(shards, name.startsWith('window-late') ? LATE : 1),
+    check: naively(name),
+  }
 }
 
 /** What is the same with faults and without may still be wrong: some are worked out from their definition, too. */
