@@ -2,7 +2,15 @@ import type { Decision } from '../checkpoint/decision.ts'
 import type { Layouts } from '../checkpoint/layouts.ts'
 import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
 import { readHeader } from '../protocol/frame.ts'
-import { type CommitItem, decodeItem, type FrameId, isLater, type SealItem, type SlotItem } from '../protocol/item.ts'
+import {
+  type CommitItem,
+  decodeItem,
+  type FrameId,
+  type HeadFields,
+  isLater,
+  type SealItem,
+  type SlotItem,
+} from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import { unpack } from '../state/codec.ts'
 import { watchActs } from './acts.ts'
@@ -62,7 +70,7 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
     if (item.kind === 'abort') return
     checkTaken(log, last, item, arrivals, read, topology, fail)
     if (last !== undefined) compare(last, item, fail)
-    const open = alignmentFault(topology, log, last, item, name => lastCommit(read, name, table.of(name).last))
+    const open = alignmentFault(topology, log, last, item, name => newestHead(read, name, table.of(name).last))
     if (open !== undefined) fail(open)
     if (item.kind === 'seal') checkSeal(world, log, item, fail)
     shadow.commit(log, version, item)
@@ -177,6 +185,14 @@ function lastCommit(read: Read, log: string, from: number): CommitItem | undefin
     const item = read(log, version)
     if (item === undefined) return undefined
     if (item.kind === 'commit') return item
+  }
+  return undefined
+}
+
+function newestHead(read: Read, log: string, from: number): HeadFields | undefined {
+  for (let version = from; version > 0; version--) {
+    const item = read(log, version)
+    if (item?.kind !== 'abort') return item?.head
   }
   return undefined
 }
