@@ -61,7 +61,7 @@ export function openController(simulation: Simulation, controlled: Controlled): 
   let stoppedAt = Number.NEGATIVE_INFINITY
 
   async function invoke(lambda: Lambda, event: object, begun: number): Promise<any> {
-    if (begun <= stoppedAt || faults.happens('controller stops')) throw new Stopped()
+    if (begun <= stoppedAt || faults.happens('controller stops', lambda.name)) throw new Stopped()
     for (let tries = 1; ; tries++) {
       const outcome = await invokeOnce(lambda, event)
       if ('answer' in outcome) return outcome.answer
@@ -72,8 +72,8 @@ export function openController(simulation: Simulation, controlled: Controlled): 
 
   function invokeOnce(lambda: Lambda, event: object): Promise<Outcome> {
     const again = (ms: number) => void scheduler.sleep(ms).then(() => lambda.invoke(event))
-    if (faults.happens('step is called twice')) again(dice.fraction() * 1_000)
-    if (faults.happens('step is called again late')) again(dice.spread(...LATE_MS))
+    if (faults.happens('step is called twice', lambda.name)) again(dice.fraction() * 1_000)
+    if (faults.happens('step is called again late', lambda.name)) again(dice.spread(...LATE_MS))
     return lambda.invoke(event)
   }
 

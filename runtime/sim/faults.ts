@@ -52,8 +52,8 @@ export interface Injected {
 }
 
 export interface Faults {
-  /** Whether it happens now. */
-  happens(fault: Fault): boolean
+  /** Whether it happens now. `where` and `what` are for people: the environment or shard, and its request. */
+  happens(fault: Fault, where?: string, what?: string): boolean
   /** From now on nothing goes wrong any more. */
   stop(): void
   /** Of the next one. */
@@ -65,7 +65,7 @@ export interface Faults {
 export type Leaves = (injected: Injected) => boolean
 
 /**
- * `first`: the number of the first one. `often`: what has to be there, and not rarely.
+ * `first`: the number of the first one. `often`: what has to be there, and not rarely. `onInjected`: told of each that happens.
  *
  * Each seed has weather of its own: some kinds of faults not at all, others rarely, others often. All kinds in every run would hide one behind another.
  */
@@ -74,6 +74,7 @@ export function openFaults(
   leavesOut: Leaves = () => false,
   first = 0,
   often: readonly (keyof typeof FAULTS)[] = [],
+  onInjected: (fault: Fault, where: string) => void = () => {},
 ): Faults {
   const weather = seed.fork('weather')
   const rates = new Map<Fault, number>()
@@ -99,12 +100,13 @@ export function openFaults(
     stop() {
       stopped = true
     },
-    happens(fault) {
+    happens(fault, where = '', what = '') {
       const rate = rates.get(fault)!
       if (stopped || rate === 0 || !sequences.get(fault)!.chance(rate)) return false
       const next = { number: number++, fault }
       if (leavesOut(next)) return false
       injected.push(next)
+      onInjected(fault, `${where} ${what}`.trim())
       return true
     },
   }

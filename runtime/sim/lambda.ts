@@ -49,7 +49,7 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
   let endedAt = 0
 
   function take(lags: boolean): { environment: Environment; isCold: boolean } {
-    if (!lags && idle.length > 0 && !faults.happens('environment starts cold'))
+    if (!lags && idle.length > 0 && !faults.happens('environment starts cold', name))
       return { environment: idle.splice(dice.below(idle.length), 1)[0]!, isCold: false }
     const sandbox = openSandbox(simulation, `${name}#${++made}`, lags ? [timeoutMs * LAG[0], timeoutMs * LAG[1]] : undefined)
     return { environment: { sandbox, handler: load(sandbox) }, isCold: true }
@@ -84,7 +84,7 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
             `${sandbox.name} ends: ${'error' in outcome ? `${outcome.error}: ${outcome.message}` : JSON.stringify(outcome.answer)}`,
           )
           scheduler.cancel(timeUp)
-          if (!('error' in outcome) && faults.happens('answer of a function is lost'))
+          if (!('error' in outcome) && faults.happens('answer of a function is lost', sandbox.name))
             resolve({ error: 'Lambda.ServiceException', message: 'the answer was lost' })
           else resolve(outcome)
         }

@@ -59,12 +59,12 @@ export function openMapping(
   async function invoke(records: readonly StreamRecord[]): Promise<Outcome> {
     const event = eventOf(records, shardId)
     // It reads what was committed, and goes on when others have committed, folded and deleted more.
-    if (faults.happens('copy of a batch lags')) {
+    if (faults.happens('copy of a batch lags', stream, String(shard))) {
       void lambda.invoke(event, { lags: true })
       await scheduler.sleep(dice.spread(...LATER_MS))
       return lambda.invoke(event)
     }
-    if (!faults.happens('batch goes to two environments')) return lambda.invoke(event)
+    if (!faults.happens('batch goes to two environments', stream, String(shard))) return lambda.invoke(event)
     const other = scheduler.sleep(dice.spread(...TWICE_MS)).then(() => lambda.invoke(event))
     const first = lambda.invoke(event)
     return dice.chance(0.5) ? first : Promise.race([first, other])
@@ -72,12 +72,14 @@ export function openMapping(
 
   async function deliver(): Promise<void> {
     const all = kinesis.records(stream, shard)
-    const most = faults.happens('batch is cut short') ? 1 + dice.below(5) : batchMax
+    const most = faults.happens('batch is cut short', stream, String(shard)) ? 1 + dice.below(5) : batchMax
     const records = all.slice(through, through + most)
     trace?.(`${stream} ${shard}: ${records.length} records from ${through}`)
     const outcome = await invoke(records)
     if ('error' in outcome) {
-      await scheduler.sleep(faults.happens('shard is left alone') ? stuckMs * dice.spread(...ALONE) : dice.spread(...AGAIN_MS))
+      await scheduler.sleep(
+        faults.happens('shard is left alone', stream, String(shard)) ? stuckMs * dice.spread(...ALONE) : dice.spread(...AGAIN_MS),
+      )
       return
     }
     const passed = passedOf(records, outcome.answer)
@@ -85,7 +87,7 @@ export function openMapping(
     watch(passed, records[0]!)
     if (passed < records.length) await scheduler.sleep(dice.spread(...AGAIN_MS))
     // The mapping forgets how far it was.
-    if (faults.happens('batch comes again')) through = Math.max(0, through - 1 - dice.below(10))
+    if (faults.happens('batch comes again', stream, String(shard))) through = Math.max(0, through - 1 - dice.below(10))
   }
 
   /** Its functions answer, but get no further. */

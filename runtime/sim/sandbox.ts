@@ -55,7 +55,7 @@ const COMMIT = 'log.put'
 /** `lagMs`: for so long it freezes in front of a call of its first invocation (lag.ts). */
 export function openSandbox(simulation: Simulation, name: string, lagMs?: readonly [number, number]): Sandbox {
   const { scheduler, dice, faults, trace } = simulation
-  const skew = faults.happens('clock is wrong') ? Math.round((dice.fraction() * 2 - 1) * SKEW_MS_MAX) : 0
+  const skew = faults.happens('clock is wrong', name) ? Math.round((dice.fraction() * 2 - 1) * SKEW_MS_MAX) : 0
   let lags = lagMs && openLag(dice)
   let isDead = false
   let isIdle = false
@@ -81,11 +81,11 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
   /** Before a request leaves. */
   function strike(what: string): void {
     if (lags?.(what)) freeze(lagMs!)
-    if (DECISIONS.test(what) && faults.happens('checkpoint comes in between')) freeze(BETWEEN_MS)
-    if (faults.happens('environment freezes')) freeze(FROZEN_MS)
-    if (faults.happens('environment is killed')) kill()
+    if (DECISIONS.test(what) && faults.happens('checkpoint comes in between', name, what)) freeze(BETWEEN_MS)
+    if (faults.happens('environment freezes', name, what)) freeze(FROZEN_MS)
+    if (faults.happens('environment is killed', name, what)) kill()
     // Its frames are out, and nobody knows yet whether they count: what the rest of the protocol is for.
-    if (what.startsWith(COMMIT) && faults.happens('environment stops before its commit'))
+    if (what.startsWith(COMMIT) && faults.happens('environment stops before its commit', name, what))
       dice.chance(0.5) ? kill() : freeze(FROZEN_MS)
   }
 
@@ -97,16 +97,16 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
     sandbox.onDeath?.()
   }
 
-  function latency(): number {
-    return faults.happens('call is slow') ? dice.spread(...SLOW_MS) : dice.spread(...LATENCY_MS)
+  function latency(what: string): number {
+    return faults.happens('call is slow', name, what) ? dice.spread(...SLOW_MS) : dice.spread(...LATENCY_MS)
   }
 
   function send<T>(operation: Operation<T>, resolve: (answer: T) => void, reject: (error: unknown) => void): void {
     const { name: what, isWrite = false, applyInPart } = operation
     const at = (delay: number, run: () => void) => void scheduler.after(delay, run)
     const answer = (run: () => void) =>
-      at(latency(), () => {
-        if (faults.happens('environment is frozen for an hour')) freeze(LOST_MS)
+      at(latency(what), () => {
+        if (faults.happens('environment is frozen for an hour', name, what)) freeze(LOST_MS)
         enter(() => {
           open--
           run()
@@ -130,22 +130,23 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
         answer(() => reject(error))
         return
       }
-      if (isWrite && faults.happens('write fails, and is applied')) lost()
+      if (isWrite && faults.happens('write fails, and is applied', name, what)) lost()
       else answer(() => resolve(result))
     }
     const inPart = () => {
       applyInPart!()
       lost()
     }
-    if (!isWrite && faults.happens('read fails')) at(latency(), lost)
-    else if (isWrite && faults.happens('write is refused')) at(latency(), refused)
-    else if (isWrite && faults.happens('write fails, and lands later')) {
-      at(latency(), lost)
+    if (!isWrite && faults.happens('read fails', name, what)) at(latency(what), lost)
+    else if (isWrite && faults.happens('write is refused', name, what)) at(latency(what), refused)
+    else if (isWrite && faults.happens('write fails, and lands later', name, what)) {
+      at(latency(what), lost)
       at(dice.spread(...LATE_MS), () => quietly(apply))
-    } else if (applyInPart !== undefined && faults.happens('write is applied in part')) at(latency(), inPart)
+    } else if (applyInPart !== undefined && faults.happens('write is applied in part', name, what)) at(latency(what), inPart)
     else {
-      if (operation.mayDouble && faults.happens('write lands twice')) at(dice.spread(...LATE_MS), () => quietly(apply))
-      at(latency(), applied)
+      if (operation.mayDouble && faults.happens('write lands twice', name, what))
+        at(dice.spread(...LATE_MS), () => quietly(apply))
+      at(latency(what), applied)
     }
   }
 

@@ -1,3 +1,4 @@
+import { faultLine } from './excerpt.ts'
 import { isExpected } from './expected-errors.ts'
 import { type Faults, type Injected, type Leaves, NO_FAULTS, openFaults } from './faults.ts'
 import { feed } from './feed.ts'
@@ -75,8 +76,9 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
       leavesOut,
       begun.at(-1)?.faults.number,
       stage.deployment.dense ? LAGS : [],
+      (fault, where) => opened.trace?.(faultLine(fault, where)),
     )
-    const opened = open(random.fork(name), start, faults, trace)
+    const opened: Simulation = open(random.fork(name), start, faults, trace)
     begun.push(opened)
     return opened
   }

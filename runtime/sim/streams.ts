@@ -122,8 +122,8 @@ export function simStreams(
       const apply = () => {
         const landed = landingOf(lineage, shard)
         const isLost =
-          faults.happens('stream loses a frame') ||
-          (isLaterFrame(bytes) && faults.happens('stream loses a later frame of a version'))
+          faults.happens('stream loses a frame', name) ||
+          (isLaterFrame(bytes) && faults.happens('stream loses a later frame of a version', name))
         if (!isLost || isSeal(bytes)) return { seq: kinesis.append(stream, landed, bytes, scheduler.now), landed }
         trace?.(`${name} ${landed} loses a frame`)
         return { seq: kinesis.lose(bytes), landed }

@@ -13,7 +13,7 @@ export function openUserCode({ faults, scheduler }: Simulation, random: Dice, re
     broken: what => report(new Violation(`user code says: ${what}`)),
     maySurprise(id) {
       const times = thrown.get(id) ?? 0
-      if (times >= SURPRISES_MAX || !faults.happens('user code throws')) return
+      if (times >= SURPRISES_MAX || !faults.happens('user code throws', String(id))) return
       thrown.set(id, times + 1)
       throw new Error(`surprise at ${id}`)
     },

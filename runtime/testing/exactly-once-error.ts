@@ -1,7 +1,8 @@
 import { MillraceError } from '../errors.ts'
+import { excerpt } from '../sim/excerpt.ts'
 
-/** Lines of the trace that the message has. */
-const LINES = 30
+/** Of the trace, beside those around its faults. */
+const LINES = 10
 
 /** What is known of a run that came to something else than it should. */
 export interface FoundFailure {
@@ -51,7 +52,7 @@ function textOf({ seed, problem, faults, faultsBefore, checkpoint, isDifference,
   const few = faults.length === 0 ? 'no fault at all' : `${faults.length} of its ${faultsBefore} faults: ${faults.join(', ')}`
   const where = checkpoint === undefined ? '' : `, in the run that goes back to checkpoint ${checkpoint}`
   // Where nothing went wrong, what each function and service did says nothing.
-  const shown = faults.length === 0 && isDifference ? [] : withoutIdleEnd(trace).slice(-LINES)
+  const shown = faults.length === 0 && isDifference ? [] : excerpt(trace, LINES)
   return [
     `seed ${seed}: ${problem}`,
     `It was found to fail with ${few}${where}.${faults.length === 0 && checkpoint === undefined ? ' The same input in other batches is enough.' : ''}`,
@@ -59,12 +60,7 @@ function textOf({ seed, problem, faults, faultsBefore, checkpoint, isDifference,
     `Again: expectExactlyOnce(app, input, { seed: ${seed} }), with the same options.`,
     ...(shown.length === 0
       ? [`error.trace has the ${trace.length} lines of what happens then.`]
-      : [`What happens then, until all records are through (of ${trace.length} lines; error.trace has them all):`]),
+      : [`What happens around the faults, and at last (of ${trace.length} lines; error.trace has them all):`]),
     ...shown.map(line => `  ${line}`),
   ].join('\n')
-}
-
-/** Behind the last record the controller goes on looking whether there is a checkpoint to take. */
-function withoutIdleEnd(trace: readonly string[]): readonly string[] {
-  return trace.slice(0, trace.findLastIndex(line => !/^ *[\d.]+ (checkpoint#|cut |materialise#|execution: )/.test(line)) + 1)
 }

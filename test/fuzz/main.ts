@@ -29,6 +29,7 @@ async function main(): Promise<number> {
     return 0
   }
   const inputs = whole('inputs', values.inputs)
+  if (inputs === 0) throw new Error('--inputs is a whole number from 1 on, not 0')
   const from = whole('from', values.from)
   const unknown = positionals.find(name => !TARGETS.some(t => t.name === name))
   if (unknown !== undefined) throw new Error(`there is no target '${unknown}': there are ${TARGETS.map(t => t.name).join(', ')}`)

@@ -32,13 +32,21 @@ export interface Options {
   readonly help: boolean
 }
 
+/** Each says which seeds there are: a mutant's are those from 0 on. */
+const ALONE = [
+  ['seed', ['seeds', 'from', 'minutes']],
+  ['minutes', ['seeds']],
+  ['mutants', ['seed', 'from', 'minutes', 'mutant']],
+  ['mutant', ['seed', 'from', 'minutes']],
+] as const
+
 /** @throws Error that says what is wrong */
 export function parseOptions(args: readonly string[], cores: number): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
       seeds: { type: 'string' },
-      from: { type: 'string', default: '0' },
+      from: { type: 'string' },
       minutes: { type: 'string' },
       pipeline: { type: 'string' },
       workers: { type: 'string', default: String(cores) },
@@ -53,9 +61,13 @@ export function parseOptions(args: readonly string[], cores: number): Options {
   if (pipeline !== undefined && !scenarios.some(s => s.name === pipeline))
     throw new Error(`there is no pipeline '${pipeline}': there are ${scenarios.map(s => s.name).join(', ')}`)
   if (trace && values.seed === undefined) throw new Error('--trace is of one --seed')
+  // One of them would be left out in silence.
+  const isGiven = (name: keyof typeof values) => values[name] !== undefined && values[name] !== false
+  for (const [one, others] of ALONE)
+    for (const other of others) if (isGiven(one) && isGiven(other)) throw new Error(`--${one} and --${other} do not go together`)
   return {
     seeds: whole('seeds', values.seeds ?? (mutants || mutant !== undefined ? '500' : '300'), 1),
-    from: whole('from', values.from, 0),
+    from: whole('from', values.from ?? '0', 0),
     minutes: values.minutes === undefined ? undefined : above('minutes', values.minutes),
     pipeline,
     workers: whole('workers', values.workers, 1),

@@ -1,5 +1,6 @@
 /** The simulator's command: `npm run sim -- --help`. */
 import { availableParallelism } from 'node:os'
+import { excerpt } from '../../runtime/sim/excerpt.ts'
 import { HELP, type Options, parseOptions } from './arguments.ts'
 import { findMutants } from './mutation.ts'
 import { openTotals, type Report } from './report.ts'
@@ -72,8 +73,10 @@ async function tell({ pipeline }: Options, failed: Report): Promise<number> {
   const least = await shrink(worker, failed)
   worker.stop()
   say(`\nit was found to fail with ${least.injected.length} of them: ${least.injected.map(i => i.fault).join(', ')}`)
-  say(`\nthe last of what happens then${least.trace.length > LINES ? ` (of ${least.trace.length} lines)` : ''}:`)
-  for (const line of least.trace.slice(-LINES)) say(line)
+  say(
+    `\nwhat happens around the first faults, and at last${least.trace.length > LINES ? ` (of ${least.trace.length} lines)` : ''}:`,
+  )
+  for (const line of excerpt(least.trace, LINES)) say(line)
   say(`\n${least.error}`)
   say(
     `\nagain, with all that happens: npm run sim -- --seed ${seed} --trace${pipeline === undefined ? '' : ` --pipeline ${pipeline}`}`,

@@ -69,6 +69,11 @@ test('a seed is one run: two processes have the same trace of it', async () => {
     assert.ok(a.trace.length > 200)
     assert.deepEqual(a.trace, b.trace)
     assert.deepEqual(a.injected, b.injected)
+    const faults = a.trace.flatMap(line => /^ *[\d.]+ ! ([^:]+)/.exec(line)?.[1] ?? [])
+    assert.deepEqual(
+      faults,
+      a.injected.map(({ fault }) => fault),
+    )
   }
 })
 
@@ -77,8 +82,16 @@ test('the command says what it can do, and refuses what it cannot', async () => 
   const run = (...args: string[]) => promisify(execFile)(process.execPath, [main, ...args])
   assert.match((await run('--help')).stdout, /--seed S/)
   await assert.rejects(run('--pipeline', 'none'), { code: 2, stderr: /no pipeline 'none': there are counts/ })
+  for (const both of [
+    ['--seed', '4', '--seeds', '2'],
+    ['--minutes', '1', '--seeds', '2'],
+    ['--mutants', '--seed', '1'],
+    ['--mutants', '--minutes', '1'],
+  ])
+    await assert.rejects(run(...both), { code: 2, stderr: /do not go together/ })
   await assert.rejects(run('--seeds', '1.5'), { code: 2, stderr: /--seeds is a whole number/ })
   const { stdout } = await run('--seed', '4', '--trace')
   assert.match(stdout, /streams.put/)
+  assert.match(stdout, /^ *[\d.]+ ! \w/m)
   assert.match(stdout, /seed 4: nothing was found/)
 })

@@ -111,7 +111,8 @@ test('what takes a fault is told with the last of what happens, as far as anythi
     (error: ExactlyOnceError) => error,
   )
   assert.ok(found.isDifference && found.faults.length > 0, found.message)
-  assert.match(found.message, /\nWhat happens then, until all records are through \(of \d+ lines; error\.trace has them all\):\n/)
+  for (const fault of found.faults) assert.match(found.message, new RegExp(`\\n +[\\d.]+ ! ${fault}`))
+  assert.match(found.message, /\nWhat happens around the faults, and at last \(of \d+ lines; error\.trace has them all\):\n/)
   assert.doesNotMatch(found.message.split('\n').at(-1)!, / (checkpoint#\d+|execution:) /)
 })
 
