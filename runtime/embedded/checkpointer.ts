@@ -16,8 +16,8 @@ const TIMEOUT_MS = 120_000
 /** The same when the run is to stop: a subtask that fires timers without end, say, does not hold it up. */
 const STOPPING_TIMEOUT_MS = 20_000
 
-/** Bytes as logged: about what a cold start replays in a few seconds. */
-const FOLD_LIMITS = { bytesMax: 32 * 1024 * 1024, checkpointsMax: 64 }
+/** Bytes as logged, of which a cold start replays some 5 MB in a second: a fold costs several times that for each change that is left of them. */
+const FOLD_LIMITS = { bytesMax: 64 * 1024 * 1024, checkpointsMax: 64 }
 
 /** Of the memory for state, for each entry that is held while it is folded: a few hundred bytes each, so that all of them take a third of it or so. */
 const BYTES_PER_ITEM = 1024

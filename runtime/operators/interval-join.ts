@@ -42,6 +42,11 @@ export class IntervalJoinOperator<L, R, O> extends KeyedOperator {
     this.options = options
   }
 
+  /** As of a map: the function has made its result, of copies. */
+  override get shares(): boolean {
+    return false
+  }
+
   override open(ctx: OperatorContext): void {
     super.open(ctx)
     this.left = new TimeBuffer(this.state, 0)
