@@ -9,6 +9,7 @@ import { checkFaults, graphOf, wholeNumber } from './check.ts'
 import { openHandClock } from './clock.ts'
 import { openCollector } from './collector.ts'
 import { type EnvironmentOptions, openEnvironment } from './environment.ts'
+import { TestKitError } from './error.ts'
 import type { TestFault } from './faults.ts'
 import { openSplit, type TestSplit } from './input.ts'
 import { namesOf, sinkName } from './names.ts'
@@ -40,10 +41,18 @@ export async function openTestPipeline(app: Pipeline, options: TestOptions = {})
   wholeNumber('splits', splits, 1)
   wholeNumber('batchSize', batchSize, 1)
   wholeNumber('now (epoch ms)', now, 0)
+  if (from !== undefined && !(from.blobs instanceof Map))
+    throw new TestKitError('from is no snapshot: it goes on from what snapshot() gave, in the same process')
+  if (watermarks !== 'by strategy' && watermarks !== 'by hand')
+    throw new TestKitError(`watermarks is '${watermarks}': there is 'by strategy' and 'by hand'`)
   if (options.parallelism !== undefined) wholeNumber('parallelism', options.parallelism, 1)
   const declared = graphOf(app)
   const names = namesOf(declared)
-  for (const name of Object.keys(sinks)) sinkName(names, name)
+  for (const [name, sink] of Object.entries(sinks)) {
+    sinkName(names, name)
+    if (typeof sink?.open !== 'function')
+      throw new TestKitError(`sinks: '${name}' is given no sink: it is one as .sink('name', …) takes it, such as print()`)
+  }
   const collector = openCollector()
   const { graph, sides, deadLetters } = tapped(declared, collector, watermarks)
   const plan = planPhysical(graph, { parallelism: options.parallelism })

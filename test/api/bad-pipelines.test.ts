@@ -48,6 +48,10 @@ class Money {
   amount = 1
 }
 
+/** It holds itself. */
+const circle: any = {}
+circle.self = circle
+
 const noop = () => {}
 const boom = () => {
   throw new RangeError('boom')
@@ -185,6 +189,14 @@ const running: readonly Row[] = [
     says(OPERATOR, "the state 's' .* an instance of Promise, .*: keep plain data"),
   ],
   [
+    'an object that holds itself in state',
+    inState(value(), s => s.set({ user: { itself: circle } })),
+    says(
+      OPERATOR,
+      "the state 's' .* holds, in user\\.itself\\.self, a value nested deeper than 256, or a cycle, .*: keep plain data",
+    ),
+  ],
+  [
     'nothing in a list',
     inState(list(), s => s.add(undefined)),
     says(RECORD, "list state 's' was given undefined, which it cannot hold: use null"),
@@ -315,6 +327,15 @@ const running: readonly Row[] = [
     'a batch call that loses a result',
     ({ events }) => events.mapAsyncBatch(async () => [1], { retries: 0, size: 2 }),
     says(OPERATOR, '.*was given 2 values and returned 1 results: return one result for each value, in order'),
+  ],
+  [
+    'an object that holds itself and is to travel',
+    ({ events }) =>
+      events
+        .map((e: Event) => ({ ...e, circle }))
+        .keyBy('user_id')
+        .reduce((a: any) => a),
+    says(RECORD, 'its field circle\\.self is a value nested deeper than 256, or a cycle, .*: make plain data of it before'),
   ],
   [
     'a function that is to travel',

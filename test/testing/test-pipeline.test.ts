@@ -363,6 +363,13 @@ test('what makes no sense is refused by name', async () => {
   await assert.rejects(openTestPipeline(app, { splits: 0 }), /splits is 0/)
   await assert.rejects(openTestPipeline(app, { parallelism: 0 }), /parallelism is 0/)
   await assert.rejects(
+    openTestPipeline(app, { watermarks: 'hand' as never }),
+    /watermarks is 'hand': there is 'by strategy' and 'by hand'/,
+  )
+  await assert.rejects(openTestPipeline(app, { sinks: { items: 'x' as never } }), /sinks: 'items' is given no sink/)
+  const read = JSON.parse(JSON.stringify(await t.snapshot()))
+  await assert.rejects(openTestPipeline(app, { from: read }), { name: 'TestKitError', message: /from is no snapshot/ })
+  await assert.rejects(
     openTestPipeline(shop() as never),
     /a pipeline is needed, .* not an object with app, sales, spent, perItem/,
   )

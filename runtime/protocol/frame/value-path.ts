@@ -4,13 +4,15 @@ import { ShapeTable } from './shapes.ts'
 import { Unserialisable, writeValue } from './value-writer.ts'
 
 /**
- * Where in a value the part is that cannot be written, e.g. `$.user.socket`, `$[3]` or `$<map key>`. Slow (it writes every
+ * Where in a value the part is that cannot be written, e.g. `$.user.socket`, `$[3]` or `$<map key>`; of a cycle where it closes. Slow (it writes every
  * part again): only called once a value has been refused, so that the encoder itself need not carry a path.
  */
-export function unserialisablePath(value: unknown, path = '$', depth = 0): string {
-  if (depth >= DEPTH_MAX) return '$ (cyclic, or nested too deeply)'
+export function unserialisablePath(value: unknown, path = '$', above: readonly unknown[] = []): string {
+  // Deeper than values may be nested, without a cycle: it is the whole that is.
+  if (above.length >= DEPTH_MAX) return '$'
   for (const [step, part] of parts(value)) {
-    if (!isWritable(part)) return unserialisablePath(part, path + step, depth + 1)
+    if (part === value || above.includes(part)) return path + step
+    if (!isWritable(part)) return unserialisablePath(part, path + step, [...above, value])
   }
   return path
 }
