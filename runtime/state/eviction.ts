@@ -14,9 +14,9 @@ const TIMER_BYTES = 100
 const ENTRIES_SHARE_MIN = 0.25
 /** Evicting goes on until this share of the budget is in use, so that it does not run again at once. */
 const TARGET = 0.7
-/** Entries looked at each time that the size of all is estimated, and how many of those looked at before count beside them. */
-const SAMPLE = 8
-const REMEMBERED = 256
+/** Entries looked at each time that the size of all is estimated: fewer where they are large, as that takes time. */
+const SAMPLE = 64
+const SAMPLE_BYTES = 1 << 20
 
 /** About how many bytes the keyed state of these operators takes in memory, without timers: a sample of the entries, scaled up. */
 export function estimateBytes(operators: readonly KeyedOperator[]): number {
@@ -29,7 +29,7 @@ function budgetOfEntries(operators: readonly KeyedOperator[], budget: number): n
   return Math.max(budget * ENTRIES_SHARE_MIN, budget - timers)
 }
 
-/** A walk over the entries, over and over, and what one of them took on average lately. (The first to come would be no fair sample: they are often the largest.) */
+/** A walk over the entries, over and over, and what one of them took on average in the last round. (Less than a round would be no fair sample: the first to come are often the largest, by far.) */
 interface Walk {
   next: Iterator<KeyEntry>
   average: number
@@ -45,8 +45,8 @@ function sampleBytes(operator: KeyedOperator): number {
   const walk = walks.get(state) ?? { next: entries.values(), average: 0, looked: 0 }
   walks.set(state, walk)
   let bytes = 0
-  const n = Math.min(SAMPLE, entries.size)
-  for (let i = 0; i < n; i++) {
+  let n = 0
+  for (const most = Math.min(SAMPLE, entries.size); n < most && bytes < SAMPLE_BYTES; n++) {
     let item = walk.next.next()
     if (item.done) {
       walk.next = entries.values()
@@ -54,7 +54,7 @@ function sampleBytes(operator: KeyedOperator): number {
     }
     bytes += entryBytes(item.value, state.declarations)
   }
-  walk.looked = Math.min(walk.looked, REMEMBERED - n, entries.size - n) + n
+  walk.looked = Math.min(walk.looked, entries.size - n) + n
   walk.average += (bytes / n - walk.average) * (n / walk.looked)
   return walk.average
 }
