@@ -5,6 +5,8 @@ export interface Mutant {
   /** The rule of protocol.md that it leaves out comes first, if it is one. */
   readonly name: string
   readonly changes: readonly Change[]
+  /** Where it has something to change: seeds are of this pipeline, and not of all. */
+  readonly pipeline?: string
 }
 
 /** Mutants of one file: each a text that stands there once, and what stands there instead; more of these may follow. */
@@ -14,3 +16,6 @@ export const at =
     name,
     changes: [{ file, text, by }, ...more.map(([t, b]) => ({ file, text: t, by: b }))],
   })
+
+/** The same, looked for in the seeds of one pipeline. */
+export const within = (pipeline: string, mutant: Mutant): Mutant => ({ ...mutant, pipeline })

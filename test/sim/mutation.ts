@@ -27,7 +27,7 @@ export async function findMutants(
     await runSeeds({
       from: 0,
       count: seedsMax,
-      pipeline,
+      pipeline: pipeline ?? mutant.pipeline,
       workers,
       changes: mutant.changes,
       onReport(report) {
