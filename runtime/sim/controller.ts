@@ -65,6 +65,8 @@ export function openController(simulation: Simulation, controlled: Controlled): 
     for (let tries = 1; ; tries++) {
       const outcome = await invokeOnce(lambda, event)
       if ('answer' in outcome) return outcome.answer
+      // Nobody makes up for what the step has begun.
+      if (faults.happens('controller stops with its step')) throw new Stopped()
       if (!RETRYABLE.includes(outcome.error) || tries === TRIES) throw new Failed(`${outcome.error}: ${outcome.message}`)
       await scheduler.sleep(dice.fraction() * RETRY_MS * 2 ** tries)
     }

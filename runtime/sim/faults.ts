@@ -38,6 +38,7 @@ const LATER_FAULTS = {
   'stream loses a later frame of a version': { most: 0.3, chance: 0.12 },
   'checkpoint comes in between': { most: 0.9, chance: 0.6 },
   'shard loses its end, and is merged': { most: 1, chance: 0.15 },
+  'controller stops with its step': { most: 0.8, chance: 0.3 },
 } as const
 
 type Later = keyof typeof LATER_FAULTS
