@@ -84,6 +84,8 @@ async function end(...[environment, tasks, topology, at, shard]: Parameters<type
   const task = tasks.of(topology, at, shard)
   const atEnd = async (position: string) =>
     unused || stageStreams.isReadToEnd(stream, formatShard(shard), position, environment.deadline)
+  // What was on its way when the checkpoint of a restored run was taken comes first, and a record of it may fail each time as well.
+  await deliverFrames(environment, task, [])
   for (;;) {
     const { head, working } = await task.run(subtask => subtask.ready())
     if (head.sealed || (await task.run(subtask => subtask.seal(children!, atEnd)))) return
