@@ -40,6 +40,14 @@ describe('what has become of the shards of a subtask', () => {
     assert.deepEqual(await follow({ p: live(50) }, other, ['p']), { p: 'ended', r: '@@9' })
   })
 
+  test('one that is merged with one that is far ahead stands with its watermark until that one is at its end as well: what comes behind both is not late', async () => {
+    const listed = [shard('p', [], { closed: true }), shard('q', [], { closed: true }), shard('r', ['p', 'q'])]
+    const map = { p: live(50), q: live(40) }
+    assert.deepEqual(await follow(map, listed, ['q']), { p: '7@50@5@closed', q: '7@40@5@closed' })
+    const closed = { p: live(50, true), q: live(40, true) }
+    assert.deepEqual(await follow(closed, listed, ['p', 'q']), { p: 'ended', q: 'ended', r: '@40@9' })
+  })
+
   test('generations that had no record are passed over', async () => {
     const listed = [shard('p', [], { closed: true }), shard('r', ['p'], { closed: true }), shard('s', ['r'])]
     assert.deepEqual(await follow({ p: live(50) }, listed, ['p', 'r']), { p: 'ended', r: 'ended', s: '@50@9' })

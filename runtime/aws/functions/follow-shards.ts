@@ -56,11 +56,19 @@ export async function followShards(map: ShardMap, following: Following): Promise
     if (state === 'ended') next.delete(shard)
     else next.set(shard, await followed(shard, state, true))
   }
+  const open = new Map<string, ShardState>()
   for (const shard of own.values()) {
     const { id, parents, closed } = shard
     if (parents.every(parent => !own.has(parent) || gone.has(parent) || next.get(parent) === 'ended')) begin(shard)
     const state = next.get(id)
-    if (state !== undefined) next.set(id, await followed(id, state, closed))
+    if (state === undefined) {
+      if (gone.has(id)) continue
+      // Merged with one that is not at its end yet: those that are stand for it with their watermarks until then, and the other may be far ahead of them.
+      for (const parent of parents) if (next.get(parent) === 'ended' && open.has(parent)) next.set(parent, open.get(parent)!)
+      continue
+    }
+    if (state !== 'ended') open.set(id, { ...state, closed: true })
+    next.set(id, await followed(id, state, closed))
   }
   return next
 }
