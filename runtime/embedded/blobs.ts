@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { Blobs, RangedBlobs } from '../ports.ts'
 import { systemRandom } from './clock.ts'
 import { type Database, type Meter, text } from './database.ts'
@@ -10,7 +11,7 @@ import { StateCorruptError } from './errors.ts'
 const INLINE_BYTES_MAX = 64 << 10
 const READ_TRIES_MAX = 100
 
-type Row = [data: Uint8Array | null, file: string | null, bytes: number]
+type Row = [data: Uint8Array | null, file: string | null, bytes: number, sum: number]
 
 /** The keys alone: all that is needed of objects to see which there are. */
 export function listBlobs(db: Database, meter: Meter = db.meter('blobs.list')): Blobs['list'] {
@@ -31,9 +32,9 @@ export function listBlobs(db: Database, meter: Meter = db.meter('blobs.list')): 
  * else committed therefore go back to the same moment after a power loss, and no key ever has to be a legal file name.
  */
 export function embeddedBlobs(db: Database): RangedBlobs & { settle(): Promise<void> } {
-  const read = db.prepare('select data, file, bytes from blobs where key = ?')
-  const insert = db.prepare('insert into blobs (key, data, file, bytes) values (?, ?, ?, ?) on conflict do nothing')
-  const replace = db.prepare('insert or replace into blobs (key, data, file, bytes) values (?, ?, ?, ?)')
+  const row = blobRow(db)
+  const insert = db.prepare('insert into blobs (key, data, file, bytes, sum) values (?, ?, ?, ?, ?) on conflict do nothing')
+  const replace = db.prepare('insert or replace into blobs (key, data, file, bytes, sum) values (?, ?, ?, ?, ?)')
   const remove = db.prepare('delete from blobs where key = ?')
   const meters = {
     put: db.meter('blobs.put'),
@@ -45,7 +46,11 @@ export function embeddedBlobs(db: Database): RangedBlobs & { settle(): Promise<v
   }
   const files = db.directory === undefined ? undefined : fileShelf(db.directory, db)
 
-  const row = (key: string) => read.get(text(key)) as unknown as Row | undefined
+  function columnsOf(key: string, content: Uint8Array, file: string | undefined) {
+    const data = file === undefined ? content : null
+    const sum = db.sum(columns(key, file ?? null, content.byteLength), data)
+    return [text(key), data, file ?? null, content.byteLength, sum] as const
+  }
 
   /** Undefined: small enough for the row. */
   const shelve = (data: Uint8Array) => (files && data.byteLength > INLINE_BYTES_MAX ? files.write(data) : undefined)
@@ -70,17 +75,14 @@ export function embeddedBlobs(db: Database): RangedBlobs & { settle(): Promise<v
       await db.call(meters.put, () => {
         meters.put.bytes += data.byteLength
         const old = row(key)?.[1]
-        replace.run(text(key), file ? null : data, file ?? null, data.byteLength)
+        replace.run(...columnsOf(key, data, file))
         if (old) files!.discard(old)
       })
     },
     async putIfAbsent(key, data) {
       if (await db.call(meters.putIfAbsent, () => row(key) !== undefined)) return false
       const file = await shelve(data)
-      const won = await db.call(
-        { calls: 0, bytes: 0 },
-        () => insert.run(text(key), file ? null : data, file ?? null, data.byteLength).changes === 1,
-      )
+      const won = await db.call({ calls: 0, bytes: 0 }, () => insert.run(...columnsOf(key, data, file)).changes === 1)
       if (won) meters.putIfAbsent.bytes += data.byteLength
       else if (file) files!.discard(file)
       return won
@@ -91,6 +93,7 @@ export function embeddedBlobs(db: Database): RangedBlobs & { settle(): Promise<v
         const data = inline ?? (await files!.read(file!))
         if (data === undefined) return undefined
         if (data.byteLength !== bytes) throw damaged(`object '${key}' has ${data.byteLength} bytes instead of ${bytes}`)
+        if (file !== null && !isContentOf(file, data)) throw damaged(`object '${key}' fails its checksum`)
         meters.get.bytes += bytes
         return data
       })
@@ -154,7 +157,7 @@ function fileShelf(directory: string, db: Database) {
   }
 
   async function write(data: Uint8Array): Promise<string> {
-    const file = systemRandom.id()
+    const file = `${systemRandom.id()}${SUM_BEHIND}${sumOf(data)}`
     try {
       const handle = await open(join(shelf, file), 'wx')
       try {
@@ -211,6 +214,29 @@ function fileShelf(directory: string, db: Database) {
       while (busy.size > 0) await Promise.allSettled(busy)
     },
   }
+}
+
+/** An object's row. */
+export function blobRow(db: Database): (key: string) => Row | undefined {
+  const read = db.prepare('select data, file, bytes, sum from blobs where key = ?')
+  return key => {
+    const row = read.get(text(key)) as unknown as Row | undefined
+    if (row) db.verify('blobs', columns(key, row[1], row[2]), row[0], row[3])
+    return row
+  }
+}
+
+/** As CHECKED has them. */
+function columns(key: string, file: string | null, bytes: number): string {
+  return `${key}\0${file ?? ''}\0${bytes}`
+}
+
+/** The name of an object's file ends with a checksum of what is in it. */
+const SUM_BEHIND = '.'
+const sumOf = (content: Uint8Array) => crc32(content).toString(16)
+
+export function isContentOf(file: string, content: Uint8Array): boolean {
+  return file.slice(file.lastIndexOf(SUM_BEHIND) + 1) === sumOf(content)
 }
 
 /** Fewer bytes where the file is shorter. */

@@ -1,8 +1,9 @@
 import type { StatementSync } from 'node:sqlite'
+import { checksum, isData, type Table } from './checksum.ts'
 import { type Connection, openDirectory, readDirectory } from './directory.ts'
-import { PortArgumentError, StateClosedError, StateCorruptError, StateUnavailableError } from './errors.ts'
+import { damagedRow, PortArgumentError, StateClosedError, StateCorruptError, StateUnavailableError } from './errors.ts'
 import { createSchema } from './schema.ts'
-import { Code, openSqlite, sqliteCode, unavailable } from './sqlite.ts'
+import { Code, isTooLarge, openSqlite, sqliteCode, unavailable } from './sqlite.ts'
 
 /** Calls that never wait would keep timers, sockets and signals out for ever: every so often, one of them waits for a turn of the event loop. */
 const TURN_MS_MAX = 8
@@ -24,14 +25,20 @@ export interface Database {
   call<T>(meter: Meter, work: () => T): Promise<T>
   /** Runs `work` as one transaction, inside a call. */
   transaction(work: () => void): void
+  /** What a row carries to be verified by: see CHECKED. In memory: nothing. */
+  sum(columns: string, data?: Uint8Array | null): number
+  /** @throws StateCorruptError when a row is not what was written */
+  verify(table: Table, columns: string, data: Uint8Array | null, sum: number): void
+  /** All rows were verified when it was opened. */
+  readonly whole: boolean
   /** What an error means to the caller. */
   named(error: unknown): unknown
   close(): void
   stats(): Record<string, number>
 }
 
-export function openDatabase(directory: string | undefined): Database {
-  return database(directory, directory === undefined ? openMemory() : openDirectory(directory))
+export function openDatabase(directory: string | undefined, checkedBytesMax?: number): Database {
+  return database(directory, directory === undefined ? openMemory() : openDirectory(directory, checkedBytesMax))
 }
 
 /** For reading beside the process that has the directory open, as of now; writing fails. Undefined when there is no store. */
@@ -40,7 +47,7 @@ export function readDatabase(directory: string): Database | undefined {
   return connection && database(directory, connection)
 }
 
-function database(directory: string | undefined, { db, close }: Connection): Database {
+function database(directory: string | undefined, { db, whole, close }: Connection): Database {
   const meters = new Map<string, Meter>()
   const begin = db.prepare('begin immediate')
   const commit = db.prepare('commit')
@@ -50,15 +57,25 @@ function database(directory: string | undefined, { db, close }: Connection): Dat
 
   function named(error: unknown): unknown {
     const code = sqliteCode(error)
-    if (code === Code.corrupt || code === Code.notadb)
+    if (code === Code.corrupt || code === Code.notadb || isTooLarge(error))
       return new StateCorruptError(directory ?? '(memory)', (error as Error).message, { cause: error })
     const problem = unavailable(error)
     if (problem !== undefined) return new StateUnavailableError(directory, problem, { cause: error })
     return error
   }
 
+  const inMemory = { sum: () => 0, verify: () => {} }
+  const inFile = {
+    sum: checksum,
+    verify(table: Table, columns: string, data: unknown, sum: number) {
+      if (!isData(data) || checksum(columns, data) !== sum) throw new StateCorruptError(directory!, damagedRow(table))
+    },
+  }
+
   return {
     directory,
+    whole,
+    ...(directory === undefined ? inMemory : inFile),
     named,
     prepare(sql) {
       const statement = db.prepare(sql)
@@ -113,7 +130,7 @@ function openMemory(): Connection {
   const db = openSqlite(':memory:')
   db.exec('pragma temp_store = memory')
   createSchema(db)
-  return { db, close: db.close.bind(db) }
+  return { db, whole: true, close: db.close.bind(db) }
 }
 
 function turnTaking() {

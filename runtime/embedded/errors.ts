@@ -6,6 +6,8 @@ export interface Owner {
   readonly host: string
   /** Epoch ms. */
   readonly since: number
+  /** Of the machine, as its system numbers them; undefined: it doesn't. */
+  readonly boot?: string | undefined
 }
 
 /** Another process (or another `openEmbedded` of this one) has the directory open. Stop it, or use another directory. */
@@ -33,7 +35,7 @@ export class StateFormatError extends MillraceError {
   constructor(directory: string, problem: string, options?: ErrorOptions) {
     super(
       `state directory ${directory} cannot be read by this version of Millrace: ${problem}. Go on with the version that ` +
-        'wrote it, or choose another directory, which starts from the beginning of the input',
+        'wrote it, start from a savepoint that it takes of it (millrace savepoint create), or choose another directory, which starts from the beginning of the input',
       options,
     )
     this.directory = directory
@@ -56,6 +58,10 @@ export class StateCorruptError extends MillraceError {
     )
     this.directory = directory
   }
+}
+
+export function damagedRow(table: string): string {
+  return `a row of its table '${table}' is not what was written: it fails its checksum`
 }
 
 /** The disk (or memory) refused: full, or an I/O error. The call may or may not have taken effect; what is committed stays. */

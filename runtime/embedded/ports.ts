@@ -25,6 +25,8 @@ export interface EmbeddedPorts extends Ports {
 export interface EmbeddedOptions {
   /** Made if it isn't there. Absent: state lives in memory, outside of V8's heap, and ends with the process. */
   directory?: string
+  /** Up to this size a store is verified whole when it is opened; of a larger one that is done row by row, as they are read. 64 MB. */
+  checkedBytesMax?: number
   clock?: Clock
   random?: Random
 }
@@ -45,7 +47,7 @@ export interface EmbeddedOptions {
 export async function openEmbedded(options: EmbeddedOptions = {}): Promise<EmbeddedPorts> {
   const { clock = systemClock, random = systemRandom } = options
   const directory = options.directory === undefined ? undefined : resolve(options.directory)
-  const db = openDatabase(directory)
+  const db = openDatabase(directory, options.checkedBytesMax)
   try {
     const { settle, ...blobs } = embeddedBlobs(db)
     const streams = directory === undefined ? memoryStreams(db, clock) : embeddedStreams(db, clock)

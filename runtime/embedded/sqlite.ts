@@ -31,6 +31,14 @@ export function sqliteCode(error: unknown): number | undefined {
   return typeof code === 'number' ? code & 0xff : undefined
 }
 
+/** A number that JavaScript has none for: none is written. */
+export function isTooLarge(error: unknown): boolean {
+  return (
+    (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_OUT_OF_RANGE' &&
+    /^Value is too large/.test((error as Error).message)
+  )
+}
+
 /** https://sqlite.org/rescode.html */
 export const Code = { busy: 5, nomem: 7, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const
 

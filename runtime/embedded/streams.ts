@@ -1,6 +1,7 @@
 import type { Clock, StreamRecord, Streams } from '../ports.ts'
+import { CHECKED, isWhole } from './checksum.ts'
 import { type Database, text } from './database.ts'
-import { PortArgumentError } from './errors.ts'
+import { damagedRow, PortArgumentError, StateCorruptError } from './errors.ts'
 import { formatPosition, parsePosition } from './position.ts'
 
 /** Sequences per channel; 2^53 / 2^36 = 131,072 channels. */
@@ -16,16 +17,17 @@ interface Channel {
   trimmed: number
 }
 
-type Row = [id: number, arrivedAt: number, data: Uint8Array]
+type Row = [id: number, arrivedAt: number, data: Uint8Array, sum: number]
 
 export function embeddedStreams(db: Database, clock: Clock): Streams {
   const channels = new Map<string, Map<number, Channel>>()
-  const insert = db.prepare('insert into frames (id, arrived, data) values (?, ?, ?)')
-  const read = db.prepare('select id, arrived, data from frames where id > ? and id < ? order by id limit ?')
+  const insert = db.prepare('insert into frames (id, arrived, data, sum) values (?, ?, ?, ?)')
+  const read = db.prepare('select id, arrived, data, sum from frames where id > ? and id < ? order by id limit ?')
   const remove = db.prepare('delete from frames where id > ? and id <= ?')
-  const saveTrim = db.prepare('update channels set trimmed = ? where id = ?')
-  const create = db.prepare('insert into channels (stream, shard, trimmed) values (?, ?, 0)')
+  const saveTrim = db.prepare('update channels set trimmed = ?, sum = ? where id = ?')
+  const create = db.prepare('insert into channels (id, stream, shard, trimmed, sum) values (?, ?, ?, 0, ?)')
   const meters = { put: db.meter('streams.put'), poll: db.meter('streams.poll'), trim: db.meter('streams.trim') }
+  let lastId = 0
   load()
 
   function load(): void {
@@ -33,9 +35,20 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
     for (const row of db.prepare('select id, stream, shard, trimmed from channels').all()) {
       const [id, stream, shard, trimmed] = row as unknown as [number, string, number, number]
       const base = id * SEQUENCE_SPAN
+      lastId = Math.max(lastId, id)
       const [max] = newest.get(base, base + SEQUENCE_SPAN) as unknown as [number | null]
+      verifyBehind(base + SEQUENCE_SPAN)
       remember(stream, shard, { base, last: max === null ? trimmed : max - base, trimmed })
     }
+  }
+
+  /** A last frame whose id is damaged is not found: it is the one behind the place where the channel ends. */
+  function verifyBehind(end: number): void {
+    if (db.whole) return
+    const row = db
+      .prepare(`select ${CHECKED.frames} from frames where id > ? order by id limit 1`)
+      .get(end) as unknown as unknown[]
+    if (row && !isWhole(row)) throw new StateCorruptError(db.directory!, damagedRow('frames'))
   }
 
   function remember(stream: string, shard: number, channel: Channel): Channel {
@@ -48,10 +61,14 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
   function open(stream: string, shard: number): Channel {
     const known = channels.get(stream)?.get(shard)
     if (known) return known
-    const id = Number(create.run(text(stream), shard).lastInsertRowid)
+    const id = lastId + 1
     if (id >= CHANNELS_MAX) throw new PortArgumentError(`more than ${CHANNELS_MAX} stream shards in one embedded store`)
+    create.run(id, text(stream), shard, db.sum(channelColumns(id, stream, shard, 0)))
+    lastId = id
     return remember(stream, shard, { base: id * SEQUENCE_SPAN, last: 0, trimmed: 0 })
   }
+
+  const missing = () => new StateCorruptError(db.directory!, 'a frame is missing from a stream')
 
   /** With a byte limit, rows are taken one by one: at least one, and then as many as fit. */
   function* within(rows: Iterable<Row>, bytesMax: number): Generator<Row> {
@@ -68,7 +85,9 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
       db.call(meters.put, () => {
         const channel = open(stream, shard)
         const sequence = channel.last + 1
-        insert.run(channel.base + sequence, clock.now(), data)
+        const id = channel.base + sequence
+        const now = clock.now()
+        insert.run(id, now, data, db.sum(`${id}\0${now}`, data))
         channel.last = sequence
         meters.put.bytes += data.byteLength
         return formatPosition(sequence)
@@ -76,18 +95,21 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
 
     poll: (stream, shard, after, limit, bytesMax) =>
       db.call(meters.poll, () => {
-        const from = after === undefined ? 0 : parsePosition(after)
         const channel = channels.get(stream)?.get(shard)
         const records: StreamRecord[] = []
+        const from = Math.max(after === undefined ? 0 : parsePosition(after), channel?.trimmed ?? 0)
         if (!channel || from >= channel.last) return records
-        const bounds = [channel.base + Math.max(from, channel.trimmed), channel.base + SEQUENCE_SPAN, limit] as const
+        const bounds = [channel.base + from, channel.base + SEQUENCE_SPAN, limit] as const
         const rows = (
           bytesMax === undefined ? read.all(...bounds) : within(read.iterate(...bounds) as any, bytesMax)
         ) as Iterable<Row>
-        for (const [id, arrivedAt, data] of rows) {
+        for (const [id, arrivedAt, data, sum] of rows) {
+          db.verify('frames', `${id}\0${arrivedAt}`, data, sum)
           meters.poll.bytes += data.byteLength
+          if (!db.whole && id !== bounds[0] + records.length + 1) throw missing()
           records.push({ seq: formatPosition(id - channel.base), data, arrivedAt })
         }
+        if (!db.whole && records.length === 0) throw missing()
         return records
       }),
 
@@ -99,9 +121,15 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
         if (end <= channel.trimmed) return
         db.transaction(() => {
           remove.run(channel.base, channel.base + end)
-          saveTrim.run(end, channel.base / SEQUENCE_SPAN)
+          const id = channel.base / SEQUENCE_SPAN
+          saveTrim.run(end, db.sum(channelColumns(id, stream, shard, end)), id)
         })
         channel.trimmed = end
       }),
   }
+}
+
+/** As CHECKED has them. */
+function channelColumns(id: number, stream: string, shard: number, trimmed: number): string {
+  return `${id}\0${stream}\0${shard}\0${trimmed}`
 }

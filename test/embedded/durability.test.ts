@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, rm, stat, truncate } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StateDirectoryInUseError } from '../../runtime/embedded/errors.ts'
+import { StateCorruptError, StateDirectoryInUseError } from '../../runtime/embedded/errors.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { startWriter } from './child.ts'
 import { written } from './written.ts'
@@ -56,6 +56,7 @@ describe('an embedded state directory', () => {
       const copy = join(root, `power-${cut}`)
       await cp(directory, copy, { recursive: true })
       await truncate(join(copy, 'state.db-wal'), Math.floor(Math.random() * bytes))
+      await bootAnew(copy)
       const ports = await openEmbedded({ directory: copy })
       const { stream, log, store } = await written(ports)
       assert.ok(stream >= log && log >= store && stream - store <= 1, `one moment: ${[stream, log, store]}`)
@@ -64,6 +65,39 @@ describe('an embedded state directory', () => {
     }
     ends = ends.sort((a, b) => a - b)
     assert.ok(ends.at(-1)! > ends[0]!, 'different cuts leave different moments')
+  })
+
+  test('is refused when the write-ahead log of a process that was killed is damaged or cut off', async () => {
+    const directory = join(root, 'wal')
+    const writer = startWriter(directory, 0, false)
+    await writer.said(200)
+    await writer.kill()
+    const bytes = await readFile(join(directory, 'state.db-wal'))
+    const open = async (how: (wal: string) => Promise<void>) => {
+      const copy = join(root, 'wal-copy')
+      await cp(directory, copy, { recursive: true })
+      try {
+        await how(join(copy, 'state.db-wal'))
+        await (await openEmbedded({ directory: copy })).close()
+      } finally {
+        await rm(copy, { recursive: true })
+      }
+    }
+    await open(async () => {}) // as it is, it is good
+    const refused = (how: (wal: string) => Promise<void>) =>
+      assert.rejects(open(how), (error: Error) => {
+        assert.ok(error instanceof StateCorruptError, error.stack)
+        assert.match(error.message, /its write-ahead log lacks what was committed, or fails its checksums/)
+        return true
+      })
+    // At its very end there may be what was not committed.
+    for (let i = 0; i < 30; i++) {
+      const flipped = Buffer.from(bytes)
+      flipped[Math.floor(Math.random() * bytes.length * 0.9)]! ^= 1 << (i % 8)
+      await refused(wal => writeFile(wal, flipped))
+    }
+    for (const part of [0, 0.3, 0.99]) await refused(wal => truncate(wal, Math.floor(bytes.length * part)))
+    await refused(wal => rm(wal))
   })
 
   test('refuses a second process, saying who has it, until the first one dies', async () => {
@@ -107,3 +141,9 @@ describe('an embedded state directory', () => {
     await second.close()
   })
 })
+
+/** As if the machine had been started again since. */
+async function bootAnew(directory: string): Promise<void> {
+  const file = join(directory, 'owner.json')
+  await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), boot: 'another' }))
+}
