@@ -1,6 +1,6 @@
 import type { StatementSync } from 'node:sqlite'
 import { checksum, isData, type Table } from './checksum.ts'
-import { type Connection, openDirectory, readDirectory } from './directory.ts'
+import type { Connection } from './directory.ts'
 import { damagedRow, PortArgumentError, StateClosedError, StateCorruptError, StateUnavailableError } from './errors.ts'
 import { createSchema } from './schema.ts'
 import { Code, isTooLarge, openSqlite, sqliteCode, unavailable } from './sqlite.ts'
@@ -37,17 +37,12 @@ export interface Database {
   stats(): Record<string, number>
 }
 
-export function openDatabase(directory: string | undefined, checkedBytesMax?: number): Database {
-  return database(directory, directory === undefined ? openMemory() : openDirectory(directory, checkedBytesMax))
+export function memoryDatabase(): Database {
+  return databaseOn(undefined, openMemory())
 }
 
-/** For reading beside the process that has the directory open, as of now; writing fails. Undefined when there is no store. */
-export function readDatabase(directory: string): Database | undefined {
-  const connection = readDirectory(directory)
-  return connection && database(directory, connection)
-}
-
-function database(directory: string | undefined, { db, whole, close }: Connection): Database {
+/** `directory`: where it lies; undefined: in memory. */
+export function databaseOn(directory: string | undefined, { db, whole, close }: Connection): Database {
   const meters = new Map<string, Meter>()
   const begin = db.prepare('begin immediate')
   const commit = db.prepare('commit')

@@ -3,12 +3,10 @@ import type { Clearing, Clock, Ports, Random } from '../ports.ts'
 import { embeddedBlobs } from './blobs.ts'
 import { embeddedClearing } from './clearing.ts'
 import { systemClock, systemRandom } from './clock.ts'
-import { openDatabase } from './database.ts'
-import { forgetRun } from './forget.ts'
+import { memoryDatabase } from './database.ts'
 import { embeddedLog } from './log.ts'
 import { memoryStreams } from './memory-streams.ts'
 import { embeddedStore } from './store.ts'
-import { embeddedStreams } from './streams.ts'
 
 export interface EmbeddedPorts extends Ports {
   /** Where the state is durable, absolute; undefined: in memory. */
@@ -47,10 +45,12 @@ export interface EmbeddedOptions {
 export async function openEmbedded(options: EmbeddedOptions = {}): Promise<EmbeddedPorts> {
   const { clock = systemClock, random = systemRandom } = options
   const directory = options.directory === undefined ? undefined : resolve(options.directory)
-  const db = openDatabase(directory, options.checkedBytesMax)
+  // Functions that keep no directory don't load what that takes.
+  const durable = directory === undefined ? undefined : await import('./durable.ts')
+  const db = durable?.openDatabase(directory!, options.checkedBytesMax) ?? memoryDatabase()
   try {
     const { settle, ...blobs } = embeddedBlobs(db)
-    const streams = directory === undefined ? memoryStreams(db, clock) : embeddedStreams(db, clock)
+    const streams = durable?.embeddedStreams(db, clock) ?? memoryStreams(db, clock)
     const ports = { streams, log: embeddedLog(db), store: embeddedStore(db), blobs, clock, random }
     const close = async () => {
       await settle()
@@ -60,7 +60,7 @@ export async function openEmbedded(options: EmbeddedOptions = {}): Promise<Embed
       ...ports,
       directory,
       clearing: embeddedClearing(db),
-      forget: run => forgetRun(db, blobs, run),
+      forget: async run => (await import('./forget.ts')).forgetRun(db, blobs, run),
       close,
       stats: db.stats,
     }

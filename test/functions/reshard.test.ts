@@ -475,6 +475,13 @@ test('a checkpoint of a stream that was split is gone on from in the embedded en
   assert.deepEqual(sorted([...before, ...rows]), embedded)
 })
 
+/** A list of shards that for a moment is that of earlier. */
+function lateList({ stream, world }: Opened, before: Awaited<ReturnType<SourceStreams['listShards']>>) {
+  const until = Date.now() + 400
+  const listShards: SourceStreams['listShards'] = async name => (Date.now() < until ? before : stream.source.listShards(name))
+  return (deadline: () => number | undefined) => ({ ...world.back(deadline), sourceStreams: { ...stream.source, listShards } })
+}
+
 describe('a stack that goes back', () => {
   test('to a checkpoint that stands in children reads on in them, and in what came of them since', async () => {
     const stream = openResharding(SPLITS)
@@ -502,6 +509,43 @@ describe('a stack that goes back', () => {
     const { topology } = await environment(world).run()
     await joinSources(world, topology)
     put(opened, 240, all.length)
+    await finish(opened)
+  })
+
+  test('reads on in what came since, though the list of shards is late and its mapping has passed what was there first (seed 46844)', async () => {
+    const stream = openResharding(SPLITS)
+    const none = stream.shards.map(() => [])
+    const opened = await openOn(stream, visits(), await stackWorld(none))
+    const { world, mappings } = opened
+    put(opened, 0, 80)
+    await drain(mappings)
+    assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+    const before = await stream.source.listShards('')
+    stream.merge(stream.shards[0]!, stream.shards[1]!)
+    put(opened, 80, 160)
+    await drain(mappings)
+    // Also by way of a run that has not read on when another takes its place.
+    for (let times = 0; times < 2; times++) await restoreStack(world, { checkpoint: 1 })
+    const { topology } = await environment(world).run()
+    await joinSources({ ...world, back: lateList(opened, before) }, topology)
+    put(opened, 160, all.length)
+    await finish(opened)
+  })
+
+  test('to a checkpoint that stands in a shard which a late list lacks is not refused for that', async () => {
+    const stream = openResharding(SPLITS)
+    const before = await stream.source.listShards('')
+    const none = stream.shards.map(() => [])
+    const opened = await openOn(stream, visits(), await stackWorld(none))
+    const { world, mappings } = opened
+    put(opened, 0, 80)
+    stream.split(stream.shards[0]!)
+    put(opened, 80, 160)
+    await drain(mappings)
+    assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+    await restoreStack(world, { checkpoint: 1 }, { back: lateList(opened, before) })
+    await joinSources(world, (await environment(world).run()).topology)
+    put(opened, 160, all.length)
     await finish(opened)
   })
 

@@ -7,8 +7,10 @@ import type { InvocationContext } from './event.ts'
 import type { OwnedShard } from './follow-shards.ts'
 import { isJoined, tellJoined } from './joined.ts'
 import { kinesisArrivals } from './kinesis-arrivals.ts'
+import { listThrough, readNewest } from './newest-shard.ts'
 import type { KinesisSetting } from './settings.ts'
 import { takenOf } from './shard-map.ts'
+import { UnknownShardError } from './source-shards.ts'
 import { openTasks, type Tasks } from './tasks.ts'
 
 /** Asked of a source stage's function by `millrace start`: subtask `join` is to read on from the checkpoint that its run began with. */
@@ -17,7 +19,7 @@ export interface JoinEvent {
 }
 
 export interface Joined {
-  /** False: time was up; ask again. */
+  /** False: time was up, or the stream's list of shards was late; ask again. */
   readonly joined: boolean
 }
 
@@ -42,7 +44,8 @@ export function joinHandler(environment: Environment): (event: JoinEvent, contex
     try {
       await readOn(environment, run, at, tasks, subtask)
     } catch (error) {
-      if (error instanceof DeadlineError) return { joined: false }
+      // A list that lacks what another had is late.
+      if (error instanceof DeadlineError || error instanceof UnknownShardError) return { joined: false }
       throw error
     } finally {
       environment.recorder.publish()
@@ -61,8 +64,10 @@ async function readOn(
   subtask: number,
 ): Promise<void> {
   const shards = tasks.shardsOf(topology, at)
-  const { stream } = environment.settings.sources[at.stage.source!.source!.name] as KinesisSetting
-  const listed = await shards.list()
+  const { name } = at.stage.source!.source!
+  const { stream } = environment.settings.sources[name] as KinesisSetting
+  const { log, clock } = environment.ports
+  const listed = await listThrough(shards.list, await readNewest(log, topology.run, name), clock)
   const through = new Set<string>()
 
   /** Parents first, also those that are another subtask's: of a key, what came first is taken first. */

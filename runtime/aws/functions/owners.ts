@@ -10,6 +10,8 @@ export type ListedShard = Pick<KnownShard, 'id' | 'parents' | 'closed'>
 export interface Owners {
   /** Undefined: nobody has decided it yet, as far as is known here. */
   of(shard: string): number | undefined
+  /** All whose owner is known here. */
+  known(): string[]
   /** Learns what others have decided. */
   follow(): Promise<void>
   /** Decides it for all of these, or learns how it was decided. */
@@ -63,6 +65,7 @@ export function openOwners(log: CommitLog, run: string, source: string, splits: 
 
   return {
     of: shard => owners.get(shard),
+    known: () => [...owners.keys()],
     follow,
     async decide(listed) {
       if (undecided(listed).length === 0) return

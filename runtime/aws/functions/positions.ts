@@ -2,6 +2,7 @@ import type { Beginning } from '../../checkpoint/beginning.ts'
 import { MillraceError } from '../../errors.ts'
 import type { Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
+import { listThrough } from './newest-shard.ts'
 import type { Decided } from './owners.ts'
 import type { KinesisSetting } from './settings.ts'
 import { isEnded, readShardMap, type ShardMap } from './shard-map.ts'
@@ -15,6 +16,9 @@ export class PositionError extends MillraceError {
 const KEPT_MS = 23 * 3_600_000
 /** A cut is so much older than its checkpoint's manifest, at most: the longest that a checkpoint may be given, and as long again to be completed. */
 const CUT_BEFORE_MS = 30 * 60_000
+
+/** By so much a stream's list may be behind. */
+const LIST_LATE_MS = 10_000
 
 const NEW_INPUT = 'with --new-input, only the state is taken, and the sources read all that their streams have'
 
@@ -35,7 +39,7 @@ export async function checkPositions(
   createdAt: number,
   what: string,
 ): Promise<void> {
-  const { settings, sourceStreams } = environment
+  const { ports, settings, sourceStreams } = environment
   for (const [source, setting] of Object.entries(settings.sources))
     if (setting.kind !== 'kinesis')
       throw new PositionError(
@@ -43,7 +47,9 @@ export async function checkPositions(
       )
   for (const { source, map } of standings) {
     const { stream } = settings.sources[source] as KinesisSetting
-    const listed = isEnded(map) ? [] : await sourceStreams.listShards(stream)
+    const newest = [...map.keys()].sort().at(-1)
+    const late = ports.clock.now() + LIST_LATE_MS
+    const listed = isEnded(map) ? [] : await listThrough(() => sourceStreams.listShards(stream), newest, ports.clock, late)
     for (const [shard, state] of map) {
       if (state === 'ended') continue
       if (!listed.some(({ id }) => id === shard))

@@ -13,6 +13,7 @@ import type { Blobs } from '../../ports.ts'
 import { checkedFiles, readSavepoint } from '../../savepoint/format.ts'
 import type { Environment } from './environment.ts'
 import { firstLayouts } from './learn-layouts.ts'
+import { takenUntil, tellNewest } from './newest-shard.ts'
 import { inheritOwners } from './owners.ts'
 import { checkPositions, ownersIn, standingsOf } from './positions.ts'
 
@@ -72,7 +73,7 @@ export async function restoreRun(environment: Environment, event: RestoreEvent):
   const begin = () =>
     openRestored(ports, kind, snapshot.checkpoint, async run => {
       const begun = old === undefined ? snapshot : await endRun(environment, old, snapshot)
-      await startRun(environment, run, kind, begun, event.newInput)
+      await startRun(environment, run, kind, begun, event.newInput, old)
       return { run: begun.manifest.run, checkpoint: begun.manifest.checkpoint }
     })
   const heldBegin = () =>
@@ -142,13 +143,22 @@ async function startRun(
   kind: RunKind,
   { manifest, blobs, isOwn }: Snapshot,
   newInput: boolean,
+  old: RunMeta | undefined,
 ): Promise<void> {
   const { ports } = environment
   const topology = environment.topologyOf(run, kind)
   const kept = await beginningsFrom(manifest, topology, blobs)
   const beginnings = newInput ? withNewInput(kept, topology) : kept
-  for (const [source, owners] of ownersIn(standingsOf(beginnings, topology), topology))
-    await inheritOwners(ports.log, run, source, owners)
+  const standings = standingsOf(beginnings, topology)
+  for (const [source, owners] of ownersIn(standings, topology)) await inheritOwners(ports.log, run, source, owners)
+  // Of streams that nobody has read nothing is known.
+  if (!newInput) {
+    for (const source of new Set(standings.map(standing => standing.source))) {
+      const stood = standings.flatMap(standing => (standing.source === source ? [...standing.map.keys()] : []))
+      const taken = old === undefined ? [] : await takenUntil(ports.log, old, source)
+      await tellNewest(ports.log, run, source, [...stood, ...taken])
+    }
+  }
   // Of another run the sinks are others, and it may still be on.
   await restore(topology, manifest, blobs, ports, { newSinks: !isOwn, beginnings })
   const layouts = await firstLayouts(environment, topology)
