@@ -1,5 +1,6 @@
 import type { Pipeline } from '../api/pipeline.ts'
 import type { LogicalGraph } from '../graph/graph.ts'
+import { suggest } from '../suggest.ts'
 import { TestKitError } from './error.ts'
 import type { TestFault } from './faults.ts'
 
@@ -7,6 +8,13 @@ import type { TestFault } from './faults.ts'
 export function graphOf(app: Pipeline): LogicalGraph {
   if (typeof app?.graph === 'function') return app.graph()
   throw new TestKitError(`a pipeline is needed, as pipeline('name') makes it, not ${kindOf(app)}`)
+}
+
+/** An option that nobody reads would be left out in silence. `known`: as the compiler holds them to their type. @throws TestKitError */
+export function onlyOptions(of: string, options: object, known: Readonly<Record<string, true>>): void {
+  const names = Object.keys(known)
+  for (const name of Object.keys(options ?? {}))
+    if (!names.includes(name)) throw new TestKitError(`${of} has no option '${name}'${suggest(name, names)}`)
 }
 
 /** @throws TestKitError */

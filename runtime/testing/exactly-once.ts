@@ -5,7 +5,7 @@ import type { Scenario, UserCode } from '../sim/scenario.ts'
 import { shrink } from '../sim/shrink.ts'
 import { expectedOf, type Run, simulate } from '../sim/simulate.ts'
 import { Difference } from '../sim/simulation.ts'
-import { graphOf, wholeNumber } from './check.ts'
+import { graphOf, onlyOptions, wholeNumber } from './check.ts'
 import { TestKitError } from './error.ts'
 import { ExactlyOnceError } from './exactly-once-error.ts'
 import { type ExactlyOnceReport, openReport } from './exactly-once-report.ts'
@@ -51,6 +51,16 @@ const KEY_GROUPS = 8
 const SEEDS = 20
 const PARALLELISM = 2
 const SHRINK_TRIES = 60
+const OPTIONS: Readonly<Record<keyof ExactlyOnceOptions, true>> = {
+  seeds: true,
+  seed: true,
+  parallelism: true,
+  shards: true,
+  shardBy: true,
+  same: true,
+  check: true,
+  trace: true,
+}
 
 /**
  * Runs a pipeline under the simulator (docs/simulator.md): as the functions that run on AWS, on simulated services, with faults of every kind, checkpoints, and a second run from one of them. Whatever goes
@@ -72,6 +82,7 @@ export async function expectExactlyOnce(
   options: ExactlyOnceOptions = {},
 ): Promise<ExactlyOnceReport> {
   const { seed, trace, seeds = SEEDS, parallelism = PARALLELISM } = options
+  onlyOptions('expectExactlyOnce', options, OPTIONS)
   wholeNumber('seeds', seeds, 1)
   wholeNumber('seed', seed ?? 0, 0)
   wholeNumber('parallelism', parallelism, 1)

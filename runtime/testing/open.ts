@@ -5,7 +5,7 @@ import { planPhysical } from '../graph/planner.ts'
 import { shapeOf } from '../graph/shape.ts'
 import { dice } from '../sim/random.ts'
 import { Topology } from '../stage/topology.ts'
-import { checkFaults, graphOf, wholeNumber } from './check.ts'
+import { checkFaults, graphOf, onlyOptions, wholeNumber } from './check.ts'
 import { openHandClock } from './clock.ts'
 import { openCollector } from './collector.ts'
 import { type EnvironmentOptions, openEnvironment } from './environment.ts'
@@ -22,6 +22,17 @@ import type { TestPipeline } from './test-pipeline.ts'
 
 const START = Date.UTC(2025, 0, 1)
 const BATCH = 100
+const OPTIONS: Readonly<Record<keyof TestOptions, true>> = {
+  parallelism: true,
+  now: true,
+  splits: true,
+  batchSize: true,
+  watermarks: true,
+  from: true,
+  faults: true,
+  sinks: true,
+  seed: true,
+}
 
 /**
  * Opens a pipeline for a test: its stages run in this process, in memory, on what the test sends and by a clock that the test moves. It is the code that
@@ -38,6 +49,7 @@ const BATCH = 100
  */
 export async function openTestPipeline(app: Pipeline, options: TestOptions = {}): Promise<TestPipeline> {
   const { splits = 1, now = START, batchSize = BATCH, watermarks = 'by strategy', from, sinks = {}, seed = 0 } = options
+  onlyOptions('openTestPipeline', options, OPTIONS)
   wholeNumber('splits', splits, 1)
   wholeNumber('batchSize', batchSize, 1)
   wholeNumber('now (epoch ms)', now, 0)

@@ -5,7 +5,7 @@ import { Exclusive } from '../embedded/exclusive.ts'
 import type { RunTotals } from '../embedded/run-options.ts'
 import type { HeadFields } from '../protocol/item.ts'
 import { loadHead } from '../protocol/log.ts'
-import { recordsOf } from './check.ts'
+import { onlyOptions, recordsOf } from './check.ts'
 import type { HandClock } from './clock.ts'
 import type { Collector, TestRecord } from './collector.ts'
 import { openDriver } from './driver.ts'
@@ -18,7 +18,7 @@ import { type Names, sinkName, sourceName } from './names.ts'
 import { takeSnapshot } from './snapshot.ts'
 import type { Tapped } from './taps.ts'
 import { renew, type Task } from './tasks.ts'
-import type { TestPipeline } from './test-pipeline.ts'
+import type { SendOptions, TestPipeline } from './test-pipeline.ts'
 
 /** What a test pipeline consists of. */
 export interface TestParts {
@@ -62,7 +62,9 @@ export function testPipeline(parts: TestParts): TestPipeline {
     })
   }
 
-  const send = async (source: string | SourceStream<any>, records: readonly unknown[], { split = 0 } = {}) => {
+  const send = async (source: string | SourceStream<any>, records: readonly unknown[], options: SendOptions = {}) => {
+    onlyOptions('send', options, { split: true })
+    const { split = 0 } = options
     const [into] = splitsOf(source, split)
     recordsOf(sourceName(names, source), records)
     into!.send(records)
@@ -90,7 +92,9 @@ export function testPipeline(parts: TestParts): TestPipeline {
 
   return {
     send,
-    async watermark(time, { source, split } = {}) {
+    async watermark(time, options = {}) {
+      onlyOptions('watermark', options, { source: true, split: true })
+      const { source, split } = options
       if (!Number.isSafeInteger(time)) throw new TestKitError(`watermark: ${time} is no time in epoch ms`)
       for (const one of splitsOf(source, split)) one.watermark(time)
       await then(driver.settle)

@@ -49,7 +49,7 @@ export function openTotals(): Totals {
       const hours = (virtualMs / 3_600_000).toFixed(1)
       const checkpoints = [...outcomes].map(([outcome, n]) => `${n} ${outcome}`).join(', ')
       return [
-        `${runs} runs of ${pipelines.size} pipelines, ${hours} simulated hours, ${(cpuMs / 1000).toFixed(1)} s of CPU (${(cpuMs / Math.max(1, runs)).toFixed(0)} ms a run)`,
+        `${runs} ${runs === 1 ? 'run' : 'runs'} of ${pipelines.size} ${pipelines.size === 1 ? 'pipeline' : 'pipelines'}, ${hours} simulated hours, ${(cpuMs / 1000).toFixed(1)} s of CPU (${(cpuMs / Math.max(1, runs)).toFixed(0)} ms a run)`,
         `checkpoints: ${checkpoints}`,
         'faults:',
         list(faults),

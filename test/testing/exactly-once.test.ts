@@ -141,6 +141,10 @@ test('what shows nothing, or makes no sense, is refused', async () => {
     /Functions failed on 2 of 2 records each time, on the first with: .*Cannot read properties of undefined/,
   )
   await assert.rejects(expectExactlyOnce(late, { views }, { seeds: 0 }), /seeds is 0/)
+  await assert.rejects(
+    expectExactlyOnce(late, { views }, { checks: () => {} } as never),
+    /expectExactlyOnce has no option 'checks': did you mean check\?/,
+  )
   await assert.rejects(expectExactlyOnce(late, { views }, { seed: -1 }), /seed is -1/)
   await assert.rejects(expectExactlyOnce(late, { views }, { parallelism: 0 }), {
     name: 'TestKitError',

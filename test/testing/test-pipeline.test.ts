@@ -361,6 +361,12 @@ test('what makes no sense is refused by name', async () => {
   await assert.rejects(t.state('spent'), /'spent' has no broadcast state, but state of each key: state\('spent', key\)/)
   await assert.rejects(t.timers('spent', undefined as never), /timers of 'spent' are a key's: timers\('spent', key\)/)
   await assert.rejects(openTestPipeline(app, { splits: 0 }), /splits is 0/)
+  await assert.rejects(openTestPipeline(app, { split: 2 } as never), {
+    name: 'TestKitError',
+    message: /^openTestPipeline has no option 'split': did you mean splits\?$/,
+  })
+  await assert.rejects(t.send('sales', [], { splits: 1 } as never), /send has no option 'splits': did you mean split\?/)
+  await assert.rejects(t.watermark(1, { sources: 'sales' } as never), /watermark has no option 'sources'/)
   await assert.rejects(openTestPipeline(app, { parallelism: 0 }), /parallelism is 0/)
   await assert.rejects(
     openTestPipeline(app, { watermarks: 'hand' as never }),
