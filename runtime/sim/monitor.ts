@@ -2,15 +2,7 @@ import type { Decision } from '../checkpoint/decision.ts'
 import type { Layouts } from '../checkpoint/layouts.ts'
 import { decodeManifest, manifestKey } from '../checkpoint/manifest.ts'
 import { readHeader } from '../protocol/frame.ts'
-import {
-  type CommitItem,
-  decodeItem,
-  type FrameId,
-  type HeadFields,
-  isLater,
-  type SealItem,
-  type SlotItem,
-} from '../protocol/item.ts'
+import { type CommitItem, decodeItem, type FrameId, isLater, type SealItem, type SlotItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import { unpack } from '../state/codec.ts'
 import { watchActs } from './acts.ts'
@@ -66,11 +58,11 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
     if (version > 1 && before === undefined) return fail('its predecessor is not there')
     if (item.prev !== (before?.attempt ?? ''))
       return fail(`it names ${item.prev} as its predecessor, which is ${before?.attempt}`)
-    const last = lastCommit(read, log, version - 1)
+    const last = newest(read, log, version - 1, isCommit)
     if (item.kind === 'abort') return
     checkTaken(log, last, item, arrivals, read, topology, fail)
     if (last !== undefined) compare(last, item, fail)
-    const open = alignmentFault(topology, log, last, item, name => newestHead(read, name, table.of(name).last))
+    const open = alignmentFault(topology, log, last, item, name => newest(read, name, table.of(name).last, hasHead)?.head)
     if (open !== undefined) fail(open)
     if (item.kind === 'seal') checkSeal(world, log, item, fail)
     shadow.commit(log, version, item)
@@ -180,22 +172,17 @@ function openReader(table: LogTable): Read {
   }
 }
 
-function lastCommit(read: Read, log: string, from: number): CommitItem | undefined {
+/** The newest of such items, with none missing behind it. */
+function newest<T extends SlotItem>(read: Read, log: string, from: number, isSuch: (item: SlotItem) => item is T): T | undefined {
   for (let version = from; version > 0; version--) {
     const item = read(log, version)
-    if (item === undefined) return undefined
-    if (item.kind === 'commit') return item
+    if (item === undefined || isSuch(item)) return item
   }
   return undefined
 }
 
-function newestHead(read: Read, log: string, from: number): HeadFields | undefined {
-  for (let version = from; version > 0; version--) {
-    const item = read(log, version)
-    if (item?.kind !== 'abort') return item?.head
-  }
-  return undefined
-}
+const isCommit = (item: SlotItem): item is CommitItem => item.kind === 'commit'
+const hasHead = (item: SlotItem): item is CommitItem | SealItem => item.kind !== 'abort'
 
 /** Nothing of a head ever goes back. */
 function compare({ head: a }: CommitItem, { head: b }: CommitItem | SealItem, fail: (what: string) => void): void {
