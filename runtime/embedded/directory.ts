@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { makeDirectory } from '../connectors/make-directory.ts'
 import { CHECKED, isWhole, type Table } from './checksum.ts'
@@ -65,9 +65,7 @@ export function openDirectory(directory: string, checkedBytesMax = CHECKED_BYTES
   try {
     lock = openLock(directory)
     if (!existsSync(file)) create(directory, file)
-    // Opened by nobody yet in this process, whose locks it would drop.
-    if (wasKilledInThisBoot(directory) && !isWalWhole(directory))
-      throw new StateCorruptError(directory, 'its write-ahead log lacks what was committed, or fails its checksums')
+    if (wasLeftInThisBoot(directory)) verifyWal(directory)
     db = openSqlite(file, { busyMsMax: BUSY_MS })
     whole = check(directory, file, db, checkedBytesMax)
     configure(db)
@@ -93,29 +91,70 @@ export function openDirectory(directory: string, checkedBytesMax = CHECKED_BYTES
 }
 
 /**
- * The store in `directory` as it is now, for reading, whoever has it open: all reads see one moment. Makes nothing; undefined when there is no store.
+ * The store in `directory` as it is now, for reading, whoever has it open: all reads see one moment. Undefined when there is no store.
  */
 export function readDirectory(directory: string): Connection | undefined {
   const file = join(directory, 'state.db')
   if (!existsSync(file)) return undefined
   let db: DatabaseSync | undefined
   try {
+    if (wasLeftInThisBoot(directory)) verifyLeftWal(directory)
     db = openSqlite(file, { busyMsMax: BUSY_MS, readOnly: true })
     db.exec('begin')
     const whole = check(directory, file, db, CHECKED_BYTES_MAX)
-    return { db, whole, close: db.close.bind(db) }
+    const connection = db
+    const readersOf = (more: number) => readers.set(resolve(directory), (readers.get(resolve(directory)) ?? 0) + more)
+    readersOf(1)
+    return {
+      db,
+      whole,
+      close() {
+        readersOf(-1)
+        connection.close()
+      },
+    }
   } catch (error) {
     db?.close()
     throw named(directory, error)
   }
 }
 
+/** By directory, how many connections of this process read it. */
+const readers = new Map<string, number>()
+
+/**
+ * The first to read behind a kill makes a new index of what the write-ahead log holds by then: what that lacks would show to nobody any more. Where the owner is alive, it was verified when that came; and who
+ * can't write there has no lock, and leaves no index.
+ */
+function verifyLeftWal(directory: string): void {
+  let lock: DatabaseSync
+  try {
+    lock = openLock(directory, 0)
+  } catch (error) {
+    if (UNLOCKED.includes(sqliteCode(error))) return
+    throw error
+  }
+  try {
+    verifyWal(directory)
+  } finally {
+    lock.close()
+  }
+}
+
+const UNLOCKED: readonly unknown[] = [Code.busy, Code.readonly, Code.cantopen]
+
+/** For who has the lock. Closing its files would drop the locks of those who read in this process, for whom it was verified. */
+function verifyWal(directory: string): void {
+  if ((readers.get(resolve(directory)) ?? 0) > 0 || isWalWhole(directory)) return
+  throw new StateCorruptError(directory, 'its write-ahead log lacks what was committed, or fails its checksums')
+}
+
 /**
  * Who holds this has the directory: an fcntl lock, by way of SQLite, so that it dies with the process. It is not that of state.db itself, which would
  * keep out those who only want to read.
  */
-function openLock(directory: string): DatabaseSync {
-  const lock = openSqlite(join(directory, 'state.lock'), { busyMsMax: LOCK_WAIT_MS })
+function openLock(directory: string, busyMsMax = LOCK_WAIT_MS): DatabaseSync {
+  const lock = openSqlite(join(directory, 'state.lock'), { busyMsMax })
   try {
     lock.exec('begin exclusive')
     return lock
@@ -196,8 +235,8 @@ function owner(directory: string): Owner | undefined {
   }
 }
 
-/** Its last owner did not close it, and what that had written was not lost with the machine's memory. */
-function wasKilledInThisBoot(directory: string): boolean {
+/** Its last owner has it still, or did not close it and what that had written was not lost with the machine's memory. */
+function wasLeftInThisBoot(directory: string): boolean {
   const boot = bootOfMachine()
   return boot !== undefined && owner(directory)?.boot === boot
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { readDatabase } from '../../runtime/embedded/durable.ts'
 import { StateCorruptError, StateDirectoryInUseError } from '../../runtime/embedded/errors.ts'
 import { openEmbedded } from '../../runtime/embedded/ports.ts'
 import { startWriter } from './child.ts'
@@ -67,34 +68,45 @@ describe('an embedded state directory', () => {
     assert.ok(ends.at(-1)! > ends[0]!, 'different cuts leave different moments')
   })
 
-  test('is refused when the write-ahead log of a process that was killed is damaged or cut off', async () => {
+  test('is refused, also to who only reads, when the write-ahead log of a process that was killed is damaged or cut off', async () => {
     const directory = join(root, 'wal')
     const writer = startWriter(directory, 0, false)
     await writer.said(200)
     await writer.kill()
     const bytes = await readFile(join(directory, 'state.db-wal'))
-    const open = async (how: (wal: string) => Promise<void>) => {
+    const onCopy = (work: (copy: string) => Promise<void>) => async (how: (wal: string) => Promise<void>) => {
       const copy = join(root, 'wal-copy')
       await cp(directory, copy, { recursive: true })
       try {
         await how(join(copy, 'state.db-wal'))
-        await (await openEmbedded({ directory: copy })).close()
+        await work(copy)
       } finally {
         await rm(copy, { recursive: true })
       }
     }
+    const open = onCopy(async copy => (await openEmbedded({ directory: copy })).close())
+    const reading = onCopy(async copy => {
+      // By several at once, as one that compares checkpoints.
+      const readers = [readDatabase(copy)!, readDatabase(copy)!]
+      for (const reader of readers) reader.close()
+      await (await openEmbedded({ directory: copy })).close()
+    })
     await open(async () => {}) // as it is, it is good
-    const refused = (how: (wal: string) => Promise<void>) =>
-      assert.rejects(open(how), (error: Error) => {
-        assert.ok(error instanceof StateCorruptError, error.stack)
-        assert.match(error.message, /its write-ahead log lacks what was committed, or fails its checksums/)
-        return true
-      })
+    await reading(async () => {})
+    // Who reads first would make a new index of what is left, and the next one to open it find nothing amiss.
+    const refused = async (how: (wal: string) => Promise<void>, works = [open, reading]) => {
+      for (const work of works)
+        await assert.rejects(work(how), (error: Error) => {
+          assert.ok(error instanceof StateCorruptError, error.stack)
+          assert.match(error.message, /its write-ahead log lacks what was committed, or fails its checksums/)
+          return true
+        })
+    }
     // At its very end there may be what was not committed.
     for (let i = 0; i < 30; i++) {
       const flipped = Buffer.from(bytes)
       flipped[Math.floor(Math.random() * bytes.length * 0.9)]! ^= 1 << (i % 8)
-      await refused(wal => writeFile(wal, flipped))
+      await refused(wal => writeFile(wal, flipped), i < 25 ? [open] : [reading])
     }
     for (const part of [0, 0.3, 0.99]) await refused(wal => truncate(wal, Math.floor(bytes.length * part)))
     await refused(wal => rm(wal))
