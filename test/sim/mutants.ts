@@ -196,6 +196,15 @@ const RULES: readonly Mutant[] = [
     'return (await decisionOf(log, run, checkpoint))!',
     'return decision',
   ),
+  steps(
+    'D6: the manifest is written behind the decision',
+    '  await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), manifest)\n',
+    '',
+    [
+      "  if (decision.outcome === 'complete') {\n",
+      "  if (decision.outcome === 'complete') {\n    await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), manifest)\n",
+    ],
+  ),
   checkpoint(
     'D7: output waits for a next checkpoint when its own died before the sinks',
     '    await settleSinks(topology, last, ports)\n',
