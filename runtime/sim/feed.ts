@@ -9,10 +9,12 @@ const PACE_MS = [200, 30_000] as const
 const DENSE_PACE = [1.5, 8] as const
 /** That nothing comes for a while. */
 const PAUSE_CHANCE = 0.15
+/** How much faster what comes early does. */
+const EARLY = 5
 
 export interface Fed {
   readonly input: Input
-  readonly scenario: Pick<Scenario, 'shards' | 'mayMix'>
+  readonly scenario: Pick<Scenario, 'shards' | 'mayMix' | 'early'>
   readonly deployment: Pick<Deployment, 'checkpointEveryMs' | 'dense'>
 }
 
@@ -28,27 +30,37 @@ export function feed(world: World, simulation: Simulation, { input, scenario, de
     !dense && random.chance(PAUSE_CHANCE) ? { at: random.fraction(), ms: random.spread(60_000, 2 * 3_600_000) } : undefined
   const reshardStages = openStageReshards(simulation, world)
   let end = 0
+  const { early = [] } = scenario
+  const isLate = (i: number, lines: readonly string[]) => early.length > 0 && i === lines.length - 1
   for (const [source, parts] of Object.entries(input)) {
     const stream = sourceStream(source)
     const lineage = services.sources.get(stream)!
     // Of input with late data there is one shard.
     const reshards =
       scenario.shards > 1
-        ? openReshards(simulation, { lineage, parts: parts.length, mayMix: scenario.mayMix ?? false })
+        ? openReshards(simulation, { lineage, parts: parts.length, mayMix: scenario.mayMix ?? false, early })
         : undefined
+    const putAt = (at: number, part: number, i: number) => {
+      end = Math.max(end, at)
+      const lines = parts[part]!
+      scheduler.after(at, () => {
+        reshardStages()
+        const shard = reshards?.shardOf(part, lines.length - 1 - i) ?? part
+        services.kinesis.append(stream, shard, Buffer.from(lines[i]!), scheduler.now)
+      })
+    }
     for (const [part, lines] of parts.entries()) {
       let at = 0
-      for (const [i, line] of lines.entries()) {
-        at += random.fraction() * pace
+      for (const i of lines.keys()) {
+        if (isLate(i, lines)) continue
+        at += (random.fraction() * pace) / (early.includes(part) ? EARLY : 1)
         if (pause !== undefined && i === Math.floor(pause.at * lines.length)) at += pause.ms
-        scheduler.after(at, () => {
-          reshardStages()
-          const shard = reshards?.shardOf(part, i === lines.length - 1) ?? part
-          services.kinesis.append(stream, shard, Buffer.from(line), scheduler.now)
-        })
+        putAt(at, part, i)
       }
-      end = Math.max(end, at)
     }
+    const all = end
+    for (const [part, lines] of parts.entries())
+      if (isLate(lines.length - 1, lines)) putAt(all + random.fraction() * pace, part, lines.length - 1)
   }
   return end
 }

@@ -3,8 +3,8 @@ import type { Simulation } from './simulation.ts'
 
 /** Shards of a source's stream that are split and merged while its input comes, and who has which part of that. */
 export interface Reshards {
-  /** The shard that takes the next line of `part`; `isLast`: none comes behind it. */
-  shardOf(part: number, isLast: boolean): number
+  /** The shard that takes the next line of `part`, behind which `left` more come. */
+  shardOf(part: number, left: number): number
 }
 
 export interface ReshardOptions {
@@ -13,6 +13,8 @@ export interface ReshardOptions {
   readonly parts: number
   /** Parts may come to lie in one shard: nothing depends on what is late there. */
   readonly mayMix: boolean
+  /** Of these nothing comes for long when all but their last line has. */
+  readonly early: readonly number[]
 }
 
 /**
@@ -20,10 +22,12 @@ export interface ReshardOptions {
  * back for ever.
  */
 export function openReshards({ faults, dice, scheduler, trace }: Simulation, options: ReshardOptions): Reshards {
-  const { lineage, parts, mayMix } = options
+  const { lineage, parts, mayMix, early } = options
   const random = dice.fork('reshards')
   /** Open shards, with the parts that go there. */
   const open = new Map<StreamShard, readonly number[]>(lineage.shards.map((shard, i) => [shard, i < parts ? [i] : []]))
+  const waiting = new Set<number>()
+  const isSilent = (shard: StreamShard) => open.get(shard)!.every(part => waiting.has(part))
   let hasEnded = false
 
   function replace(parents: readonly StreamShard[], keys: readonly HashKeys[], children: readonly (readonly number[])[]): void {
@@ -48,7 +52,7 @@ export function openReshards({ faults, dice, scheduler, trace }: Simulation, opt
     if (open.size < 2) return
     const one = random.pick([...open.keys()])
     const other = random.pick([...open.keys()].filter(shard => shard !== one))
-    if (mayMix || open.get(one)!.length === 0 || open.get(other)!.length === 0) merge(one, other)
+    if (mayMix || isSilent(one) || isSilent(other)) merge(one, other)
   }
 
   function mergeSilent(): void {
@@ -60,15 +64,16 @@ export function openReshards({ faults, dice, scheduler, trace }: Simulation, opt
   }
 
   return {
-    shardOf(part, isLast) {
+    shardOf(part, left) {
       if (!hasEnded && faults.happens('source is resharded')) {
         if (random.chance(0.5)) split()
         else mergeSome()
       }
-      if (isLast) {
+      if (left === 0) {
         hasEnded = true
         mergeSilent()
       }
+      if (left === 1 && early.includes(part)) waiting.add(part)
       return [...open].find(([, had]) => had.includes(part))![0].index
     },
   }

@@ -28,6 +28,8 @@ export interface Scenario {
   readonly variants: number
   /** Nothing depends on what is late: shards of the sources may be merged with one another. */
   readonly mayMix?: boolean
+  /** Parts of the input that come early, and whose last line comes with the last ones of the others, behind all else: in between their shards may be merged with any, however far ahead in event time they are. */
+  readonly early?: readonly number[]
   app(user: UserCode, variant: number): Pipeline
   /** What comes out must not depend on how shards interleave. */
   input(dice: Dice): Input

@@ -248,6 +248,34 @@ describe('shards of a source that are merged', () => {
     await drain(behind)
     await finish(opened)
   })
+
+  test('of which one was far behind: a checkpoint in which the merged shard has not caught up does not leave its own subtask out, though it has by the time of that cut', async () => {
+    const stream = openResharding(SPLITS)
+    const none = stream.shards.map(() => [])
+    const opened = await openOn(stream, visits(), await stackWorld(none))
+    const { world, source, mappings } = opened
+    const [p, q] = stream.open()
+    const [low, high] = [0, 1].map(i => all.filter(json => splitOf(json) === i))
+    for (const json of [...low!, ...high!.slice(0, 10)]) stream.put(keyOf(json), json)
+    await drain(mappings, 40)
+    stream.merge(p!, q!)
+    const outcome = await checkpoint(world, mappings, {
+      async behindCut(subtask) {
+        if (subtask !== 0) return
+        for (const json of high!.slice(10)) stream.put(keyOf(json), json)
+        stream.put(0, ends(1)[0]!)
+        while (await source.step(10));
+        const { topology } = world
+        const at = topology.stages[0]!
+        const shards = openSourceShards(environment(world, at.stage.id), topology, at)
+        assert.ok(await isTakenOver(environment(world), topology, { at, shard: 1 }, shards, await shards.list()), 'by now')
+      },
+    })
+    assert.equal(outcome.outcome, 'complete')
+    await restoreStack(world, { checkpoint: 1 })
+    await joinSources(world, (await environment(world).run()).topology)
+    await finish(opened)
+  })
 })
 
 describe('a subtask whose shards are closed', () => {

@@ -94,15 +94,17 @@ export const FOLD_SOON = { bytesMax: 1_000_000, checkpointsMax: 2 }
 export async function checkpoint(
   world: World,
   mappings: readonly { step(limit?: number): Promise<boolean> }[],
-  { scheduled = false } = {},
+  { scheduled = false, behindCut = async (_source: number) => {} } = {},
 ) {
   const controller = checkpointHandler(environment(world))
   const materialise = materialiseHandler(environment(world), FOLD_SOON)
   const started = (await controller({ step: 'start', scheduled }, context())) as StartedCheckpoint | { nothing: true }
   if ('nothing' in started) return { outcome: 'nothing' }
   const start = JSON.parse(JSON.stringify(started)) as StartedCheckpoint
-  for (const { stage, shard } of start.sources)
+  for (const { stage, shard } of start.sources) {
     await cutHandler(environment(world, stage))({ shard, checkpoint: start.checkpoint }, context())
+    await behindCut(shard)
+  }
   for (let tries = 0; ; tries++) {
     await drain(mappings)
     const collected = (await controller({ step: 'collect', start }, context())) as {

@@ -18,6 +18,7 @@ import { type Event, generate, START, Event as schema } from '../engine/events.t
 import { expected } from '../engine/naive.ts'
 import { pipelines } from '../engine/pipelines.ts'
 import { counts, KEY_GROUPS, lots, poison, poisonIds } from './counts.ts'
+import { farAhead } from './far-ahead.ts'
 import { randomScenario } from './random-pipeline.ts'
 import { recommendations } from './recommendations.ts'
 
@@ -291,6 +292,7 @@ const all: readonly Scenario[] = [
   silent,
   recommendations,
   randomScenario(eventsOf),
+  farAhead,
   ...Object.entries(ENGINES).map(([name, shards]) => engine(name, shards)),
 ]
 export const scenarios: readonly Scenario[] = all.map(withLetters)
@@ -298,7 +300,7 @@ export const scenarios: readonly Scenario[] = all.map(withLetters)
 /**
  * Pipelines whose user code knows what it can never be given, and says so at once, whatever becomes of the attempt: more seeds are theirs. With them there are as many as share no factor with the kinds of seeds (small.ts).
  */
-const MORE: readonly Scenario[] = [counts, counts, counts, lots, lots, poison, poison, timers]
+const MORE: readonly Scenario[] = [counts, counts, counts, lots, lots, poison, poison, timers, farAhead]
 const bySeed = [...all, ...MORE].map(scenario => scenarios[all.indexOf(scenario)]!)
 
 /** The pipeline of a seed, unless it is to be a certain one. */

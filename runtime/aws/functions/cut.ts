@@ -26,7 +26,7 @@ export function cutHandler(environment: Environment): (event: CutEvent, context:
     // Cold each time: batches were committed elsewhere since the last one, and what is old loses its race.
     const task = openShardTask(environment, run.topology, at, shard)
     try {
-      const isOver = await tend(environment, run, at, task)
+      const isOver = await tend(environment, run, at, task, checkpoint)
       const isIdle = async (subtask: Subtask) =>
         (isOver && (await hasEnded(subtask))) || hasFallenSilent(environment, run, subtask)
       return { cut: await task.run(async subtask => subtask.cutSource(checkpoint, await isIdle(subtask))) }
@@ -37,10 +37,16 @@ export function cutHandler(environment: Environment): (event: CutEvent, context:
 }
 
 /** Whether a subtask's shards have all been read to their ends: then it is to hold the others' watermarks back no longer. The checkpoint is the heartbeat by which that is noticed. */
-async function tend(environment: Environment, { topology }: OpenRun, at: StageTopology, task: ShardTask): Promise<boolean> {
+async function tend(
+  environment: Environment,
+  { topology }: OpenRun,
+  at: StageTopology,
+  task: ShardTask,
+  checkpoint: number,
+): Promise<boolean> {
   const { name } = at.stage.source!.source!
   if (environment.settings.sources[name]!.kind !== 'kinesis') return false
-  return tendShards(environment, topology, task, openSourceShards(environment, topology, at))
+  return tendShards(environment, topology, task, openSourceShards(environment, topology, at), checkpoint)
 }
 
 /** Still: a shard may have come to it since. */

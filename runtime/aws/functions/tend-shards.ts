@@ -1,3 +1,4 @@
+import { partOf } from '../../checkpoint/cut.ts'
 import type { SourceBatch, SourcePosition } from '../../connectors/source.ts'
 import { loadHead } from '../../protocol/log.ts'
 import type { Subtask } from '../../stage/subtask.ts'
@@ -22,6 +23,7 @@ export async function tendShards(
   topology: Topology,
   task: ShardTask,
   shards: SourceShards,
+  checkpoint: number,
 ): Promise<boolean> {
   const looked = await lookUp(environment, task, shards)
   if (looked === undefined) return false
@@ -40,7 +42,7 @@ export async function tendShards(
     return isNews ? { ...nothing, watermark: least } : nothing
   }
   await task.run(subtask => subtask.deliverSource(tend))
-  return isOver && (await isTakenOver(environment, topology, task.subtask, shards, listed))
+  return isOver && (await isTakenOver(environment, topology, task.subtask, shards, listed, checkpoint))
 }
 
 interface Looked {
@@ -71,7 +73,7 @@ async function lookUp(environment: Environment, task: ShardTask, shards: SourceS
 
 /**
  * Whether the shards that came of a subtask's own, and that others take, have watermarks that are not behind those of the others. Before that, this subtask's watermark is what keeps
- * their records from being late: of two that are merged, one may have been far ahead.
+ * their records from being late: of two that are merged, one may have been far ahead. `checkpoint`: as of their cuts, where they have had them: who goes back to it finds them there, and what this subtask says in its own.
  */
 export async function isTakenOver(
   { ports }: Environment,
@@ -79,13 +81,18 @@ export async function isTakenOver(
   { at, shard: subtask }: Pick<Subtask, 'at' | 'shard'>,
   { splits, now, idleAfter }: SourceShards,
   listed: readonly OwnedShard[],
+  checkpoint = Number.POSITIVE_INFINITY,
 ): Promise<boolean> {
   const children = (ids: ReadonlySet<string>) => listed.filter(({ parents }) => parents.some(parent => ids.has(parent)))
   const own = new Set([splits[subtask]!, ...listed.filter(({ owner }) => owner === subtask).map(({ id }) => id)])
   const heirs = children(own).filter(({ owner }) => owner !== subtask)
   for (const { id, owner } of heirs) {
     const { head } = await loadHead(ports.log, topology.log(at.stage.index, owner), Number.POSITIVE_INFINITY)
-    const { source, watermark } = head.fields
+    const isCut = head.fields.lastCut >= checkpoint
+    const fields = isCut ? (await partOf(ports.log, topology, at.stage.index, owner, checkpoint))?.item.head : head.fields
+    // There is a later checkpoint by now: nobody waits for this one.
+    if (fields === undefined) return false
+    const { source, watermark } = fields
     const state = readShardMap(source, splits[owner]!, watermark, now()).get(id)
     if (state === undefined) return false
     if (state !== 'ended') {
