@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PositionExpiredError } from '../../runtime/aws/errors.ts'
 import { checkpointHandler, type StartedCheckpoint } from '../../runtime/aws/functions/checkpoint.ts'
 import { cutHandler } from '../../runtime/aws/functions/cut.ts'
@@ -20,6 +21,7 @@ import type { Topology } from '../../runtime/stage/topology.ts'
 import { faulty } from '../engine/harness.ts'
 import { expected, sorted } from './embedded-run.ts'
 import type { EmbeddedWorld } from './embedded-world.ts'
+import { openResharding, shardMapping } from './resharding.ts'
 import { joinSources, restoreStack, stackWorld } from './restored.ts'
 import { generate, visits } from './visits.ts'
 import { checkpoint, context, deploy, drain, environment, eventOf, FOLD_SOON, shardId } from './world.ts'
@@ -408,6 +410,31 @@ describe('a fork', () => {
     assert.deepEqual([...beforeFork, ...rows].sort(), embedded.pages)
     assert.deepEqual(await runOf(world), before)
     await finish(world, mappings)
+  })
+
+  test('in the place of a run that read another stream, which had shards with higher numbers, reads on', {
+    timeout: 10_000,
+  }, async () => {
+    const { world } = await open()
+    await feed(world)
+    const other = openResharding(2)
+    const fork = await stackWorld(
+      input.map(() => []),
+      world,
+    )
+    const onOther = { ...fork, back: (d: () => number | undefined) => ({ ...fork.back(d), sourceStreams: other.source }) }
+    const handler = stageHandler(environment(onOther, fork.topology.stages[0]!.stage.id))
+    const mapping = shardMapping(other, () => handler)
+    other.split(other.shards[0]!)
+    for (const [i, json] of input.flat().slice(0, 40).entries()) other.put(i % 64, json)
+    while (await mapping.step());
+    const from = { savepoint: await copyTo(world, 1, fork), name: 'checkpoint 1' }
+    await restoreStack(fork, from, { replace: true })
+    // Twenty times as fast.
+    const begun = Date.now()
+    const clock = { now: () => begun + (Date.now() - begun) * 20, sleep: (ms: number) => sleep(ms / 20) }
+    const back: typeof fork.back = deadline => ({ ...fork.back(deadline), ports: { ...fork.ports, clock } })
+    await joinSources({ ...fork, back }, await topologyNow(fork))
   })
 
   async function rowsAt(checkpoints: number) {

@@ -2,7 +2,7 @@ import type { Beginning } from '../../checkpoint/beginning.ts'
 import { MillraceError } from '../../errors.ts'
 import type { Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
-import { listThrough } from './newest-shard.ts'
+import { LIST_LATE_MS, listThrough } from './newest-shard.ts'
 import type { Decided } from './owners.ts'
 import type { KinesisSetting } from './settings.ts'
 import { isEnded, readShardMap, type ShardMap } from './shard-map.ts'
@@ -16,9 +16,6 @@ export class PositionError extends MillraceError {
 const KEPT_MS = 23 * 3_600_000
 /** A cut is so much older than its checkpoint's manifest, at most: the longest that a checkpoint may be given, and as long again to be completed. */
 const CUT_BEFORE_MS = 30 * 60_000
-
-/** By so much a stream's list may be behind. */
-const LIST_LATE_MS = 10_000
 
 const NEW_INPUT = 'with --new-input, only the state is taken, and the sources read all that their streams have'
 
