@@ -2,11 +2,14 @@ import type { KeyPart } from '../graph/key.ts'
 import { StateAccess } from '../state/access.ts'
 import { lazyMaps } from '../state/bind.ts'
 import type { KeyEntry } from '../state/entry.ts'
+import { StateError } from '../state/error.ts'
 import { Guard } from '../state/guard.ts'
 import type { StateSpecs } from '../state/spec.ts'
 import { KeyedOperator } from './keyed-operator.ts'
 import type { OperatorContext } from './operator.ts'
 import { refusePromise, userError } from './user-code.ts'
+
+const ONE_AT_A_TIME = 'state and output belong to one record at a time; use mapAsync before or after it'
 
 /**
  * A keyed operator whose function is the user's and reads state through handles. Where map entries of the key may not be in memory, the function
@@ -18,6 +21,8 @@ export abstract class UserKeyedOperator extends KeyedOperator {
   /** Timestamp of the current record or timer. */
   timestamp = Number.NEGATIVE_INFINITY
   private readonly specs: StateSpecs
+  /** In the place of an entry while no function of the user is being called. */
+  private left!: KeyEntry
 
   constructor(specs: StateSpecs, inputs = 1) {
     super(inputs)
@@ -32,14 +37,19 @@ export abstract class UserKeyedOperator extends KeyedOperator {
 
   override open(ctx: OperatorContext): void {
     super.open(ctx)
+    this.left = leftBehind(ctx.operatorId)
     this.access = new StateAccess(this.state, () => ctx.now(), lazyMaps(this.specs))
   }
 
   protected override onRecord(entry: KeyEntry, value: any, timestamp: number, input: number): void {
     this.enter(entry, timestamp, timestamp)
-    if (!this.access.incomplete()) this.runRecord(value, timestamp, input)
-    else if (!this.guarded(entry, () => this.runRecord(value, timestamp, input))) {
-      this.retryLater(input, value, timestamp, entry.key)
+    try {
+      if (!this.access.incomplete()) this.runRecord(value, timestamp, input)
+      else if (!this.guarded(entry, () => this.runRecord(value, timestamp, input))) {
+        this.retryLater(input, value, timestamp, entry.key)
+      }
+    } finally {
+      this.access.entry = this.left
     }
   }
 
@@ -47,11 +57,15 @@ export abstract class UserKeyedOperator extends KeyedOperator {
     const entry = this.state.lookup(key)
     if (entry === undefined) throw new Error(`timer of a key that was just loaded finds no state: ${String(key)}`)
     this.enter(entry, at, domain === 'event' ? at : this.eventTimeOfProcessingTimer(at))
-    if (!this.access.incomplete()) {
-      this.runTimer(at, domain)
-      return true
+    try {
+      if (!this.access.incomplete()) {
+        this.runTimer(at, domain)
+        return true
+      }
+      if (this.guarded(entry, () => this.runTimer(at, domain))) return true
+    } finally {
+      this.access.entry = this.left
     }
-    if (this.guarded(entry, () => this.runTimer(at, domain))) return true
     const timers = domain === 'event' ? this.eventTimers : this.processingTimers
     timers.set(at, key, tag)
     return false
@@ -88,13 +102,7 @@ export abstract class UserKeyedOperator extends KeyedOperator {
   }
 
   private refuse(fn: string, result: unknown): void {
-    refusePromise(
-      this.ctx,
-      this.timestamp,
-      fn,
-      'state and output belong to one record at a time; use mapAsync before or after it',
-      result,
-    )
+    refusePromise(this.ctx, this.timestamp, fn, ONE_AT_A_TIME, result)
   }
 
   /** True: `body` came to its end. False: it missed state and nothing of it is left. */
@@ -121,4 +129,14 @@ export abstract class UserKeyedOperator extends KeyedOperator {
   private eventTimeOfProcessingTimer(at: number): number {
     return Number.isFinite(this.passed) ? this.passed : at
   }
+}
+
+/** What a function finds that has kept its context for later: by then the key would be another record's. */
+function leftBehind(operator: string): KeyEntry {
+  const refuse = () => {
+    throw new StateError(
+      `the context of operator '${operator}' was used when the call that it was given to had returned: ${ONE_AT_A_TIME}`,
+    )
+  }
+  return new Proxy({} as KeyEntry, { get: refuse })
 }

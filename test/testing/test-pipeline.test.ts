@@ -346,6 +346,47 @@ test('listening to side outputs makes no other stages', () => {
   }
 })
 
+test('a context that is used when its call has returned is refused: by then its key would be another one', async () => {
+  const kept: any[] = []
+  const app = pipeline('kept')
+  app
+    .source('sales', ndjson(Sale), { time: s => s.at, watermark: boundedOutOfOrderness('0s') })
+    .keyBy('user')
+    .process({
+      state: { total: value<number>(), items: list<string>(), each: map<string, number>() },
+      onRecord(sale, ctx) {
+        ctx.state.total.set(sale.amount)
+        ctx.timers.event.set(sale.at)
+        kept.push(ctx)
+      },
+      onTimer(_at, ctx) {
+        kept.push(ctx)
+        return [ctx.key]
+      },
+    })
+    .name('op')
+    .sink('out', print())
+  await using t = await openTestPipeline(app)
+  await t.send('sales', [{ user: 'ann', item: 'tea', amount: 3, at: 1_000 }])
+  await t.watermark(2_000)
+  assert.equal(kept.length, 2)
+  for (const ctx of kept) {
+    for (const late of [
+      () => ctx.state.total.set(999),
+      () => ctx.state.total.get(),
+      () => ctx.state.items.add('x'),
+      () => ctx.state.each.set('x', 1),
+      () => ctx.timers.event.set(5_000),
+      () => ctx.key,
+    ])
+      assert.throws(late, {
+        name: 'StateError',
+        message: /^the context of operator 'process-\w+' was used when the call .* mapAsync/,
+      })
+  }
+  assert.deepEqual(await t.state('op', 'ann'), { total: 3 })
+})
+
 test('what makes no sense is refused by name', async () => {
   const { app } = shop()
   await using t = await openTestPipeline(app)
