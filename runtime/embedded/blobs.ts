@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
@@ -12,6 +12,8 @@ const INLINE_BYTES_MAX = 64 << 10
 const READ_TRIES_MAX = 100
 
 type Row = [data: Uint8Array | null, file: string | null, bytes: number, sum: number]
+
+type FileRow = [file: string, key: string, bytes: number]
 
 /** The keys alone: all that is needed of objects to see which there are. */
 export function listBlobs(db: Database, meter: Meter = db.meter('blobs.list')): Blobs['list'] {
@@ -138,14 +140,16 @@ function fileShelf(directory: string, db: Database) {
     throw db.named(error)
   }
 
-  /** What a killed process was writing, or had not removed yet. */
+  /** What a killed process was writing, or had not removed yet, goes. What a row names has to be there: nobody could start from what lacks it, and would hear of that too late. */
   function sweepOrphans(): void {
-    const named = new Set(
-      db
-        .prepare('select file from blobs where file is not null')
-        .all()
-        .map(row => (row as unknown as [string])[0]),
-    )
+    const rows = db.prepare('select file, key, bytes from blobs where file is not null').all() as unknown as FileRow[]
+    for (const [file, key, bytes] of rows) {
+      const found = statSync(join(shelf, file), { throwIfNoEntry: false })?.size
+      if (found === bytes) continue
+      const problem = found === undefined ? 'is missing' : `has ${found} bytes instead of ${bytes}`
+      throw new StateCorruptError(directory, `file ${file} of object '${key}' ${problem}`)
+    }
+    const named = new Set(rows.map(([file]) => file))
     for (const file of readdirSync(shelf)) if (!named.has(file)) rmSync(join(shelf, file), { force: true })
   }
 

@@ -6,6 +6,8 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -64,6 +66,7 @@ export function openDirectory(directory: string, checkedBytesMax = CHECKED_BYTES
   let whole: boolean
   try {
     lock = openLock(directory)
+    refuseLivingOwner(directory, file)
     if (!existsSync(file)) create(directory, file)
     if (wasLeftInThisBoot(directory)) verifyWal(directory)
     db = openSqlite(file, { busyMsMax: BUSY_MS })
@@ -232,6 +235,30 @@ function owner(directory: string): Owner | undefined {
     return JSON.parse(readFileSync(join(directory, 'owner.json'), 'utf8'))
   } catch {
     return undefined // its owner hasn't got that far yet
+  }
+}
+
+/** Somebody has removed its lock, and with it the only thing that keeps two processes apart. @throws StateDirectoryInUseError */
+function refuseLivingOwner(directory: string, file: string): void {
+  const last = owner(directory)
+  if (last === undefined || last.pid === process.pid || !wasLeftInThisBoot(directory) || !existsSync(file)) return
+  if (hasOpen(last.pid, realpathSync(file))) throw new StateDirectoryInUseError(directory, last)
+}
+
+/** False also where nobody may know. */
+function hasOpen(pid: number, file: string): boolean {
+  const files = `/proc/${pid}/fd`
+  const opens = (fd: string) => {
+    try {
+      return readlinkSync(join(files, fd)) === file
+    } catch {
+      return false // closed meanwhile
+    }
+  }
+  try {
+    return readdirSync(files).some(opens)
+  } catch {
+    return false // no such process, or another user's
   }
 }
 

@@ -20,7 +20,7 @@ export class StateDirectoryInUseError extends MillraceError {
   constructor(directory: string, owner: Owner | undefined, options?: ErrorOptions) {
     const who = owner ? `process ${owner.pid} on ${owner.host}, since ${new Date(owner.since).toISOString()}` : 'another process'
     super(
-      `state directory ${directory} is in use by ${who}: stop it, or choose another directory; to start from what it has by now, take a savepoint of it (millrace savepoint create ${directory})`,
+      `state directory ${directory} is in use by ${who}: stop it, or choose another directory; to start from what it has by now, take a savepoint of it (millrace savepoint create ${directory} --to PATH)`,
       options,
     )
     this.directory = directory
@@ -35,7 +35,7 @@ export class StateFormatError extends MillraceError {
   constructor(directory: string, problem: string, options?: ErrorOptions) {
     super(
       `state directory ${directory} cannot be read by this version of Millrace: ${problem}. Go on with the version that ` +
-        'wrote it, start from a savepoint that it takes of it (millrace savepoint create), or choose another directory, which starts from the beginning of the input',
+        'wrote it, start from a savepoint that it takes of it (millrace savepoint create DIRECTORY --to PATH), or choose another directory, which starts from the beginning of the input',
       options,
     )
     this.directory = directory

@@ -43,7 +43,7 @@ export function isTooLarge(error: unknown): boolean {
 export const Code = { busy: 5, nomem: 7, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const
 
 const UNAVAILABLE: readonly number[] = [Code.nomem, Code.readonly, Code.ioerr, Code.full, Code.cantopen]
-const UNAVAILABLE_FILE: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS', 'EMFILE', 'ENFILE']
+const UNAVAILABLE_FILE: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE']
 
 /** Why the disk or memory refused a statement of SQLite, or a file; undefined: that is not what went wrong. */
 export function unavailable(error: unknown): string | undefined {

@@ -93,16 +93,24 @@ describe('an embedded state directory that cannot be trusted is refused by name,
   test("it is another program's database", async () =>
     refused(await damaged(async directory => execute(directory, 'pragma application_id = 7')), StateFormatError))
 
-  test('a large object that lost its file, or a part of it, is an error when it is read', async () => {
-    for (const how of [(file: string) => rm(file), (file: string) => truncate(file, 1000)]) {
+  for (const [which, how] of [
+    ['lost its file', (file: string) => rm(file)],
+    ['lost a part of it', (file: string) => truncate(file, 1000)],
+  ] as const)
+    test(`a large object ${which}`, async () => {
       const directory = await damaged(async directory => {
         for (const file of await readdir(join(directory, 'blobs'))) await how(join(directory, 'blobs', file))
       })
-      const ports = await openEmbedded({ directory })
-      await assert.rejects(ports.blobs.get('large'), StateCorruptError)
-      assert.deepEqual(await ports.blobs.list(''), ['large'])
-      await ports.close()
-    }
+      await refused(directory, StateCorruptError)
+    })
+
+  test('a large object that loses its file later is an error when it is read', async () => {
+    const directory = await damaged(async () => {})
+    const ports = await openEmbedded({ directory })
+    for (const file of await readdir(join(directory, 'blobs'))) await rm(join(directory, 'blobs', file))
+    await assert.rejects(ports.blobs.get('large'), StateCorruptError)
+    assert.deepEqual(await ports.blobs.list(''), ['large'])
+    await ports.close()
   })
 
   test('files that no object names, left by a kill, are cleared away', async () => {

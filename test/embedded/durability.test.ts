@@ -130,6 +130,23 @@ describe('an embedded state directory', () => {
     await ports.close()
   })
 
+  test('refuses a second process as long as the first lives, also when somebody has removed its lock', async () => {
+    const directory = join(root, 'unlocked')
+    const writer = startWriter(directory)
+    await writer.said(5)
+    await rm(join(directory, 'state.lock'))
+    await assert.rejects(openEmbedded({ directory }), error => {
+      assert.ok(error instanceof StateDirectoryInUseError)
+      assert.equal(error.owner?.pid, writer.child.pid)
+      return true
+    })
+    await writer.said(writer.lines.length + 20)
+    await writer.kill()
+    const ports = await openEmbedded({ directory })
+    assert.ok((await written(ports)).log > 20)
+    await ports.close()
+  })
+
   test('refuses to be opened twice in one process, and not after close', async () => {
     const directory = join(root, 'twice')
     const first = await openEmbedded({ directory })
