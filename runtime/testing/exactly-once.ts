@@ -10,7 +10,7 @@ import { TestKitError } from './error.ts'
 import { ExactlyOnceError } from './exactly-once-error.ts'
 import { type ExactlyOnceReport, openReport } from './exactly-once-report.ts'
 import { linesOf } from './lines.ts'
-import { namesOf, sourceName } from './names.ts'
+import { type Names, namesOf, sinkName, sourceName } from './names.ts'
 import { CALM, refusedOf, whyNothing } from './nothing.ts'
 
 /** What functions of a simulated pipeline may ask for: time and chance that are the seed's own. */
@@ -164,7 +164,27 @@ function scenarioOf(
     variants: 1,
     app: make,
     input: () => lines,
-    ...(same && { same }),
-    ...(check && { check: rows => check(rows) }),
+    ...(same && { same: rows => compared(same(bySink(names, rows))) }),
+    ...(check && { check: rows => synchronous('check', check(bySink(names, rows))) }),
   }
+}
+
+/** A sink that the pipeline does not have would be one without rows. */
+function bySink(names: Names, rows: SinkRows): SinkRows {
+  return new Proxy(rows, {
+    get: (all, name) => (typeof name === 'symbol' || name in all ? Reflect.get(all, name) : all[sinkName(names, name)]),
+  })
+}
+
+/** What `same` gives. @throws TestKitError when that is nothing: then all runs are alike */
+function compared(rows: SinkRows): SinkRows {
+  synchronous('same', rows)
+  if (typeof rows === 'object' && rows !== null && Object.values(rows).some(of => of !== undefined)) return rows
+  throw new TestKitError('same gave nothing that could be compared: it gives rows by sink, such as ({ totals }) => ({ totals })')
+}
+
+function synchronous(name: string, result: unknown): void {
+  if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') return
+  ;(result as Promise<unknown>).then(undefined, () => {}) // what it says comes too late
+  throw new TestKitError(`${name} gave a promise: it is called for each run, and answers at once`)
 }

@@ -23,7 +23,7 @@ export interface TestPipeline extends AsyncDisposable {
    * await t.send('events', [{ user_id: 'u1', timestamp: 1_000 }, 'not JSON'])
    */
   send(source: string, records: readonly unknown[], options?: SendOptions): Promise<void>
-  send<T>(source: SourceStream<T>, records: readonly NoInfer<T>[], options?: SendOptions): Promise<void>
+  send<T>(source: SourceStream<T>, records: readonly (NoInfer<T> | string | Uint8Array)[], options?: SendOptions): Promise<void>
   /** Moves the watermark of a source, or of all, to `time`, epoch ms; never back. It goes through `split`, or through all splits. */
   watermark(time: number, options?: { readonly source?: string | SourceStream<any>; readonly split?: number }): Promise<void>
   /** Ends the input of a source, or of all: windows and timers fire. Nothing can be sent after it. */

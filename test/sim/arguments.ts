@@ -14,7 +14,7 @@ and always the same. See docs/simulator.md.
   --seed S         one seed
   --trace          … with all that happens in it
   --mutants        plants one fault after the other into the runtime, each of which has to be found
-  --mutant NAME    the same with one of them
+  --mutant NAME    the same with those that have this in their names (docs/simulator.md lists them)
   --help           this text
 
 Ends with 1 when a seed fails: with the seed, the fewest faults that it was found to fail with, and what happened then.`

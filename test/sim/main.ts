@@ -4,6 +4,7 @@ import { excerpt } from '../../runtime/sim/excerpt.ts'
 import { HELP, type Options, parseOptions } from './arguments.ts'
 import { findMutants } from './mutation.ts'
 import { openTotals, type Report } from './report.ts'
+import { scenarioOf } from './scenarios.ts'
 import { runSeeds, workerFor } from './seeds.ts'
 import { shrink } from './shrink.ts'
 
@@ -60,8 +61,9 @@ async function one({ pipeline, trace }: Options, seed: number): Promise<number> 
     if (report.error !== undefined) failed = report
   })
   worker.stop()
-  if (failed === undefined) return say(`seed ${seed}: nothing was found`)
-  say(`seed ${seed} fails: ${failed.error}`)
+  const name = `seed ${seed} (${pipeline ?? scenarioOf(seed).name})`
+  if (failed === undefined) return say(`${name}: nothing was found`)
+  say(`${name} fails: ${failed.error}`)
   return 1
 }
 

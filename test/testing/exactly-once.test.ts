@@ -141,6 +141,29 @@ test('what shows nothing, or makes no sense, is refused', async () => {
     /Functions failed on 2 of 2 records each time, on the first with: .*Cannot read properties of undefined/,
   )
   await assert.rejects(expectExactlyOnce(late, { views }, { seeds: 0 }), /seeds is 0/)
+  const each = pipeline('each')
+  each
+    .source('views', ndjson(View), { time: v => v.at, watermark: boundedOutOfOrderness('1s') })
+    .map(v => v.user)
+    .sink('users', print())
+  const two = { views: views.slice(0, 2) }
+  await assert.rejects(
+    expectExactlyOnce(each, two, { same: ({ user }) => ({ user }) }),
+    /the pipeline has no sink 'user': did you mean users\?/,
+  )
+  await assert.rejects(expectExactlyOnce(each, two, { same: () => ({}) }), /same gave nothing that could be compared/)
+  await assert.rejects(
+    expectExactlyOnce(each, two, { same: () => undefined as never }),
+    /same gave nothing that could be compared/,
+  )
+  await assert.rejects(
+    expectExactlyOnce(each, two, { check: ({ user }) => assert.ok(user) }),
+    /the pipeline has no sink 'user': did you mean users\?/,
+  )
+  await assert.rejects(
+    expectExactlyOnce(each, two, { check: (async () => assert.fail('too late')) as never }),
+    /check gave a promise: it is called for each run, and answers at once/,
+  )
   await assert.rejects(
     expectExactlyOnce(late, { views }, { checks: () => {} } as never),
     /expectExactlyOnce has no option 'checks': did you mean check\?/,
