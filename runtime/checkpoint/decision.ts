@@ -1,3 +1,4 @@
+import { MillraceError } from '../errors.ts'
 import type { CommitLog } from '../ports.ts'
 import { pack, unpack } from '../state/codec.ts'
 
@@ -16,10 +17,15 @@ export interface Decision {
 
 export const decisionsLog = (run: string) => `${run}/decisions`
 
-/** What was decided: by this call, or by whoever was first. */
+/**
+ * What was decided: by this call, or by whoever was first.
+ * @throws MillraceError when that one's decision went between two looks, as later ones let go of it: then this call comes too late for anything
+ */
 export async function decide(log: CommitLog, run: string, checkpoint: number, decision: Decision): Promise<Decision> {
   if (await log.putIfAbsent(decisionsLog(run), checkpoint, pack(decision))) return decision
-  return (await decisionOf(log, run, checkpoint))!
+  const decided = await decisionOf(log, run, checkpoint)
+  if (decided !== undefined) return decided
+  throw new MillraceError(`checkpoint ${checkpoint} of ${run} was decided so long ago that how is not kept any more`)
 }
 
 export async function decisionOf(log: CommitLog, run: string, checkpoint: number): Promise<Decision | undefined> {

@@ -11,6 +11,7 @@ const TOO_LATE = [
   /has no part of checkpoint/,
   /is gone, though it was just materialised/,
   /was not materialised$/,
+  /was decided so long ago that how is not kept any more$/,
 ]
 
 /** What functions say whose run is replaced meanwhile, and what a restore refuses. */

@@ -276,6 +276,25 @@ describe('shards of a source that are merged', () => {
     await joinSources(world, (await environment(world).run()).topology)
     await finish(opened)
   })
+
+  test('of which one was behind, beside a shard of the same subtask that was not: nothing of it is late', async () => {
+    const opened = await open()
+    const { stream, world, source, mappings } = opened
+    const [p, q] = stream.open()
+    const [c, d] = stream.split(q!)
+    const within = (shard: typeof c) => all.filter(json => shard!.from <= keyOf(json) && keyOf(json) < shard!.to)
+    // All of the first subtask's, and of one of the second's two; the other one is far behind, and is merged with the first's.
+    const slow = within(c)
+    for (const json of [...within(p), ...within(d), ...slow.slice(0, 10)]) stream.put(keyOf(json), json)
+    await drain(mappings, 40)
+    stream.merge(p!, c!)
+    for (const json of slow.slice(10, 20)) stream.put(keyOf(json), json)
+    while (await source.step(10));
+    for (let i = 0; i < 2; i++) assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
+    await drain(mappings)
+    for (const json of slow.slice(20)) stream.put(keyOf(json), json)
+    await finish(opened)
+  })
 })
 
 describe('a subtask whose shards are closed', () => {

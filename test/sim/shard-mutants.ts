@@ -27,26 +27,11 @@ export const SHARDS = [
   ),
   within(
     'far-ahead',
-    at('runtime/aws/functions/follow-shards.ts')(
-      'a shard that is at its end holds nothing back, though the one it is merged with is not there yet',
-      "if (next.get(parent) === 'ended' && open.has(parent)) next.set(parent, open.get(parent)!)",
-      '{}',
-    ),
-  ),
-  within(
-    'far-ahead',
     at('runtime/aws/functions/tend-shards.ts')(
-      'a subtask without shards is left out before those who have taken over have caught up',
-      'return isOver && (await isTakenOver(environment, topology, task.subtask, shards, listed))',
-      'return isOver',
-    ),
-  ),
-  within(
-    'far-ahead',
-    at('runtime/aws/functions/tend-shards.ts')(
-      'a subtask is left out of a checkpoint by what others have taken behind their cuts',
-      'const isCut = head.fields.lastCut >= checkpoint',
-      'const isCut = false',
+      'a shard that is merged elsewhere is left out before those who have taken over have caught up',
+      'if (state === undefined) return false',
+      'if (state === undefined) continue',
+      ['if (state.watermark < watermark && !isIdle(state, idleAfter, now())) return false', ''],
     ),
   ),
   // Of sources that have several shards; the others have nothing that it could break.

@@ -1,7 +1,7 @@
 import type { HeadFields } from '../../protocol/item.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Environment, OpenRun } from './environment.ts'
-import type { OwnedShard } from './follow-shards.ts'
+import { isMergedElsewhere, type OwnedShard } from './follow-shards.ts'
 import { isEnded, isSingle, readShardMap, type ShardMap, watermarkOf } from './shard-map.ts'
 import { isSilent } from './silence.ts'
 import type { Heads } from './something-new.ts'
@@ -29,9 +29,13 @@ export async function isDue(environment: Environment, run: OpenRun, heads: Heads
       const map = readShardMap(head.fields.source, topology.splitOf(source.name, shard), head.fields.watermark, now)
       if (!isKnown && isClosedUnseen(map, await shards.list())) return true
       if (isSingle(head.fields.source)) continue
-      if (isShardDue(map, head.fields, idleAfter, now)) return true
-      if (!isKnown && isEnded(map) && (await isTakenOver(environment, topology, { at, shard }, shards, await shards.list())))
-        return true
+      const isTaken = async (of?: readonly string[]) =>
+        isTakenOver(environment, topology, { at, shard }, shards, await shards.list(), undefined, of)
+      const listed = await shards.list()
+      // What is merged elsewhere waits for who takes that.
+      for (const id of closedIn(map)) if (!isMergedElsewhere(id, shard, listed) || (await isTaken([id]))) return true
+      if (isBehind(map, head.fields, idleAfter, now)) return true
+      if (!isKnown && isEnded(map) && (await isTaken())) return true
     }
   }
   return false
@@ -70,8 +74,12 @@ function isClosedUnseen(map: ShardMap, listed: readonly OwnedShard[]): boolean {
   })
 }
 
-/** Of a subtask with several shards: one is closed and not known to be read to its end, or silent and still holds the others back. */
-function isShardDue(map: ShardMap, { watermark }: HeadFields, idleAfter: number | undefined, now: number): boolean {
-  if ([...map.values()].some(state => state !== 'ended' && state.closed)) return true
+/** Those that are not known to be read to their ends, or not taken over. */
+function closedIn(map: ShardMap): string[] {
+  return [...map].flatMap(([id, state]) => (state !== 'ended' && state.closed ? [id] : []))
+}
+
+/** Of a subtask with several shards one is silent, and still holds the others back. */
+function isBehind(map: ShardMap, { watermark }: HeadFields, idleAfter: number | undefined, now: number): boolean {
   return (watermarkOf(map, idleAfter, now) ?? watermark) > watermark
 }

@@ -20,6 +20,13 @@ export interface Following {
   isReadToEnd(shard: string, after: string): Promise<boolean>
 }
 
+/** Whether a shard was merged into one that another subtask has. As long as nobody knows that this one has caught up with it (tend-shards.ts), it counts as not at its end: its watermark is what keeps its records there from being late. */
+export function isMergedElsewhere(shard: string, subtask: number, listed: readonly OwnedShard[]): boolean {
+  return (
+    listed.some(({ id }) => id === shard) && listed.some(({ parents, owner }) => parents.includes(shard) && owner !== subtask)
+  )
+}
+
 /**
  * What has become of a subtask's shards. One that is read to its end makes room for its children, which begin at its watermark; until then it stands for them. One that had ended
  * leaves when its stream lists it no longer, since nothing of it can come again then.

@@ -1,7 +1,7 @@
 import { MillraceError } from '../../errors.ts'
 import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
-import { followShards, type OwnedShard } from './follow-shards.ts'
+import { followShards, isMergedElsewhere, type OwnedShard } from './follow-shards.ts'
 import { inTime } from './in-time.ts'
 import { openOwners } from './owners.ts'
 import type { KinesisSetting } from './settings.ts'
@@ -53,7 +53,7 @@ export function openSourceShards(environment: Environment, topology: Topology, a
       return await inTime(clock, until, what, sourceStreams.isReadToEnd(stream, shard, after, until))
     } catch (error) {
       const { name, message } = error as Error
-      environment.log('warn', `Not known yet is ${what}; as long as that is so, windows may wait. ${message}`, {
+      environment.log('warn', `Not known yet is ${what}: until then windows may wait. ${message}`, {
         error: name,
         shard,
       })
@@ -69,8 +69,7 @@ export function openSourceShards(environment: Environment, topology: Topology, a
 
   function unknown(shard: string): UnknownShardError {
     return new UnknownShardError(
-      `a batch came of ${shard}, which stream ${stream} of source '${name}' does not list: it comes again. ` +
-        'If that goes on, the shard has passed its retention, and Lambda hands over what it had to the destination for failures',
+      `a batch came of ${shard}, which stream ${stream} of source '${name}' does not list (yet, or any more): it comes again, until Lambda gives it up`,
     )
   }
 
@@ -123,7 +122,7 @@ export function openSourceShards(environment: Environment, topology: Topology, a
         listed,
         delivered,
         now: clock.now(),
-        isReadToEnd: (shard, after) => isReadToEnd(shard, after, until),
+        isReadToEnd: async (shard, after) => !isMergedElsewhere(shard, subtask, listed) && isReadToEnd(shard, after, until),
       })
       if (!next.has(delivered)) throw unknown(delivered)
       return next

@@ -4,7 +4,7 @@ import { loadHead } from '../../protocol/log.ts'
 import type { Subtask } from '../../stage/subtask.ts'
 import type { Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
-import type { OwnedShard } from './follow-shards.ts'
+import { isMergedElsewhere, type OwnedShard } from './follow-shards.ts'
 import { inTime } from './in-time.ts'
 import { isEnded, isIdle, readShardMap, watermarkOf, writeShardMap } from './shard-map.ts'
 import type { ShardTask } from './shard-task.ts'
@@ -25,7 +25,7 @@ export async function tendShards(
   shards: SourceShards,
   checkpoint: number,
 ): Promise<boolean> {
-  const looked = await lookUp(environment, task, shards)
+  const looked = await lookUp(environment, topology, task, shards, checkpoint)
   if (looked === undefined) return false
   const { listed, ends } = looked
   let isOver = false
@@ -51,7 +51,13 @@ interface Looked {
 }
 
 /** What the stream says of a subtask's shards. It may say nothing, for lack of rights or time: the checkpoint goes on without it. Asked before anything is begun that another environment could overtake. */
-async function lookUp(environment: Environment, task: ShardTask, shards: SourceShards): Promise<Looked | undefined> {
+async function lookUp(
+  environment: Environment,
+  topology: Topology,
+  task: ShardTask,
+  shards: SourceShards,
+  checkpoint: number,
+): Promise<Looked | undefined> {
   const { clock } = environment.ports
   const untilOf = () => clock.now() + Math.min(LOOK_MS_MAX, (environment.deadline - clock.now()) * LOOK_PART)
   let listed: Looked['listed']
@@ -68,11 +74,18 @@ async function lookUp(environment: Environment, task: ShardTask, shards: SourceS
   const { head } = await task.run(subtask => subtask.ready())
   const { source, watermark } = head.fields
   const map = readShardMap(source, shards.splits[task.shard]!, watermark, shards.now())
-  return { listed, ends: await shards.endsOf(map, task.shard, listed, untilOf()) }
+  const ends = new Set(await shards.endsOf(map, task.shard, listed, untilOf()))
+  for (const id of ends)
+    if (
+      isMergedElsewhere(id, task.shard, listed) &&
+      !(await isTakenOver(environment, topology, task.subtask, shards, listed, checkpoint, [id]))
+    )
+      ends.delete(id)
+  return { listed, ends }
 }
 
 /**
- * Whether the shards that came of a subtask's own, and that others take, have watermarks that are not behind those of the others. Before that, this subtask's watermark is what keeps
+ * Whether the shards that came of a subtask's own (or some: `of`), and that others take, have watermarks that are not behind those of the others. Before that, this subtask's watermark is what keeps
  * their records from being late: of two that are merged, one may have been far ahead. `checkpoint`: as of their cuts, where they have had them: who goes back to it finds them there, and what this subtask says in its own.
  */
 export async function isTakenOver(
@@ -82,10 +95,10 @@ export async function isTakenOver(
   { splits, now, idleAfter }: SourceShards,
   listed: readonly OwnedShard[],
   checkpoint = Number.POSITIVE_INFINITY,
+  of: readonly string[] = [splits[subtask]!, ...listed.filter(({ owner }) => owner === subtask).map(({ id }) => id)],
 ): Promise<boolean> {
   const children = (ids: ReadonlySet<string>) => listed.filter(({ parents }) => parents.some(parent => ids.has(parent)))
-  const own = new Set([splits[subtask]!, ...listed.filter(({ owner }) => owner === subtask).map(({ id }) => id)])
-  const heirs = children(own).filter(({ owner }) => owner !== subtask)
+  const heirs = children(new Set(of)).filter(({ owner }) => owner !== subtask)
   for (const { id, owner } of heirs) {
     const { head } = await loadHead(ports.log, topology.log(at.stage.index, owner), Number.POSITIVE_INFINITY)
     const isCut = head.fields.lastCut >= checkpoint
