@@ -20,11 +20,13 @@ export interface Following {
   isReadToEnd(shard: string, after: string): Promise<boolean>
 }
 
-/** Whether a shard was merged into one that another subtask has. As long as nobody knows that this one has caught up with it (tend-shards.ts), it counts as not at its end: its watermark is what keeps its records there from being late. */
+/**
+ * Whether a shard that is read to its end was merged into one that another subtask has, or into what the list is too late to have. As long as nobody knows that this one has caught up with it (tend-shards.ts), it counts
+ * as not at its end: its watermark is what keeps its records there from being late.
+ */
 export function isMergedElsewhere(shard: string, subtask: number, listed: readonly OwnedShard[]): boolean {
-  return (
-    listed.some(({ id }) => id === shard) && listed.some(({ parents, owner }) => parents.includes(shard) && owner !== subtask)
-  )
+  const children = listed.filter(({ parents }) => parents.includes(shard))
+  return listed.some(({ id }) => id === shard) && (children.length === 0 || children.some(({ owner }) => owner !== subtask))
 }
 
 /**

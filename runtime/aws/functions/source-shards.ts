@@ -69,7 +69,7 @@ export function openSourceShards(environment: Environment, topology: Topology, a
 
   function unknown(shard: string): UnknownShardError {
     return new UnknownShardError(
-      `a batch came of ${shard}, which stream ${stream} of source '${name}' does not list (yet, or any more): it comes again, until Lambda gives it up`,
+      `a batch came of ${shard}, which stream ${stream} of source '${name}' does not list: it comes again, until Lambda gives it up`,
     )
   }
 

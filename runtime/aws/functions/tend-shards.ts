@@ -98,6 +98,8 @@ export async function isTakenOver(
   of: readonly string[] = [splits[subtask]!, ...listed.filter(({ owner }) => owner === subtask).map(({ id }) => id)],
 ): Promise<boolean> {
   const children = (ids: ReadonlySet<string>) => listed.filter(({ parents }) => parents.some(parent => ids.has(parent)))
+  // What is read to its end has children: a list without any is late.
+  if (of.some(one => listed.some(({ id }) => id === one) && children(new Set([one])).length === 0)) return false
   const heirs = children(new Set(of)).filter(({ owner }) => owner !== subtask)
   for (const { id, owner } of heirs) {
     const { head } = await loadHead(ports.log, topology.log(at.stage.index, owner), Number.POSITIVE_INFINITY)
