@@ -15,6 +15,7 @@ import {
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { makeDirectory } from '../connectors/make-directory.ts'
 import { CHECKED, isWhole, type Table } from './checksum.ts'
 import {
@@ -99,13 +100,24 @@ export function openDirectory(directory: string, checkedBytesMax = CHECKED_BYTES
 export function readDirectory(directory: string): Connection | undefined {
   const file = join(directory, 'state.db')
   if (!existsSync(file)) return undefined
-  let db: DatabaseSync | undefined
   try {
     if (wasLeftInThisBoot(directory)) verifyLeftWal(directory)
-    db = openSqlite(file, { busyMsMax: BUSY_MS, readOnly: true })
+    try {
+      return readFrom(directory, file, openSqlite(file, { busyMsMax: BUSY_MS, readOnly: true }))
+    } catch (error) {
+      if (!NOT_WRITABLE.includes(sqliteCode(error)) || existsSync(`${file}-wal`)) throw error
+      // For a log's index there is no place here. There is no log, and who could make one could make its index too.
+      return readFrom(directory, file, openSqlite(unchanging(file), { readOnly: true }))
+    }
+  } catch (error) {
+    throw named(directory, error)
+  }
+}
+
+function readFrom(directory: string, file: string, db: DatabaseSync): Connection {
+  try {
     db.exec('begin')
     const whole = check(directory, file, db, CHECKED_BYTES_MAX)
-    const connection = db
     const readersOf = (more: number) => readers.set(resolve(directory), (readers.get(resolve(directory)) ?? 0) + more)
     readersOf(1)
     return {
@@ -113,13 +125,20 @@ export function readDirectory(directory: string): Connection | undefined {
       whole,
       close() {
         readersOf(-1)
-        connection.close()
+        db.close()
       },
     }
   } catch (error) {
-    db?.close()
-    throw named(directory, error)
+    db.close()
+    throw error
   }
+}
+
+/** https://sqlite.org/uri.html */
+function unchanging(file: string): URL {
+  const url = pathToFileURL(file)
+  url.searchParams.set('immutable', '1')
+  return url
 }
 
 /** By directory, how many connections of this process read it. */
@@ -144,7 +163,8 @@ function verifyLeftWal(directory: string): void {
   }
 }
 
-const UNLOCKED: readonly unknown[] = [Code.busy, Code.readonly, Code.cantopen]
+const NOT_WRITABLE: readonly unknown[] = [Code.readonly, Code.cantopen]
+const UNLOCKED: readonly unknown[] = [Code.busy, ...NOT_WRITABLE]
 
 /** For who has the lock. Closing its files would drop the locks of those who read in this process, for whom it was verified. */
 function verifyWal(directory: string): void {

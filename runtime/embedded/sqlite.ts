@@ -21,7 +21,7 @@ function load(): typeof import('node:sqlite') {
 const sqlite = load()
 
 /** `busyMsMax`: how long a statement waits for another's lock. */
-export function openSqlite(file: string, { busyMsMax = 0, readOnly = false } = {}): DatabaseSync {
+export function openSqlite(file: string | URL, { busyMsMax = 0, readOnly = false } = {}): DatabaseSync {
   return new sqlite.DatabaseSync(file, { timeout: busyMsMax, readOnly })
 }
 

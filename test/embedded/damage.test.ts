@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { chmod, cp, mkdtemp, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -121,6 +122,29 @@ describe('an embedded state directory that cannot be trusted is refused by name,
     await ports.blobs.delete('large')
     await ports.close()
     assert.deepEqual(await readdir(join(directory, 'blobs')), [])
+    assert.deepEqual((await readdir(directory)).sort(), ['blobs', 'state.db', 'state.lock'])
+  })
+
+  test('a copy that nobody may write to can be read, when its process has closed it', async t => {
+    const directory = await damaged(async directory => {
+      for (const name of [...(await readdir(directory)), '.']) await chmod(join(directory, name), name === '.' ? 0o555 : 0o444)
+      await chmod(root, 0o755)
+    })
+    const reader = `import { readDatabase } from '${join(import.meta.dirname, '../../runtime/embedded/durable.ts')}'
+      const db = readDatabase('${directory}')
+      console.log(db.prepare('select count(*) from slots').get()[0])
+      db.close()`
+    // Root may write anywhere.
+    const asNobody = process.getuid!() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+    const { status, stdout, stderr, error } = spawnSync(process.execPath, ['--input-type=module', '-e', reader], {
+      ...asNobody,
+      encoding: 'utf8',
+    })
+    await chmod(directory, 0o755)
+    const isHidden = (error as NodeJS.ErrnoException | undefined)?.code === 'EACCES' || /EACCES/.test(stderr)
+    if ('uid' in asNobody && isHidden) return t.skip('nobody else may read this repository')
+    assert.equal(status, 0, stderr)
+    assert.equal(stdout.trim(), '200')
     assert.deepEqual((await readdir(directory)).sort(), ['blobs', 'state.db', 'state.lock'])
   })
 
