@@ -20,7 +20,7 @@ export function onlyOptions(of: string, options: object, known: Readonly<Record<
 /** @throws TestKitError */
 export function wholeNumber(name: string, value: number, least: number): void {
   if (!Number.isSafeInteger(value) || value < least)
-    throw new TestKitError(`${name} is ${value}: it is a whole number of at least ${least}`)
+    throw new TestKitError(`${name} is ${kindOf(value)}: it is a whole number of at least ${least}`)
 }
 
 const KINDS: readonly string[] = ['always redeliver', 'zombies', 'crash', 'throttle'] satisfies TestFault['kind'][]
@@ -41,7 +41,18 @@ export function recordsOf(source: string, records: readonly unknown[]): void {
   if (!Array.isArray(records)) throw new TestKitError(`'${source}' is to be given an array of records, not ${kindOf(records)}`)
 }
 
-function kindOf(value: unknown): string {
+/** A record as its source's stream has it; undefined: that is no JSON. @throws TestKitError for a BigInt, or a cycle */
+export function jsonOf(record: unknown, source: string): string | undefined {
+  try {
+    return JSON.stringify(record)
+  } catch (error) {
+    throw new TestKitError(`'${source}' was given a record that is no JSON: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** What a message calls a value that is not what it should be. */
+export function kindOf(value: unknown): string {
+  if (typeof (value as PromiseLike<unknown> | undefined)?.then === 'function') return 'a promise (of a call without await?)'
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'string') return `'${value}'`
   if (typeof value === 'function') return `the function ${value.name || 'without a name'}`

@@ -5,7 +5,7 @@ import type { Scenario, UserCode } from '../sim/scenario.ts'
 import { shrink } from '../sim/shrink.ts'
 import { expectedOf, type Run, simulate } from '../sim/simulate.ts'
 import { Difference } from '../sim/simulation.ts'
-import { graphOf, onlyOptions, wholeNumber } from './check.ts'
+import { graphOf, kindOf, onlyOptions, wholeNumber } from './check.ts'
 import { TestKitError } from './error.ts'
 import { ExactlyOnceError } from './exactly-once-error.ts'
 import { type ExactlyOnceReport, openReport } from './exactly-once-report.ts'
@@ -151,8 +151,8 @@ function scenarioOf(
     const widest = Math.max(parallelism, ...graphOf(made).nodes.map(n => n.parallelism ?? 1))
     return withKeyGroups(made, Math.max(KEY_GROUPS, widest))
   }
-  if (typeof input !== 'object' || input === null)
-    throw new TestKitError(`the input is the records of each source, such as { events: [...] }, not ${String(input)}`)
+  if (typeof input !== 'object' || input === null || Array.isArray(input))
+    throw new TestKitError(`the input is the records of each source, such as { events: [...] }, not ${kindOf(input)}`)
   const graph = make(CALM).graph()
   const names = namesOf(graph)
   for (const name of Object.keys(input)) sourceName(names, name)

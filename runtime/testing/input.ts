@@ -1,4 +1,5 @@
 import type { SourceBatch, SourcePosition } from '../connectors/source.ts'
+import { jsonOf } from './check.ts'
 import { TestKitError } from './error.ts'
 
 /** What comes into a split: a raw record, or a watermark that is set by hand. */
@@ -64,7 +65,7 @@ export function openSplit(name: string, first = 0): TestSplit {
 /** As it would lie in a stream: text and bytes as they are, whatever else as JSON. */
 function rawOf(record: unknown, name: string): string | Uint8Array {
   if (typeof record === 'string' || record instanceof Uint8Array) return record
-  const text = JSON.stringify(record)
+  const text = jsonOf(record, name)
   if (text !== undefined) return text
   throw new TestKitError(`${name} was sent ${String(record)}, which is no JSON: send values, or lines as text`)
 }

@@ -1,6 +1,6 @@
 import { keyGroup } from '../graph/key.ts'
 import type { Input } from '../sim/scenario.ts'
-import { recordsOf, wholeNumber } from './check.ts'
+import { jsonOf, kindOf, recordsOf, wholeNumber } from './check.ts'
 import { TestKitError } from './error.ts'
 
 /** The records of each source as lines, in the shards of its stream. */
@@ -15,6 +15,8 @@ export function linesOf(
     throw new TestKitError(
       `with ${shards} shards, shardBy has to say which records keep their order, such as record => record.user_id`,
     )
+  if (shardBy !== undefined && typeof shardBy !== 'function')
+    throw new TestKitError(`shardBy is a function, such as record => record.user_id, not ${kindOf(shardBy)}`)
   return Object.fromEntries(
     sources.map(source => {
       const lines: string[][] = Array.from({ length: shards }, () => [])
@@ -28,7 +30,7 @@ export function linesOf(
 }
 
 function lineOf(record: unknown, source: string): string {
-  const text = typeof record === 'string' ? record : JSON.stringify(record)
+  const text = typeof record === 'string' ? record : jsonOf(record, source)
   if (text !== undefined) return text
   throw new TestKitError(`'${source}' was given ${String(record)}, which is no JSON: give it values, or lines as text`)
 }

@@ -5,7 +5,7 @@ import { planPhysical } from '../graph/planner.ts'
 import { shapeOf } from '../graph/shape.ts'
 import { dice } from '../sim/random.ts'
 import { Topology } from '../stage/topology.ts'
-import { checkFaults, graphOf, onlyOptions, wholeNumber } from './check.ts'
+import { checkFaults, graphOf, kindOf, onlyOptions, wholeNumber } from './check.ts'
 import { openHandClock } from './clock.ts'
 import { openCollector } from './collector.ts'
 import { type EnvironmentOptions, openEnvironment } from './environment.ts'
@@ -52,9 +52,10 @@ export async function openTestPipeline(app: Pipeline, options: TestOptions = {})
   onlyOptions('openTestPipeline', options, OPTIONS)
   wholeNumber('splits', splits, 1)
   wholeNumber('batchSize', batchSize, 1)
+  wholeNumber('seed', seed, 0)
   wholeNumber('now (epoch ms)', now, 0)
   if (from !== undefined && !(from.blobs instanceof Map))
-    throw new TestKitError('from is no snapshot: it goes on from what snapshot() gave, in the same process')
+    throw new TestKitError(`from is no snapshot, but ${kindOf(from)}: it goes on from what snapshot() gave, in the same process`)
   if (watermarks !== 'by strategy' && watermarks !== 'by hand')
     throw new TestKitError(`watermarks is '${watermarks}': there is 'by strategy' and 'by hand'`)
   if (options.parallelism !== undefined) wholeNumber('parallelism', options.parallelism, 1)

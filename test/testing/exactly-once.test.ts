@@ -174,7 +174,12 @@ test('what shows nothing, or makes no sense, is refused', async () => {
     message: /parallelism is 0/,
   })
   await assert.rejects(expectExactlyOnce(late, { views: 'x' } as never), /'views' is to be given an array of records, not 'x'/)
-  await assert.rejects(expectExactlyOnce(late, undefined as never), /the input is the records of each source/)
+  for (const nothing of [undefined, views])
+    await assert.rejects(expectExactlyOnce(late, nothing as never), /the input is the records of each source/)
+  await assert.rejects(
+    expectExactlyOnce(late, { views }, { shards: 2, shardBy: 'user' as never }),
+    /shardBy is a function, such as record => record.user_id, not 'user'/,
+  )
   await assert.rejects(
     expectExactlyOnce((() => ({ late })) as never, { views }),
     /a pipeline is needed, .* not an object with late/,

@@ -402,6 +402,16 @@ test('what makes no sense is refused by name', async () => {
   await assert.rejects(t.state('spent'), /'spent' has no broadcast state, but state of each key: state\('spent', key\)/)
   await assert.rejects(t.timers('spent', undefined as never), /timers of 'spent' are a key's: timers\('spent', key\)/)
   await assert.rejects(openTestPipeline(app, { splits: 0 }), /splits is 0/)
+  await assert.rejects(openTestPipeline(app, { splits: '2' as never }), /splits is '2': it is a whole number/)
+  await assert.rejects(openTestPipeline(app, { seed: 'x' as never }), /seed is 'x'/)
+  await assert.rejects(
+    openTestPipeline(app, { from: t.snapshot() as never }),
+    /from is no snapshot, but a promise \(of a call without await\?\)/,
+  )
+  await assert.rejects(t.send('sales', [{ user: 'ann', amount: 1n }] as never), {
+    name: 'TestKitError',
+    message: /'.*sales.*' was given a record that is no JSON: .*BigInt/,
+  })
   await assert.rejects(openTestPipeline(app, { split: 2 } as never), {
     name: 'TestKitError',
     message: /^openTestPipeline has no option 'split': did you mean splits\?$/,
