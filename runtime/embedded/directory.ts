@@ -179,7 +179,8 @@ function verifyWal(directory: string): void {
 function openLock(directory: string, busyMsMax = LOCK_WAIT_MS): DatabaseSync {
   const lock = openSqlite(join(directory, 'state.lock'), { busyMsMax })
   try {
-    lock.exec('begin exclusive')
+    // Nothing is ever written to it: no journal lies beside it, which whoever looks behind a kill would take away.
+    lock.exec('pragma journal_mode = memory; begin exclusive')
     return lock
   } catch (error) {
     lock.close()
