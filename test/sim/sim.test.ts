@@ -93,5 +93,5 @@ test('the command says what it can do, and refuses what it cannot', async () => 
   const { stdout } = await run('--seed', '4', '--trace')
   assert.match(stdout, /streams.put/)
   assert.match(stdout, /^ *[\d.]+ ! \w/m)
-  assert.match(stdout, /seed 4: nothing was found/)
+  assert.match(stdout, /seed 4 \([\w-]+\): nothing was found/)
 })
