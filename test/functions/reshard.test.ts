@@ -9,7 +9,7 @@ import type { SourceStreams } from '../../runtime/aws/functions/environment.ts'
 import { readShardMap } from '../../runtime/aws/functions/shard-map.ts'
 import { openSourceShards } from '../../runtime/aws/functions/source-shards.ts'
 import { stageHandler } from '../../runtime/aws/functions/stage.ts'
-import { isTakenOver } from '../../runtime/aws/functions/tend-shards.ts'
+import { headsAt, isTakenOver } from '../../runtime/aws/functions/tend-shards.ts'
 import { readRun } from '../../runtime/checkpoint/run-meta.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
 import { type Duration, fileSink, fileSource, type Pipeline } from '../../runtime/index.ts'
@@ -226,7 +226,10 @@ describe('shards of a source that are merged', () => {
     while (await source.step(20));
     const at = world.topology.stages[0]!
     const shards = openSourceShards(environment(world, at.stage.id), world.topology, at)
-    assert.equal(await isTakenOver(environment(world), world.topology, { at, shard: 1 }, shards, await shards.list()), true)
+    assert.equal(
+      await isTakenOver({ shard: 1 }, shards, await shards.list(), headsAt(environment(world), world.topology, at)),
+      true,
+    )
   })
 
   test('of which one was far behind the other: nothing of it is late (its own watermark stands until the merged shard has caught up)', async () => {
@@ -268,7 +271,10 @@ describe('shards of a source that are merged', () => {
         const { topology } = world
         const at = topology.stages[0]!
         const shards = openSourceShards(environment(world, at.stage.id), topology, at)
-        assert.ok(await isTakenOver(environment(world), topology, { at, shard: 1 }, shards, await shards.list()), 'by now')
+        assert.ok(
+          await isTakenOver({ shard: 1 }, shards, await shards.list(), headsAt(environment(world), topology, at)),
+          'by now',
+        )
       },
     })
     assert.equal(outcome.outcome, 'complete')

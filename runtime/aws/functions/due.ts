@@ -6,7 +6,7 @@ import { isEnded, isSingle, readShardMap, type ShardMap, watermarkOf } from './s
 import { isSilent } from './silence.ts'
 import type { Heads } from './something-new.ts'
 import { openSourceShards, type SourceShards } from './source-shards.ts'
-import { isTakenOver } from './tend-shards.ts'
+import { headsAt, isTakenOver } from './tend-shards.ts'
 
 /**
  * Whether a checkpoint has something to tell though nothing flowed: its barrier is the only heartbeat that subtasks have. Each of these ends by itself with the checkpoint that tells it: a timer of processing
@@ -22,6 +22,7 @@ export async function isDue(environment: Environment, run: OpenRun, heads: Heads
     const { idleAfter } = source.watermark
     const isKinesis = environment.settings.sources[source.name]!.kind === 'kinesis'
     const shards = isKinesis ? listedOnce(openSourceShards(environment, topology, at)) : undefined
+    const headOf = headsAt(environment, topology, at)
     for (const { shard, head } of heads[at.stage.index]!) {
       const isKnown = isKnownIdle(topology, at, shard, heads)
       if (!isKnown && isSilent(head, idleAfter, since, now)) return true
@@ -29,8 +30,7 @@ export async function isDue(environment: Environment, run: OpenRun, heads: Heads
       const map = readShardMap(head.fields.source, topology.splitOf(source.name, shard), head.fields.watermark, now)
       if (!isKnown && isClosedUnseen(map, await shards.list())) return true
       if (isSingle(head.fields.source)) continue
-      const isTaken = async (of?: readonly string[]) =>
-        isTakenOver(environment, topology, { at, shard }, shards, await shards.list(), undefined, of)
+      const isTaken = async (of?: readonly string[]) => isTakenOver({ shard }, shards, await shards.list(), headOf, of)
       const listed = await shards.list()
       // What is merged elsewhere waits for who takes that.
       for (const id of closedIn(map)) if (!isMergedElsewhere(id, shard, listed) || (await isTaken([id]))) return true

@@ -1,8 +1,9 @@
 import { partOf } from '../../checkpoint/cut.ts'
 import type { SourceBatch, SourcePosition } from '../../connectors/source.ts'
+import type { HeadFields } from '../../protocol/item.ts'
 import { loadHead } from '../../protocol/log.ts'
 import type { Subtask } from '../../stage/subtask.ts'
-import type { Topology } from '../../stage/topology.ts'
+import type { StageTopology, Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
 import { isMergedElsewhere, type OwnedShard } from './follow-shards.ts'
 import { inTime } from './in-time.ts'
@@ -25,7 +26,8 @@ export async function tendShards(
   shards: SourceShards,
   checkpoint: number,
 ): Promise<boolean> {
-  const looked = await lookUp(environment, topology, task, shards, checkpoint)
+  const headOf = headsAt(environment, topology, task.subtask.at, checkpoint)
+  const looked = await lookUp(environment, task, shards, headOf)
   if (looked === undefined) return false
   const { listed, ends } = looked
   let isOver = false
@@ -42,7 +44,7 @@ export async function tendShards(
     return isNews ? { ...nothing, watermark: least } : nothing
   }
   await task.run(subtask => subtask.deliverSource(tend))
-  return isOver && (await isTakenOver(environment, topology, task.subtask, shards, listed, checkpoint))
+  return isOver && (await isTakenOver(task.subtask, shards, listed, headOf))
 }
 
 interface Looked {
@@ -53,10 +55,9 @@ interface Looked {
 /** What the stream says of a subtask's shards. It may say nothing, for lack of rights or time: the checkpoint goes on without it. Asked before anything is begun that another environment could overtake. */
 async function lookUp(
   environment: Environment,
-  topology: Topology,
   task: ShardTask,
   shards: SourceShards,
-  checkpoint: number,
+  headOf: HeadOf,
 ): Promise<Looked | undefined> {
   const { clock } = environment.ports
   const untilOf = () => clock.now() + Math.min(LOOK_MS_MAX, (environment.deadline - clock.now()) * LOOK_PART)
@@ -76,25 +77,46 @@ async function lookUp(
   const map = readShardMap(source, shards.splits[task.shard]!, watermark, shards.now())
   const ends = new Set(await shards.endsOf(map, task.shard, listed, untilOf()))
   for (const id of ends)
-    if (
-      isMergedElsewhere(id, task.shard, listed) &&
-      !(await isTakenOver(environment, topology, task.subtask, shards, listed, checkpoint, [id]))
-    )
+    if (isMergedElsewhere(id, task.shard, listed) && !(await isTakenOver(task.subtask, shards, listed, headOf, [id])))
       ends.delete(id)
   return { listed, ends }
 }
 
+/** Where a subtask of the source stands; undefined: behind a later checkpoint. */
+export type HeadOf = (subtask: number) => Promise<HeadFields | undefined>
+
+/**
+ * Each read once: of many shards that were merged, all may be another subtask's. With `checkpoint` as of their cuts, where they have had them: who goes back to it finds them there, and what others have said in
+ * their own.
+ */
+export function headsAt(
+  { ports }: Pick<Environment, 'ports'>,
+  topology: Topology,
+  { stage }: StageTopology,
+  checkpoint = Number.POSITIVE_INFINITY,
+): HeadOf {
+  const known = new Map<number, ReturnType<HeadOf>>()
+  async function read(subtask: number): Promise<HeadFields | undefined> {
+    const { head } = await loadHead(ports.log, topology.log(stage.index, subtask), Number.POSITIVE_INFINITY)
+    if (head.fields.lastCut < checkpoint) return head.fields
+    return (await partOf(ports.log, topology, stage.index, subtask, checkpoint))?.item.head
+  }
+  return subtask => {
+    const found = known.get(subtask) ?? read(subtask)
+    known.set(subtask, found)
+    return found
+  }
+}
+
 /**
  * Whether the shards that came of a subtask's own (or some: `of`), and that others take, have watermarks that are not behind those of the others. Before that, this subtask's watermark is what keeps
- * their records from being late: of two that are merged, one may have been far ahead. `checkpoint`: as of their cuts, where they have had them: who goes back to it finds them there, and what this subtask says in its own.
+ * their records from being late: of two that are merged, one may have been far ahead.
  */
 export async function isTakenOver(
-  { ports }: Environment,
-  topology: Topology,
-  { at, shard: subtask }: Pick<Subtask, 'at' | 'shard'>,
+  { shard: subtask }: Pick<Subtask, 'shard'>,
   { splits, now, idleAfter }: SourceShards,
   listed: readonly OwnedShard[],
-  checkpoint = Number.POSITIVE_INFINITY,
+  headOf: HeadOf,
   of: readonly string[] = [splits[subtask]!, ...listed.filter(({ owner }) => owner === subtask).map(({ id }) => id)],
 ): Promise<boolean> {
   const children = (ids: ReadonlySet<string>) => listed.filter(({ parents }) => parents.some(parent => ids.has(parent)))
@@ -102,9 +124,7 @@ export async function isTakenOver(
   if (of.some(one => listed.some(({ id }) => id === one) && children(new Set([one])).length === 0)) return false
   const heirs = children(new Set(of)).filter(({ owner }) => owner !== subtask)
   for (const { id, owner } of heirs) {
-    const { head } = await loadHead(ports.log, topology.log(at.stage.index, owner), Number.POSITIVE_INFINITY)
-    const isCut = head.fields.lastCut >= checkpoint
-    const fields = isCut ? (await partOf(ports.log, topology, at.stage.index, owner, checkpoint))?.item.head : head.fields
+    const fields = await headOf(owner)
     // There is a later checkpoint by now: nobody waits for this one.
     if (fields === undefined) return false
     const { source, watermark } = fields
