@@ -3,6 +3,7 @@ import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Blobs, RangedBlobs } from '../ports.ts'
+import { absent } from './absent.ts'
 import { systemRandom } from './clock.ts'
 import { type Database, type Meter, text } from './database.ts'
 import { StateCorruptError } from './errors.ts'
@@ -95,7 +96,7 @@ export function embeddedBlobs(db: Database): RangedBlobs & { settle(): Promise<v
         const data = inline ?? (await files!.read(file!))
         if (data === undefined) return undefined
         if (data.byteLength !== bytes) throw damaged(`object '${key}' has ${data.byteLength} bytes instead of ${bytes}`)
-        if (file !== null && !isContentOf(file, data)) throw damaged(`object '${key}' fails its checksum`)
+        if (file !== null) verifyContent(db, key, file, data)
         meters.get.bytes += bytes
         return data
       })
@@ -191,22 +192,9 @@ function fileShelf(directory: string, db: Database) {
   let collecting: Promise<void> | undefined
   return {
     write: (data: Uint8Array) => track(write(data)),
-    async read(file: string): Promise<Uint8Array | undefined> {
-      try {
-        return await track(readFile(join(shelf, file)))
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-        throw error
-      }
-    },
-    async readRange(file: string, from: number, length: number): Promise<Uint8Array | undefined> {
-      try {
-        return await track(readPart(join(shelf, file), from, length))
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-        throw error
-      }
-    },
+    read: (file: string): Promise<Uint8Array | undefined> => track(readFile(join(shelf, file))).catch(absent),
+    readRange: (file: string, from: number, length: number): Promise<Uint8Array | undefined> =>
+      track(readPart(join(shelf, file), from, length)).catch(absent),
     discard(file: string): void {
       garbage.push(file)
       // A file that can't be removed now is removed when the directory is opened again.
@@ -239,8 +227,10 @@ function columns(key: string, file: string | null, bytes: number): string {
 const SUM_BEHIND = '.'
 const sumOf = (content: Uint8Array) => crc32(content).toString(16)
 
-export function isContentOf(file: string, content: Uint8Array): boolean {
-  return file.slice(file.lastIndexOf(SUM_BEHIND) + 1) === sumOf(content)
+/** @throws StateCorruptError when that is not what was written to the file */
+export function verifyContent({ directory }: Database, key: string, file: string, content: Uint8Array): void {
+  if (file.slice(file.lastIndexOf(SUM_BEHIND) + 1) === sumOf(content)) return
+  throw new StateCorruptError(directory!, `object '${key}' fails its checksum`)
 }
 
 /** Fewer bytes where the file is shorter. */

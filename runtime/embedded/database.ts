@@ -1,7 +1,7 @@
 import type { StatementSync } from 'node:sqlite'
-import { checksum, isData, type Table } from './checksum.ts'
+import { checksum, type Table, verifySum } from './checksum.ts'
 import type { Connection } from './directory.ts'
-import { damagedRow, PortArgumentError, StateClosedError, StateCorruptError, StateUnavailableError } from './errors.ts'
+import { PortArgumentError, StateClosedError, StateCorruptError, StateUnavailableError } from './errors.ts'
 import { createSchema } from './schema.ts'
 import { Code, isTooLarge, openSqlite, sqliteCode, unavailable } from './sqlite.ts'
 
@@ -62,9 +62,7 @@ export function databaseOn(directory: string | undefined, { db, whole, close }: 
   const inMemory = { sum: () => 0, verify: () => {} }
   const inFile = {
     sum: checksum,
-    verify(table: Table, columns: string, data: unknown, sum: number) {
-      if (!isData(data) || checksum(columns, data) !== sum) throw new StateCorruptError(directory!, damagedRow(table))
-    },
+    verify: verifySum.bind(undefined, directory!),
   }
 
   return {

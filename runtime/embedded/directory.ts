@@ -17,15 +17,8 @@ import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { makeDirectory } from '../connectors/make-directory.ts'
-import { CHECKED, isWhole, type Table } from './checksum.ts'
-import {
-  damagedRow,
-  type Owner,
-  StateCorruptError,
-  StateDirectoryInUseError,
-  StateFormatError,
-  StateUnavailableError,
-} from './errors.ts'
+import { CHECKED, type Table, verifyRow } from './checksum.ts'
+import { type Owner, StateCorruptError, StateDirectoryInUseError, StateFormatError, StateUnavailableError } from './errors.ts'
 import { APPLICATION_ID, createSchema, FORMAT, hasSchema } from './schema.ts'
 import { Code, isTooLarge, openSqlite, sqliteCode, unavailable } from './sqlite.ts'
 import { isWalWhole } from './wal.ts'
@@ -67,9 +60,10 @@ export function openDirectory(directory: string, checkedBytesMax = CHECKED_BYTES
   let whole: boolean
   try {
     lock = openLock(directory)
-    refuseLivingOwner(directory, file)
+    const last = ownerInThisBoot(directory)
+    if (last !== undefined) refuseLiving(last, directory, file)
     if (!existsSync(file)) create(directory, file)
-    if (wasLeftInThisBoot(directory)) verifyWal(directory)
+    if (last !== undefined) verifyWal(directory)
     db = openSqlite(file, { busyMsMax: BUSY_MS })
     whole = check(directory, file, db, checkedBytesMax)
     configure(db)
@@ -101,7 +95,7 @@ export function readDirectory(directory: string): Connection | undefined {
   const file = join(directory, 'state.db')
   if (!existsSync(file)) return undefined
   try {
-    if (wasLeftInThisBoot(directory)) verifyLeftWal(directory)
+    if (ownerInThisBoot(directory) !== undefined) verifyLeftWal(directory)
     try {
       return readFrom(directory, file, openSqlite(file, { busyMsMax: BUSY_MS, readOnly: true }))
     } catch (error) {
@@ -217,8 +211,7 @@ function check(directory: string, file: string, db: DatabaseSync, bytesMax: numb
   for (const table of whole ? TABLES : SMALL) {
     const rows = db.prepare(`select ${CHECKED[table]} from ${table}`)
     rows.setReturnArrays(true)
-    for (const row of rows.iterate() as unknown as Iterable<unknown[]>)
-      if (!isWhole(row)) throw new StateCorruptError(directory, damagedRow(table))
+    for (const row of rows.iterate() as unknown as Iterable<unknown[]>) verifyRow(directory, table, row)
   }
   return whole
 }
@@ -260,9 +253,8 @@ function owner(directory: string): Owner | undefined {
 }
 
 /** Somebody has removed its lock, and with it the only thing that keeps two processes apart. @throws StateDirectoryInUseError */
-function refuseLivingOwner(directory: string, file: string): void {
-  const last = owner(directory)
-  if (last === undefined || last.pid === process.pid || !wasLeftInThisBoot(directory) || !existsSync(file)) return
+function refuseLiving(last: Owner, directory: string, file: string): void {
+  if (last.pid === process.pid || !existsSync(file)) return
   if (hasOpen(last.pid, realpathSync(file))) throw new StateDirectoryInUseError(directory, last)
 }
 
@@ -283,10 +275,11 @@ function hasOpen(pid: number, file: string): boolean {
   }
 }
 
-/** Its last owner has it still, or did not close it and what that had written was not lost with the machine's memory. */
-function wasLeftInThisBoot(directory: string): boolean {
+/** Who has it still, or did not close it and lost nothing of what he had written with the machine's memory. */
+function ownerInThisBoot(directory: string): Owner | undefined {
   const boot = bootOfMachine()
-  return boot !== undefined && owner(directory)?.boot === boot
+  const last = boot === undefined ? undefined : owner(directory)
+  return last?.boot === boot ? last : undefined
 }
 
 function bootOfMachine(): string | undefined {

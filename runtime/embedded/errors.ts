@@ -60,10 +60,6 @@ export class StateCorruptError extends MillraceError {
   }
 }
 
-export function damagedRow(table: string): string {
-  return `a row of its table '${table}' is not what was written: it fails its checksum`
-}
-
 /** The disk (or memory) refused: full, or an I/O error. The call may or may not have taken effect; what is committed stays. */
 export class StateUnavailableError extends MillraceError {
   override readonly name = 'StateUnavailableError'

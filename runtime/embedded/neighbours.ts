@@ -1,6 +1,5 @@
-import { CHECKED, isWhole, type Table } from './checksum.ts'
+import { CHECKED, type Table, verifyRow } from './checksum.ts'
 import type { Database } from './database.ts'
-import { damagedRow, StateCorruptError } from './errors.ts'
 
 /**
  * A row with a damaged key is not found, and may hide others: whoever looks for one of these in the B-tree ends beside it. Where rows were not verified at opening,
@@ -17,7 +16,7 @@ export function neighbours(db: Database, table: Table, name: string, place: stri
 
   function verifyAt(find: typeof before, ...at: [string, string | number]): void {
     const row = find.get(...at) as unknown as unknown[] | undefined
-    if (row && !isWhole(row)) throw new StateCorruptError(db.directory!, damagedRow(table))
+    if (row) verifyRow(db.directory!, table, row)
   }
 
   return {

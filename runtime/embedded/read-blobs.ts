@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RangedBlobs } from '../ports.ts'
-import { blobRow, isContentOf, listBlobs, readPart } from './blobs.ts'
+import { absent } from './absent.ts'
+import { blobRow, listBlobs, readPart, verifyContent } from './blobs.ts'
 import type { Database } from './database.ts'
-import { StateCorruptError } from './errors.ts'
 
 /** The objects of a store that another process may have open, as of when it was opened for reading: one of those in files of their own may be gone by now. */
 export function readBlobs(db: Database): Pick<RangedBlobs, 'get' | 'getRange' | 'list'> {
@@ -17,8 +17,7 @@ export function readBlobs(db: Database): Pick<RangedBlobs, 'get' | 'getRange' | 
       if (!row) return undefined
       const [inline, file] = row
       const data = inline ?? (await readFile(at(file!)).catch(absent))
-      if (data && file !== null && !isContentOf(file, data))
-        throw new StateCorruptError(db.directory!, `object '${key}' fails its checksum`)
+      if (data && file !== null) verifyContent(db, key, file, data)
       return data
     },
     async getRange(key, from, to) {
@@ -26,8 +25,4 @@ export function readBlobs(db: Database): Pick<RangedBlobs, 'get' | 'getRange' | 
       return row && (row[0]?.slice(from, to) ?? readPart(at(row[1]!), from, to - from).catch(absent))
     },
   }
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
 }

@@ -1,7 +1,7 @@
 import type { Clock, StreamRecord, Streams } from '../ports.ts'
-import { CHECKED, isWhole } from './checksum.ts'
+import { CHECKED, verifyRow } from './checksum.ts'
 import { type Database, text } from './database.ts'
-import { damagedRow, PortArgumentError, StateCorruptError } from './errors.ts'
+import { PortArgumentError, StateCorruptError } from './errors.ts'
 import { formatPosition, parsePosition } from './position.ts'
 
 /** Sequences per channel; 2^53 / 2^36 = 131,072 channels. */
@@ -48,7 +48,7 @@ export function embeddedStreams(db: Database, clock: Clock): Streams {
     const row = db
       .prepare(`select ${CHECKED.frames} from frames where id > ? order by id limit 1`)
       .get(end) as unknown as unknown[]
-    if (row && !isWhole(row)) throw new StateCorruptError(db.directory!, damagedRow('frames'))
+    if (row) verifyRow(db.directory!, 'frames', row)
   }
 
   function remember(stream: string, shard: number, channel: Channel): Channel {

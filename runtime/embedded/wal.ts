@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { endianness } from 'node:os'
 import { join } from 'node:path'
+import { absent } from './absent.ts'
 
 /** https://sqlite.org/walformat.html: all but the index in bytes of this order, whose magic number says that checksums are of little-endian words. */
 const MAGIC = 0x377f0682
@@ -105,8 +106,4 @@ function openIfThere(file: string): number | undefined {
   } catch (error) {
     return absent(error)
   }
-}
-
-function absent(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
 }

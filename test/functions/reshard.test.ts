@@ -49,6 +49,13 @@ async function openOn(stream: Resharding, app: Pipeline, made?: EmbeddedWorld) {
   return { stream, world, handler, source, behind, mappings: [source, ...behind] }
 }
 
+/** That can go back to a checkpoint. */
+async function openStack() {
+  const stream = openResharding(SPLITS)
+  const none = stream.shards.map(() => [])
+  return openOn(stream, visits(), await stackWorld(none))
+}
+
 type Opened = Awaited<ReturnType<typeof open>>
 
 const put = ({ stream }: Pick<Opened, 'stream'>, from: number, to: number) => {
@@ -253,10 +260,8 @@ describe('shards of a source that are merged', () => {
   })
 
   test('of which one was far behind: a checkpoint in which the merged shard has not caught up does not leave its own subtask out, though it has by the time of that cut', async () => {
-    const stream = openResharding(SPLITS)
-    const none = stream.shards.map(() => [])
-    const opened = await openOn(stream, visits(), await stackWorld(none))
-    const { world, source, mappings } = opened
+    const opened = await openStack()
+    const { stream, world, source, mappings } = opened
     const [p, q] = stream.open()
     const [low, high] = [0, 1].map(i => all.filter(json => splitOf(json) === i))
     for (const json of [...low!, ...high!.slice(0, 10)]) stream.put(keyOf(json), json)
@@ -537,10 +542,8 @@ function lateList({ stream, world }: Opened, before: Awaited<ReturnType<SourceSt
 
 describe('a stack that goes back', () => {
   test('to a checkpoint that stands in children reads on in them, and in what came of them since', async () => {
-    const stream = openResharding(SPLITS)
-    const none = stream.shards.map(() => [])
-    const opened = await openOn(stream, visits(), await stackWorld(none))
-    const { world, mappings } = opened
+    const opened = await openStack()
+    const { stream, world, mappings } = opened
     put(opened, 0, 80)
     const [low, high] = stream.split(stream.shards[0]!)
     put(opened, 80, 110)
@@ -566,10 +569,8 @@ describe('a stack that goes back', () => {
   })
 
   test('reads on in what came since, though the list of shards is late and its mapping has passed what was there first (seed 46844)', async () => {
-    const stream = openResharding(SPLITS)
-    const none = stream.shards.map(() => [])
-    const opened = await openOn(stream, visits(), await stackWorld(none))
-    const { world, mappings } = opened
+    const opened = await openStack()
+    const { stream, world, mappings } = opened
     put(opened, 0, 80)
     await drain(mappings)
     assert.equal((await checkpoint(world, mappings)).outcome, 'complete')
@@ -586,11 +587,9 @@ describe('a stack that goes back', () => {
   })
 
   test('to a checkpoint that stands in a shard which a late list lacks is not refused for that', async () => {
-    const stream = openResharding(SPLITS)
+    const opened = await openStack()
+    const { stream, world, mappings } = opened
     const before = await stream.source.listShards('')
-    const none = stream.shards.map(() => [])
-    const opened = await openOn(stream, visits(), await stackWorld(none))
-    const { world, mappings } = opened
     put(opened, 0, 80)
     stream.split(stream.shards[0]!)
     put(opened, 80, 160)
@@ -603,9 +602,8 @@ describe('a stack that goes back', () => {
   })
 
   test('to a checkpoint whose shards are kept no longer is refused', async () => {
-    const stream = openResharding(SPLITS)
-    const none = stream.shards.map(() => [])
-    const opened = await openOn(stream, visits(), await stackWorld(none))
+    const opened = await openStack()
+    const { stream } = opened
     put(opened, 0, 80)
     await drain(opened.mappings)
     await checkpoint(opened.world, opened.mappings)

@@ -30,8 +30,8 @@ export async function isDue(environment: Environment, run: OpenRun, heads: Heads
       const map = readShardMap(head.fields.source, topology.splitOf(source.name, shard), head.fields.watermark, now)
       if (!isKnown && isClosedUnseen(map, await shards.list())) return true
       if (isSingle(head.fields.source)) continue
-      const isTaken = async (of?: readonly string[]) => isTakenOver({ shard }, shards, await shards.list(), headOf, of)
       const listed = await shards.list()
+      const isTaken = (of?: readonly string[]) => isTakenOver({ shard }, shards, listed, headOf, of)
       // What is merged elsewhere waits for who takes that.
       for (const id of closedIn(map)) if (!isMergedElsewhere(id, shard, listed) || (await isTaken([id]))) return true
       if (isBehind(map, head.fields, idleAfter, now)) return true

@@ -7,7 +7,7 @@ import type { InvocationContext } from './event.ts'
 import type { OwnedShard } from './follow-shards.ts'
 import { isJoined, tellJoined } from './joined.ts'
 import { kinesisArrivals } from './kinesis-arrivals.ts'
-import { LIST_LATE_MS, listThrough, readNewest } from './newest-shard.ts'
+import { listThrough, readNewest } from './newest-shard.ts'
 import type { KinesisSetting } from './settings.ts'
 import { takenOf } from './shard-map.ts'
 import { UnknownShardError } from './source-shards.ts'
@@ -67,7 +67,7 @@ async function readOn(
   const { name } = at.stage.source!.source!
   const { stream } = environment.settings.sources[name] as KinesisSetting
   const { log, clock } = environment.ports
-  const listed = await listThrough(shards.list, await readNewest(log, topology.run, name), clock, clock.now() + LIST_LATE_MS)
+  const listed = await listThrough(shards.list, await readNewest(log, topology.run, name), clock)
   const through = new Set<string>()
 
   /** Parents first, also those that are another subtask's: of a key, what came first is taken first. */

@@ -4,7 +4,7 @@ import { pack, unpack } from '../../state/codec.ts'
 import { openOwners } from './owners.ts'
 
 /** By so much a stream's list may be behind. */
-export const LIST_LATE_MS = 10_000
+const LIST_LATE_MS = 10_000
 
 /** Of a source's stream, the newest shard that a run's checkpoint, or a run before it in the same stack, had taken anything of. */
 const newestLog = (run: string, source: string) => `${run}/sources/${source}/newest`
@@ -30,14 +30,14 @@ export async function takenUntil(log: CommitLog, { run, splits }: RunMeta, sourc
 /**
  * A stream's shards, with `newest` and all that are older: a list may be some seconds old, and whoever took it for all there is would never read what a mapping has passed in the others. Numbers rise, and of
  * shards that came of one the newest is always listed, so a list of older ones alone is late. What is asked for
- * behind `until`, epoch ms, is taken as it is: a run before may have read another stream, whose numbers were higher.
+ * when no list can be so late any more is taken as it is: a run before may have read another stream, whose numbers were higher.
  */
 export async function listThrough<T extends { readonly id: string }>(
   list: () => Promise<readonly T[]>,
   newest: string | undefined,
   clock: Clock,
-  until: number,
 ): Promise<readonly T[]> {
+  const until = clock.now() + LIST_LATE_MS
   for (;;) {
     const isLate = clock.now() >= until
     const listed = await list()

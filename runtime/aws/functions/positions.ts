@@ -2,7 +2,7 @@ import type { Beginning } from '../../checkpoint/beginning.ts'
 import { MillraceError } from '../../errors.ts'
 import type { Topology } from '../../stage/topology.ts'
 import type { Environment } from './environment.ts'
-import { LIST_LATE_MS, listThrough } from './newest-shard.ts'
+import { listThrough } from './newest-shard.ts'
 import type { Decided } from './owners.ts'
 import type { KinesisSetting } from './settings.ts'
 import { isEnded, readShardMap, type ShardMap } from './shard-map.ts'
@@ -45,8 +45,7 @@ export async function checkPositions(
   for (const { source, map } of standings) {
     const { stream } = settings.sources[source] as KinesisSetting
     const newest = [...map.keys()].sort().at(-1)
-    const late = ports.clock.now() + LIST_LATE_MS
-    const listed = isEnded(map) ? [] : await listThrough(() => sourceStreams.listShards(stream), newest, ports.clock, late)
+    const listed = isEnded(map) ? [] : await listThrough(() => sourceStreams.listShards(stream), newest, ports.clock)
     for (const [shard, state] of map) {
       if (state === 'ended') continue
       if (!listed.some(({ id }) => id === shard))
