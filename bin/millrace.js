@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Plain JavaScript that old Nodes can read too: it finds a Node that runs TypeScript, and leaves the rest to runtime/cli.
 import { spawn } from 'node:child_process'
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, mkdirSync, realpathSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -24,6 +25,7 @@ async function start() {
   process.emitWarning = (warning, ...rest) => {
     if (!UNHELPFUL.some(words => String(warning).includes(words))) emitWarning.call(process, warning, ...rest)
   }
+  await keepCompiled()
   // Started by `restart`: a killed launcher must not leave a run behind that nobody sees.
   if (process.env.MILLRACE_LAUNCHED && process.channel) {
     process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
@@ -34,6 +36,30 @@ async function start() {
   const built = join(here, '../dist/runtime/cli/main.js')
   const { main } = await import(pathToFileURL(existsSync(source) ? source : built).href)
   process.exit(await main(process.argv.slice(2)))
+}
+
+/**
+ * What is compiled of the sources is kept for the next run, which begins a third of a second sooner. Threads look for it where the environment says. It is kept where only this user writes: Node's own
+ * place for it, in the directory for temporary files, may be another's, and what lies there is run.
+ */
+async function keepCompiled() {
+  const { enableCompileCache } = await import('node:module')
+  const cache = process.env.NODE_COMPILE_CACHE || cacheDirectory()
+  if (cache === undefined) return
+  const { directory } = enableCompileCache(cache)
+  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ||= directory
+}
+
+/** Undefined: there is no place for it, as with a user without a home. */
+function cacheDirectory() {
+  try {
+    const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
+    const own = join(caches, 'millrace')
+    for (const directory of [caches, own]) if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 })
+    return own
+  } catch {
+    return undefined
+  }
 }
 
 /** The Node of an `npm install` (the package `node`), in this directory or above. */

@@ -1,24 +1,19 @@
 /** Clicks with the searches of the same user for the same item, up to ten minutes before them. */
 import { print } from 'millrace'
-import { isClick, isSearch, type ShopEvent, shop, timeOf } from './shop.ts'
+import { isClick, isSearch, shop } from './shop.ts'
 
 const { app, events } = shop('e5')
 
 const deduped = events
-  .process((event, { timestamp, currentWatermark }) => (timestamp <= currentWatermark ? [] : [event])) // late ones go
+  .process(({ event_id, user_id, item_id, event_type }, { timestamp, currentWatermark }) =>
+    // Late ones go, and of the others what the join needs stays.
+    timestamp <= currentWatermark ? [] : [{ event_id, user_id, item_id, event_type, ts: timestamp }],
+  )
   .keyBy('user_id')
   .dedup('event_id', { ttl: Number.POSITIVE_INFINITY })
 
-/** What the join needs of an event, once for all that it is joined with. */
-const needed = (event: ShopEvent) => ({
-  event_id: event.event_id,
-  user_id: event.user_id,
-  item_id: event.item_id,
-  ts: timeOf(event),
-})
-
-const searches = deduped.filter(isSearch).map(needed).keyBy(['user_id', 'item_id'])
-const clicks = deduped.filter(isClick).map(needed).keyBy(['user_id', 'item_id'])
+const searches = deduped.filter(isSearch).keyBy(['user_id', 'item_id'])
+const clicks = deduped.filter(isClick).keyBy(['user_id', 'item_id'])
 
 searches
   .intervalJoin(clicks)

@@ -1,6 +1,6 @@
 /** Average selling price by seller: over the last ten auctions that closed with a winner, in order of closing. */
 import { list, map, print, value } from 'millrace'
-import { type Auction, isAuction, isBid, nexmark } from './nexmark.ts'
+import { isAuction, isBid, nexmark } from './nexmark.ts'
 
 const { app, events } = nexmark('q6')
 
@@ -13,30 +13,30 @@ interface Won {
   readonly closed: number
 }
 
-const auctions = events.filter(isAuction).select('id', 'seller', 'dateTime', 'expires')
-const bids = events.filter(isBid).select('auction', 'price', 'dateTime')
-
-const won = auctions
-  .keyBy('id')
-  .connect(bids.keyBy('auction'))
+const won = events
+  .filter(event => isAuction(event) || isBid(event))
+  .map(event =>
+    isAuction(event)
+      ? { auction: event.id, seller: event.seller, dateTime: event.dateTime, expires: event.expires }
+      : { auction: event.auction, price: event.price, dateTime: event.dateTime },
+  )
+  .keyBy('auction')
   .process({
     state: {
-      auction: value<Pick<Auction, 'id' | 'seller' | 'dateTime' | 'expires'> & { closed: number }>(),
+      auction: value<{ auction: number; seller: number; dateTime: number; expires: number; closed: number }>(),
       bids: list<{ price: number; dateTime: number }>(),
     },
-    onFirst(auction, { state, timers, currentWatermark }) {
-      state.auction.set({ ...auction, closed: Math.max(auction.expires, currentWatermark + 1) })
-      timers.event.set(auction.expires)
-    },
-    onSecond({ price, dateTime }, { state }) {
-      state.bids.add({ price, dateTime })
+    onRecord(event, { state, timers, currentWatermark }) {
+      if (event.price !== undefined) return state.bids.add({ price: event.price, dateTime: event.dateTime })
+      state.auction.set({ ...event, closed: Math.max(event.expires, currentWatermark + 1) })
+      timers.event.set(event.expires)
     },
     onTimer(_at, { state }): Won[] {
-      const { id, seller, dateTime, expires, closed } = state.auction.get()!
+      const { auction, seller, dateTime, expires, closed } = state.auction.get()!
       const prices = state.bids.get().flatMap(bid => (dateTime <= bid.dateTime && bid.dateTime <= expires ? bid.price : []))
       state.bids.clear()
       if (prices.length === 0) return []
-      return [{ seller, auction: id, expires, final: Math.max(...prices), closed }]
+      return [{ seller, auction, expires, final: Math.max(...prices), closed }]
     },
   })
 

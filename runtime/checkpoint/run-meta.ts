@@ -1,5 +1,4 @@
 import { MillraceError } from '../errors.ts'
-import { shapeDifference } from '../graph/shape-difference.ts'
 import type { Ports } from '../ports.ts'
 import { LostRaceError } from '../protocol/errors.ts'
 import type { StateBackendName } from '../state/backend.ts'
@@ -50,17 +49,6 @@ export interface Attempt {
   readonly instead: string | undefined
   /** As it was asked for; undefined: the newest one. */
   readonly checkpoint: number | undefined
-}
-
-/** The run of this directory: made now, or the one to go on with, if it fits. */
-export async function openRun(ports: Ports, wanted: RunKind, snapshots: boolean): Promise<{ meta: RunMeta; resumed: boolean }> {
-  await refuseInterrupted(ports, 'this state directory')
-  const fresh: RunMeta = { ...wanted, run: ports.random.id(), createdAt: ports.clock.now(), snapshots }
-  if (await ports.log.putIfAbsent(META, 1, pack(fresh))) return { meta: fresh, resumed: false }
-  const meta = (await readRun(ports))!
-  checkBackend(meta, wanted, 'the state directory')
-  checkKind(meta, wanted, 'the state directory', 'start with an empty state directory, or run what it was made by')
-  return { meta, resumed: true }
 }
 
 /**
@@ -176,12 +164,6 @@ export async function readAll<T>(ports: Pick<Ports, 'log'>, log: string): Promis
   }
 }
 
-/** `what` was written by another pipeline, plan or input: says so, and what to do; `inputRemedy`: if it is the input alone. */
-export function checkKind(found: RunKind, wanted: RunKind, what: string, remedy: string, inputRemedy = remedy): void {
-  checkPlan(found, wanted, what, remedy)
-  checkSplits(found, wanted, what, inputRemedy)
-}
-
 /** Sources that both have read the same. */
 export function checkSplits(found: Pick<RunKind, 'splits'>, wanted: Pick<RunKind, 'splits'>, what: string, remedy: string): void {
   const names = Object.keys(wanted.splits).filter(n => found.splits[n] !== undefined)
@@ -213,13 +195,4 @@ export function checkPipeline(
 ): void {
   if (found.pipeline !== wanted.pipeline)
     throw new StateMismatchError(`${what} belongs to pipeline '${found.pipeline}', not '${wanted.pipeline}': ${remedy}`)
-}
-
-/** The same of pipeline and plan alone. */
-export function checkPlan(found: RunKind, wanted: RunKind, what: string, remedy: string): void {
-  checkPipeline(found, wanted, what, remedy)
-  if (found.shape !== wanted.shape) {
-    const difference = shapeDifference(JSON.parse(found.shape), JSON.parse(wanted.shape))
-    throw new StateMismatchError(`${what} was written by another plan of '${wanted.pipeline}' (${difference}): ${remedy}`)
-  }
 }

@@ -1,12 +1,9 @@
 import type { Blobs } from '../ports.ts'
 import { BlobStaging } from './blob-staging.ts'
 import { ConnectorError, failingAs } from './error.ts'
-import { jsonLine } from './json-line.ts'
+import type { GatheredLines } from './json-buffer.ts'
 import type { Sink, SinkState, SinkWriter } from './sink.ts'
 import type { StagedName } from './staged-chain.ts'
-
-/** Text gathered before it becomes bytes: bounds the strings, not the commit. */
-const TEXT_CHARS = 1 << 20
 
 /** How far one subtask has staged, as its commit item keeps it. */
 type State = { readonly last: StagedName }
@@ -32,7 +29,8 @@ export function blobSink(blobs: Blobs, name: string, place: string): Sink<any> {
           `${where} is written by two sinks, '${writer.operatorId}' and '${operatorId}': give each a name of its own`,
         )
       writer = { run, operatorId }
-      return lineWriter(staging, state as State | undefined, where)
+      const { gatherLines } = await import('./json-buffer.ts')
+      return lineWriter(staging, state as State | undefined, gatherLines(where), where)
     },
     commit: (run, _checkpoint, parts) => failingAs(where, () => staging.commit(run, lasts(parts))),
     restore: (run, checkpoint, parts, { parallelism, fork }) =>
@@ -48,21 +46,12 @@ function lasts(parts: readonly (SinkState | undefined)[]): StagedName[] {
   return parts.map(part => String(part?.last ?? ''))
 }
 
-function lineWriter(staging: BlobStaging, committed: State | undefined, where: string): SinkWriter<any> {
-  let text = ''
-  let chunks: Buffer[] = []
+function lineWriter(staging: BlobStaging, committed: State | undefined, lines: GatheredLines, where: string): SinkWriter<any> {
   let last = committed?.last ?? ''
   return {
-    write(value) {
-      text += jsonLine(value, where)
-      if (text.length < TEXT_CHARS) return
-      chunks.push(Buffer.from(text))
-      text = ''
-    },
+    write: value => lines.write(value),
     async flush(commit): Promise<State> {
-      const bytes = Buffer.concat([...chunks, Buffer.from(text)])
-      text = ''
-      chunks = []
+      const bytes = Buffer.concat(lines.take())
       if (bytes.length > 0) last = await failingAs(where, () => staging.stage(commit, last, bytes))
       return { last }
     },

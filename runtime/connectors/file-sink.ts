@@ -1,12 +1,9 @@
 import { resolve } from 'node:path'
 import { ConnectorError, fileReason } from './error.ts'
-import { jsonLine } from './json-line.ts'
+import type { GatheredLines } from './json-buffer.ts'
 import type { Sink, SinkWriter } from './sink.ts'
 import type { Staging } from './staging.ts'
 import type { StagedState, StagingWriter } from './staging-writer.ts'
-
-/** Text gathered before it becomes bytes: bounds the strings, not the commit. */
-const TEXT_CHARS = 1 << 20
 
 /**
  * Writes NDJSON to `path`, exactly once: lines are staged beside the target and appended to it when the checkpoint that they belong to is complete,
@@ -40,11 +37,12 @@ export function fileSink(path: string): Sink<any> {
     file: path,
     async open(context, state) {
       const { StagingWriter } = await import('./staging-writer.ts')
+      const { gatherLines } = await import('./json-buffer.ts')
       const staging = await opened()
       staging.claim(context.run, context.operatorId)
       const writer = new StagingWriter(staging, context.run, context.subtask)
       await named(where, () => writer.restore(state as StagedState | undefined))
-      return lineWriter(writer, where)
+      return lineWriter(writer, gatherLines(where), where)
     },
     async commit(run, _checkpoint, parts) {
       const staging = await opened()
@@ -65,21 +63,11 @@ export function fileSink(path: string): Sink<any> {
   }
 }
 
-function lineWriter(staged: StagingWriter, where: string): SinkWriter<any> {
-  let text = ''
-  let chunks: Buffer[] = []
+function lineWriter(staged: StagingWriter, lines: GatheredLines, where: string): SinkWriter<any> {
   return {
-    write(value) {
-      text += jsonLine(value, where)
-      if (text.length < TEXT_CHARS) return
-      chunks.push(Buffer.from(text))
-      text = ''
-    },
+    write: value => lines.write(value),
     async flush(commit, cut) {
-      if (text !== '') chunks.push(Buffer.from(text))
-      const bytes = chunks
-      text = ''
-      chunks = []
+      const bytes = lines.take()
       return named(where, () => staged.append(commit.version, bytes, cut?.checkpoint))
     },
     close: () => staged.close(),

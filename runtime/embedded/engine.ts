@@ -26,6 +26,7 @@ import { Report } from './report.ts'
 import type { Rescaled } from './rescaled.ts'
 import type { RunOptions, RunSummary } from './run-options.ts'
 import { Signal } from './signal.ts'
+import { sourceTimes } from './source-alignment.ts'
 import { bindSources, listSplits, sourceSplits } from './sources.ts'
 import { openBackend } from './state-backend.ts'
 import { adoptLayouts, closeShards, layoutsFor, type StageShard, unfinishedShards } from './succession.ts'
@@ -41,6 +42,8 @@ const STATE_MEMORY_SHARE = 1 / 4
 const FULL = 0.3
 const FULL_TOTAL = 0.5
 const CONGESTED = 0.6
+/** Of the memory given to it, what state takes when splits of one source begin to keep pace. */
+const KEEP_PACE = 0.05
 /** Records that are on their way get on if there is a commit in this time. */
 const ARRIVING_MS = 2_000
 
@@ -145,6 +148,7 @@ class Run {
       ended: () => this.ending || this.failure !== undefined,
       keepOpen: options.keepOpen ?? false,
       congested: () => streams.congested || this.unsettled > CONGESTED * this.stateBudget,
+      keepPace: () => this.stateMemory > KEEP_PACE * this.stateBudget,
     }
     const setting: WorkerSetting = {
       topology,
@@ -152,6 +156,7 @@ class Run {
       splits,
       limits: commitLimits(options.batchSize, this.stateBudget, this.shared.ended),
       shared: this.shared,
+      sourceTimes: sourceTimes(topology),
       stateBytesMax: () => this.stateBudget / Math.max(this.workers.length, shards.length),
     }
     this.setting = setting

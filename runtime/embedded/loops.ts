@@ -6,6 +6,7 @@ import type { Subtask, Undecided } from '../stage/subtask.ts'
 import { StaleViewError } from '../state/base.ts'
 import type { MeteredStreams } from './meter.ts'
 import { breathe, Signal } from './signal.ts'
+import type { Alignment } from './source-alignment.ts'
 
 /** What the loops of one run share. */
 export interface Shared {
@@ -21,6 +22,8 @@ export interface Shared {
   ended: () => boolean
   /** True while sources should wait: too much is under way, or state has to be materialised first. */
   congested: () => boolean
+  /** True while splits of one source should keep pace in event time: state takes a good part of the memory given to it. */
+  keepPace: () => boolean
   /** True: that a split has come to its end is told to nobody: more of it is to come, in another run. */
   readonly keepOpen: boolean
 }
@@ -34,6 +37,8 @@ const POLL_FRAMES_MAX = 200
 const POLL_FRAMES = 8
 const POLL_MS = 250
 const POLL_BYTES = 8 * 1024 * 1024
+/** Behind a delivery that took all there was, as long as it took, and no longer than this: what comes meanwhile makes one commit instead of several. (Flink's buffers wait 100 ms.) */
+const REST_MS_MAX = 50
 const IDLE_WAIT_MS = 1000
 /** An undecided frame of a living producer is decided within this, or helped (doubled with each abort in a row). */
 const HELP_AFTER_MS = 30_000
@@ -57,6 +62,7 @@ export function sourceLoop(
   subtask: Subtask,
   reader: SplitReader,
   idleAfter: number | undefined,
+  alignment: Alignment,
   shared: Shared,
   onEnd: () => void,
 ): Loop {
@@ -68,12 +74,15 @@ export function sourceLoop(
   let readToEnd = false
   const read = async () => {
     const { working } = await subtask.ready()
-    if (working.sourceDone || readToEnd || shared.stopping()) return false
-    if (shared.congested()) {
-      lastRecordAt = shared.ports.clock.now() // it waits for the others: it is not idle
+    const startedAt = shared.ports.clock.now()
+    if (working.sourceDone || readToEnd || shared.stopping()) {
+      alignment.left()
       return false
     }
-    const startedAt = shared.ports.clock.now()
+    if (shared.congested() || (shared.keepPace() && alignment.isAhead(startedAt))) {
+      lastRecordAt = startedAt // it waits for the others: it is not idle
+      return false
+    }
     let ends = false
     const take = async (position: SourcePosition | undefined) => {
       const batch = await reader.read(position, size)
@@ -84,8 +93,12 @@ export function sourceLoop(
     const delivered = await subtask.deliverSource(take)
     readToEnd = ends
     if (ends) onEnd()
-    if (!delivered) return false
+    if (!delivered) {
+      alignment.left()
+      return false
+    }
     lastRecordAt = shared.ports.clock.now()
+    if (subtask.current !== undefined) alignment.advanced(subtask.current.head.fields.watermark, lastRecordAt)
     if (shared.batchSize === undefined) size = nextSize(size, lastRecordAt - startedAt)
     return true
   }
@@ -170,8 +183,9 @@ export function stageLoop(
     open = records.filter(r => r.seq > counted).map(r => ({ seq: r.seq, bytes: r.data.length }))
     const startedAt = shared.ports.clock.now()
     const { covered, undecided } = await subtask.deliver(records)
-    const slow = shared.ports.clock.now() - startedAt > POLL_MS
-    frames = slow ? Math.max(1, frames >> 1) : Math.min(POLL_FRAMES_MAX, frames * 2)
+    const tookMs = shared.ports.clock.now() - startedAt
+    const all = records.length < frames && records.reduce((sum, { data }) => sum + data.length, 0) < POLL_BYTES / 2
+    frames = tookMs > POLL_MS ? Math.max(1, frames >> 1) : Math.min(POLL_FRAMES_MAX, frames * 2)
     passed(covered)
     if (++deliveries % TRIM_EVERY === 0 && subtask.current !== undefined) {
       const committed = subtask.current.head.fields.position.seq
@@ -179,6 +193,7 @@ export function stageLoop(
     }
     if (undecided === undefined) helping.reset()
     else await helping.wait(undecided, signal)
+    if (all && tookMs > 0) await shared.ports.clock.sleep(Math.min(tookMs, REST_MS_MAX))
     return false
   }
   return {

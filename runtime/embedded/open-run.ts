@@ -1,5 +1,6 @@
+import { openRun } from '../checkpoint/open-run.ts'
 import { completeCheckpoints, supersede } from '../checkpoint/restore.ts'
-import { checkSplits, isGoingBack, openRestored, openRun, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import { checkSplits, isGoingBack, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import { goesOn } from '../checkpoint/upgrade.ts'
 import { isRescale } from '../graph/edge-heirs.ts'
 import type { Shape } from '../graph/shape.ts'

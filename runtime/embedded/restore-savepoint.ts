@@ -1,6 +1,7 @@
 import { withNewInput } from '../checkpoint/new-input.ts'
+import { checkKind } from '../checkpoint/open-run.ts'
 import { restore } from '../checkpoint/restore.ts'
-import { checkBackend, checkKind, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
+import { checkBackend, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import { beginningsFrom, type UpgradeOptions } from '../checkpoint/upgrade.ts'
 import { checkedFiles, readSavepoint } from '../savepoint/format.ts'
 import type { Topology } from '../stage/topology.ts'

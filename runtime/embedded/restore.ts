@@ -1,16 +1,9 @@
 import { resolve } from 'node:path'
 import { readManifest } from '../checkpoint/manifest.ts'
 import { withNewInput } from '../checkpoint/new-input.ts'
+import { checkKind } from '../checkpoint/open-run.ts'
 import { completeCheckpoints, restore, supersede } from '../checkpoint/restore.ts'
-import {
-  checkBackend,
-  checkKind,
-  type Origin,
-  openRestored,
-  type RunKind,
-  type RunMeta,
-  readRun,
-} from '../checkpoint/run-meta.ts'
+import { checkBackend, type Origin, openRestored, type RunKind, type RunMeta, readRun } from '../checkpoint/run-meta.ts'
 import { refuseTakenBack } from '../checkpoint/taken-back.ts'
 import { beginningsFrom, type UpgradeOptions } from '../checkpoint/upgrade.ts'
 import type { Ports } from '../ports.ts'

@@ -6,6 +6,8 @@ import { type DeadLetterNote, Subtask } from '../stage/subtask.ts'
 import type { StageTopology, Topology } from '../stage/topology.ts'
 import { estimateBytes, evict } from '../state/eviction.ts'
 import { type Shared, sourceLoop, stageLoop } from './loops.ts'
+import { alignmentOf, type SourceTimes } from './source-alignment.ts'
+import { Written } from './written.ts'
 
 /** What a run sees of a subtask, in whatever thread it is: as of its last commit. */
 export interface SubtaskView {
@@ -13,7 +15,7 @@ export interface SubtaskView {
   readonly fields: HeadFields
   /** About how many bytes its keyed state takes in memory. */
   readonly stateBytes: number
-  /** Records written in this process, by name of the sink. */
+  /** Records written and committed in this process, by name of the sink. */
   readonly sinks: readonly (readonly [name: string, records: number])[]
   readonly firstDeadLetter: DeadLetterNote | undefined
 }
@@ -49,6 +51,7 @@ export interface WorkerSetting {
   readonly splits: ReadonlyMap<string, readonly string[]>
   readonly limits: AttemptLimits
   readonly shared: Shared
+  readonly sourceTimes: SourceTimes
   /** Bytes of keyed state that one subtask may have in memory. */
   readonly stateBytesMax: () => number
 }
@@ -63,11 +66,13 @@ export interface RunBindings {
 export function localWorker(
   at: StageTopology,
   shard: number,
-  { topology, connectors, splits, limits, shared, stateBytesMax }: WorkerSetting,
+  { topology, connectors, splits, limits, shared, sourceTimes, stateBytesMax }: WorkerSetting,
   onCommit: (notable: boolean) => void | Promise<void>,
   onEnd: () => void = () => {},
 ): Worker {
-  const subtask = new Subtask(topology, at, shard, shared.ports, limits, (_, notable) => {
+  const written = new Written()
+  const subtask = new Subtask(topology, at, shard, shared.ports, limits, ({ current }, notable) => {
+    written.commit(current!.chain.sinks)
     relieve()
     return onCommit(notable)
   })
@@ -79,6 +84,7 @@ export function localWorker(
           subtask,
           lazyReader(connectors.get(source.name)!, splits.get(source.name)![shard]!),
           source.watermark.idleAfter,
+          alignmentOf(sourceTimes, topology, at.stage.index, shard),
           shared,
           onEnd,
         )
@@ -91,7 +97,7 @@ export function localWorker(
     shard,
     log: subtask.log,
     get view() {
-      return viewOf(subtask)
+      return viewOf(subtask, written)
     },
     get readToEnd() {
       return loop.readToEnd
@@ -111,7 +117,7 @@ export function localWorker(
 }
 
 /** What costs something to tell is told when it is asked for. */
-function viewOf(subtask: Subtask): SubtaskView | undefined {
+function viewOf(subtask: Subtask, written: Written): SubtaskView | undefined {
   const live = subtask.current
   if (live === undefined) return undefined
   return {
@@ -122,7 +128,7 @@ function viewOf(subtask: Subtask): SubtaskView | undefined {
       return estimateBytes(live.chain.keyed)
     },
     get sinks() {
-      return live.chain.sinks.map(s => [s.node.sink!.name, s.operator.total] as const)
+      return live.chain.sinks.map(({ node }) => [node.sink!.name, written.of(node.sink!.name)] as const)
     },
   }
 }

@@ -45,6 +45,8 @@ const RELAXED_MS = 15_000
 const RETRY_MS = 1_000
 const TRIES = 6
 const LATE_MS = [1_000, 10 * 60_000] as const
+/** Until nobody waits for a completion any more: mostly it stands in front of its decision by then, or comes to it later. */
+const GIVEN_UP_MS = [100, 5_000] as const
 
 /**
  * Executions of the state machine (infra/checkpoint-definition.ts), in its order and with its retries: one after the other, but now and then two at once, as if the lock were not there. Steps are called twice,
@@ -97,7 +99,13 @@ export function openController(simulation: Simulation, controlled: Controlled): 
     )
     const parts = await collect(start, begun)
     const materialised: MaterialisedRef[] = await all(parts.map(part => invoke(controlled.materialise, { start, part }, begun)))
-    return (await invoke(controlled.checkpoint, { step: 'complete', start, materialised }, begun)).outcome
+    const completion = { step: 'complete', start, materialised }
+    if (faults.happens('completion is given up, and goes on')) {
+      void controlled.checkpoint.invoke(completion, { lagsAt: dice.pick(['decision', 'sinks'] as const) })
+      await scheduler.sleep(dice.spread(...GIVEN_UP_MS))
+      throw new Failed('its completion was given up')
+    }
+    return (await invoke(controlled.checkpoint, completion, begun)).outcome
   }
 
   /** One checkpoint. */

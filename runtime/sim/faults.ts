@@ -20,7 +20,7 @@ export const FAULTS = {
   'batch goes to two environments': 0.5,
   'batch comes again': 0.3,
   'batch is cut short': 1,
-  'shard is left alone': 0.2,
+  'shard is left alone': 0.5,
   'answer of a function is lost': 0.2,
   'user code throws': 0.05,
   'step is called twice': 0.4,
@@ -39,6 +39,8 @@ const LATER_FAULTS = {
   'checkpoint comes in between': { most: 0.9, chance: 0.6 },
   'shard loses its end, and is merged': { most: 1, chance: 0.15 },
   'controller stops with its step': { most: 0.8, chance: 0.3 },
+  'environment stops in what it injects': { most: 0.8, chance: 0.5 },
+  'completion is given up, and goes on': { most: 0.9, chance: 0.3 },
 } as const
 
 type Later = keyof typeof LATER_FAULTS

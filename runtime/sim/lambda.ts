@@ -1,4 +1,5 @@
 import type { InvocationContext } from '../aws/functions/event.ts'
+import type { LagAt } from './lag.ts'
 import { openSandbox, type Sandbox } from './sandbox.ts'
 import type { Simulation } from './simulation.ts'
 
@@ -14,8 +15,8 @@ export interface Lambda {
   readonly running: number
   /** When the last one ended, ms of virtual time; 0: none has. */
   readonly endedAt: number
-  /** `lags`: in an environment of its own, which freezes while it learns where it stands, and has time left when it thaws. */
-  invoke(event: unknown, options?: { readonly lags?: boolean }): Promise<Outcome>
+  /** `lagsAt`: in an environment of its own, which freezes while it learns where it stands or before it decides, and has time left when it thaws. */
+  invoke(event: unknown, options?: { readonly lagsAt?: LagAt }): Promise<Outcome>
 }
 
 export interface LambdaOptions {
@@ -40,6 +41,10 @@ const ZOMBIE_SHARE = 0.5
 const MARGIN_MS = 2_000
 /** Of an invocation's time. */
 const LAG = [0.3, 0.9] as const
+/** Before the next checkpoint is complete, which would hide what comes of it, and mostly behind what is decided meanwhile. */
+const DECISION_LAG_MS = [2_000, 20_000] as const
+/** For good, as far as anybody waits. */
+const SINKS_LAG_MS = [60_000, 20 * 60_000] as const
 
 export function openLambda(simulation: Simulation, { name, timeoutMs, load, onError }: LambdaOptions): Lambda {
   const { scheduler, dice, faults, trace } = simulation
@@ -48,10 +53,10 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
   let running = 0
   let endedAt = 0
 
-  function take(lags: boolean): { environment: Environment; isCold: boolean } {
-    if (!lags && idle.length > 0 && !faults.happens('environment starts cold', name))
+  function take(lagsAt: LagAt | undefined): { environment: Environment; isCold: boolean } {
+    if (lagsAt === undefined && idle.length > 0 && !faults.happens('environment starts cold', name))
       return { environment: idle.splice(dice.below(idle.length), 1)[0]!, isCold: false }
-    const sandbox = openSandbox(simulation, `${name}#${++made}`, lags ? [timeoutMs * LAG[0], timeoutMs * LAG[1]] : undefined)
+    const sandbox = openSandbox(simulation, `${name}#${++made}`, lagsAt && { at: lagsAt, ms: lagOf(lagsAt, timeoutMs) })
     return { environment: { sandbox, handler: load(sandbox) }, isCold: true }
   }
 
@@ -63,10 +68,10 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
     get endedAt() {
       return endedAt
     },
-    async invoke(event, { lags = false } = {}) {
+    async invoke(event, { lagsAt } = {}) {
       // As it is on its way: two functions never share an object.
       const payload = JSON.stringify(event)
-      const { environment, isCold } = take(lags)
+      const { environment, isCold } = take(lagsAt)
       const { sandbox, handler } = environment
       running++
       const [least, most] = isCold ? COLD_MS : WARM_MS
@@ -119,4 +124,9 @@ export function openLambda(simulation: Simulation, { name, timeoutMs, load, onEr
       })
     },
   }
+}
+
+function lagOf(at: LagAt, timeoutMs: number): readonly [number, number] {
+  if (at === 'batch') return [timeoutMs * LAG[0], timeoutMs * LAG[1]]
+  return at === 'decision' ? DECISION_LAG_MS : SINKS_LAG_MS
 }

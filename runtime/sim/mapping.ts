@@ -60,7 +60,7 @@ export function openMapping(
     const event = eventOf(records, shardId)
     // It reads what was committed, and goes on when others have committed, folded and deleted more.
     if (faults.happens('copy of a batch lags', stream, String(shard))) {
-      void lambda.invoke(event, { lags: true })
+      void lambda.invoke(event, { lagsAt: 'batch' })
       await scheduler.sleep(dice.spread(...LATER_MS))
       return lambda.invoke(event)
     }
@@ -77,10 +77,10 @@ export function openMapping(
     trace?.(`${stream} ${shard}: ${records.length} records from ${through}`)
     const outcome = await invoke(records)
     if ('error' in outcome) {
-      await scheduler.sleep(
-        faults.happens('shard is left alone', stream, String(shard)) ? stuckMs * dice.spread(...ALONE) : dice.spread(...AGAIN_MS),
-      )
-      return
+      if (!faults.happens('shard is left alone', stream, String(shard))) return scheduler.sleep(dice.spread(...AGAIN_MS))
+      // Nobody had a chance to get further meanwhile.
+      visits = 0
+      return scheduler.sleep(stuckMs * dice.spread(...ALONE))
     }
     const passed = passedOf(records, outcome.answer)
     through += passed

@@ -28,6 +28,7 @@ export function watchLogs(world: World, shadow: Shadow, timeoutMs: number, repor
   world.services.onSweep = acts.onSweep
   world.services.onStart = acts.onStart
   world.services.onStep = acts.onStep
+  world.services.onFold = shadow.foldBegins
   world.services.openView = sandbox => openView(sandbox, world.topologyOf, report)
   const read = openReader(table)
   table.onSlot = (log, version, bytes, now) => {

@@ -1,4 +1,5 @@
 import type { StartedCheckpoint } from '../aws/functions/checkpoint.ts'
+import type { MaterialiseEvent } from '../aws/functions/materialise.ts'
 import type { Ports } from '../ports.ts'
 import { DeadlineError } from '../protocol/errors.ts'
 import { type Bucket, simBlobs } from './blobs.ts'
@@ -25,6 +26,8 @@ export interface Services {
   onStart: (() => (answer: { readonly nothing?: boolean }) => void) | undefined
   /** Called when a step of a checkpoint begins; what it gives, when it answers. */
   onStep: ((start: StartedCheckpoint) => (answer: { readonly outcome?: string }) => void) | undefined
+  /** Called when a fold of a subtask's state begins. */
+  onFold: ((event: MaterialiseEvent) => void) | undefined
   /** Called for each environment that begins. */
   openView: ((sandbox: Sandbox) => View) | undefined
   readonly kinesis: Kinesis
@@ -46,6 +49,7 @@ export function openServices(simulation: Simulation): Services {
     onSweep: undefined,
     onStart: undefined,
     onStep: undefined,
+    onFold: undefined,
     openView: undefined,
     kinesis: openKinesis(() => simulation.dice.below(3)),
     sources: new Map(),
@@ -67,6 +71,7 @@ export function copyServices({ log, state, bucket, kinesis, sources, between, id
     onSweep: undefined,
     onStart: undefined,
     onStep: undefined,
+    onFold: undefined,
     openView: undefined,
     kinesis: kinesis.copy(),
     sources: copies(sources),

@@ -4,6 +4,7 @@ import { readRun } from '../checkpoint/run-meta.ts'
 import { tellStop } from '../checkpoint/stops.ts'
 import type { Outcome } from './lambda.ts'
 import type { Dice } from './random.ts'
+import { chooseFrom } from './restored.ts'
 import type { Simulation } from './simulation.ts'
 import type { World } from './world.ts'
 
@@ -40,7 +41,7 @@ export function restartIn(inMs: number, { scheduler, trace }: Simulation, dice: 
     await tellStop(ports, meta.run, true)
     await scheduler.sleep(dice.spread(...STOPPED_MS))
     const complete = await completeCheckpoints(ports, meta.run)
-    await restore(dice.chance(CHOSEN_CHANCE) ? { checkpoint: dice.pick(complete) } : {})
+    await restore(dice.chance(CHOSEN_CHANCE) ? { checkpoint: await chooseFrom(complete, meta.run, ports, dice) } : {})
     await world.renew()
     const { run, origin } = (await readRun(ports))!
     trace?.(`run ${run} starts, from checkpoint ${origin!.checkpoint} of ${origin!.run}`)

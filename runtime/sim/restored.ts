@@ -12,11 +12,31 @@ import { shapeOf } from '../graph/shape.ts'
 import { SegmentCache } from '../snapshot/segment-cache.ts'
 import { Topology } from '../stage/topology.ts'
 import { TABLE } from '../state/backend.ts'
+import type { Dice } from './random.ts'
 import type { World } from './world.ts'
 
-/** Checkpoints of a world's run that another run can start from. */
-export async function checkpointsOf({ ports }: World): Promise<number[]> {
-  return completeCheckpoints(ports, (await readRun(ports))!.run)
+/** A checkpoint of a world's run that another run can start from. */
+export async function checkpointOf({ ports }: World, dice: Dice): Promise<number> {
+  const { run } = (await readRun(ports))!
+  return chooseFrom(await completeCheckpoints(ports, run), run, ports, dice)
+}
+
+/** One of `checkpoints`: half the time the one that has most channel state. The last ones have none, as nothing is on its way by then. */
+export async function chooseFrom(
+  checkpoints: readonly number[],
+  run: string,
+  { blobs }: World['ports'],
+  dice: Dice,
+): Promise<number> {
+  const any = dice.pick(checkpoints)
+  if (dice.chance(0.5)) return any
+  let [most, chosen] = [0, any]
+  for (const n of checkpoints) {
+    const manifest = await readManifest(blobs, run, n).catch(() => undefined) // retention was faster
+    const kept = manifest?.subtasks.reduce((sum, s) => sum + s.channelState.length, 0) ?? 0
+    if (kept > most) [most, chosen] = [kept, n]
+  }
+  return chosen
 }
 
 /** Whether a world's run can go on with so many subtasks: with one, stages may be one that were several (graph/plan-for.ts), and a stack has its stages. */

@@ -1,6 +1,6 @@
 import { ServiceUnavailableError, ThrottledError } from '../aws/errors.ts'
 import type { Clock } from '../ports.ts'
-import { openLag } from './lag.ts'
+import { type LagAt, openLag } from './lag.ts'
 import type { Simulation } from './simulation.ts'
 
 /** One environment of a function: a process that may be frozen for minutes in front of any answer, or end there. */
@@ -51,12 +51,18 @@ const BETWEEN_MS = [500, 8_000] as const
 const DECISIONS = /^log\.range .*\/decisions /
 const SKEW_MS_MAX = 4_000
 const COMMIT = 'log.put'
+/** What was on its way at a checkpoint, of a run that goes on from it (protocol.md, D8). */
+const CHANNEL_STATE = /^blobs\.get channels\//
 
-/** `lagMs`: for so long it freezes in front of a call of its first invocation (lag.ts). */
-export function openSandbox(simulation: Simulation, name: string, lagMs?: readonly [number, number]): Sandbox {
+/** `lag`: for so long it freezes in front of a call of its first invocation (lag.ts). */
+export function openSandbox(
+  simulation: Simulation,
+  name: string,
+  lag?: { readonly at: LagAt; readonly ms: readonly [number, number] },
+): Sandbox {
   const { scheduler, dice, faults, trace } = simulation
   const skew = faults.happens('clock is wrong', name) ? Math.round((dice.fraction() * 2 - 1) * SKEW_MS_MAX) : 0
-  let lags = lagMs && openLag(dice)
+  let lags = lag && openLag(lag.at, dice)
   let isDead = false
   let isIdle = false
   let invocations = 0
@@ -64,6 +70,8 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
   let isMixed = false
   let frozenUntil = 0
   let waiting: (() => void)[] = []
+  /** It has read channel state: so many commits since. */
+  let injected: number | undefined
 
   /** Goes on inside of the sandbox: not while it is frozen, and never when it is dead. */
   function enter(run: () => void): void {
@@ -80,13 +88,21 @@ export function openSandbox(simulation: Simulation, name: string, lagMs?: readon
 
   /** Before a request leaves. */
   function strike(what: string): void {
-    if (lags?.(what)) freeze(lagMs!)
+    if (lags?.(what)) freeze(lag!.ms)
     if (DECISIONS.test(what) && faults.happens('checkpoint comes in between', name, what)) freeze(BETWEEN_MS)
     if (faults.happens('environment freezes', name, what)) freeze(FROZEN_MS)
     if (faults.happens('environment is killed', name, what)) kill()
     // Its frames are out, and nobody knows yet whether they count: what the rest of the protocol is for.
     if (what.startsWith(COMMIT) && faults.happens('environment stops before its commit', name, what))
       dice.chance(0.5) ? kill() : freeze(FROZEN_MS)
+    strikeInjection(what)
+  }
+
+  /** Behind the first commit of who injects: whoever goes on has to know how much of that is taken. */
+  function strikeInjection(what: string): void {
+    if (CHANNEL_STATE.test(what)) injected ??= 0
+    else if (injected !== undefined && what.startsWith(COMMIT) && injected++ > 0)
+      if (faults.happens('environment stops in what it injects', name, what)) kill()
   }
 
   function kill(): void {

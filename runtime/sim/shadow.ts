@@ -1,4 +1,6 @@
+import type { MaterialiseEvent } from '../aws/functions/materialise.ts'
 import { readBase } from '../checkpoint/base.ts'
+import { segmentsOf } from '../checkpoint/blob-names.ts'
 import { readChanges } from '../checkpoint/changes.ts'
 import { fold, type LoggedChunk, spaceOf } from '../checkpoint/fold.ts'
 import { decodeManifest, type Manifest, manifestsOf, type SubtaskSnapshot } from '../checkpoint/manifest.ts'
@@ -22,6 +24,8 @@ interface Committed {
   readonly changes: ReadonlyMap<string, string | undefined>
   /** What has expired by it may have gone. */
   readonly watermark: number
+  /** The last checkpoint whose cut is in it, or before it. */
+  readonly lastCut: number
 }
 
 interface ShadowLog {
@@ -38,6 +42,8 @@ interface ShadowLog {
 export interface Shadow {
   /** A commit that has won its slot. */
   commit(log: string, version: number, item: CommitItem | SealItem): void
+  /** Folds as they begin. */
+  foldBegins(event: MaterialiseEvent): void
   /** What is wrong with the state that a complete checkpoint holds; undefined: nothing. */
   ofCheckpoint(manifest: Manifest): Promise<string | undefined>
   /** What is wrong with the base, once nothing runs any more. */
@@ -49,6 +55,8 @@ const NONE: Committed['changes'] = new Map()
 export function openShadow(world: World): Shadow {
   const { bucket } = world.services
   const logs = new Map<string, Promise<ShadowLog>>()
+  /** By log: the newest checkpoint that a fold began for. */
+  const folds = new Map<string, number>()
 
   const of = (log: string) => {
     const shadow = logs.get(log) ?? begin(log)
@@ -66,17 +74,25 @@ export function openShadow(world: World): Shadow {
   }
 
   return {
-    commit(log, version, { chunk, head: { watermark } }) {
+    commit(log, version, { chunk, head: { watermark, lastCut } }) {
       const bytes = chunk && ('inline' in chunk ? chunk.inline : bucket.get(chunk.blob)!)
       const before = of(log)
       const after = async () => {
         const shadow = await before
         const changes =
           bytes === undefined ? NONE : await changesOf(log, version, bytes, world.topologyOf(log.slice(0, log.indexOf('/')))!)
-        shadow.commits.push({ version, changes, watermark })
+        shadow.commits.push({ version, changes, watermark, lastCut })
         return shadow
       }
       logs.set(log, after())
+    },
+    foldBegins({ start, part: { stage, shard } }) {
+      const topology = world.topologyOf(start.run)!
+      const log = topology.log(
+        topology.stages.findIndex(s => s.stage.id === stage),
+        shard,
+      )
+      folds.set(log, Math.max(folds.get(log) ?? 0, start.checkpoint))
     },
     async ofCheckpoint({ run, subtasks }) {
       const then: Bucket = new Map(bucket)
@@ -93,7 +109,8 @@ export function openShadow(world: World): Shadow {
       for (const { stage } of topology!.stages)
         for (const { shard, parents } of topology!.layout(stage.index)) {
           const log = topology!.log(stage.index, shard)
-          all.push({ log, shadow: await of(log), parents: parents.map(parent => topology!.log(stage.index, parent)) })
+          const before = parents.map(parent => topology!.log(stage.index, parent))
+          all.push({ log, shadow: await of(log), parents: before, folding: folds.get(log) ?? 0 })
         }
       const difference = await (topology!.stateBackend.kind === 'segments' ? segmentsDifference : tableDifference)(
         all,
@@ -169,21 +186,32 @@ interface ShadowOfLog {
   readonly shadow: ShadowLog
   /** Those that it took over from, each of which comes before it. */
   readonly parents: readonly string[]
+  /** The newest checkpoint that a fold began for. */
+  readonly folding: number
 }
 
 type Logs = readonly ShadowOfLog[]
 
+/** Of what has expired the same as in a table. */
 async function segmentsDifference(logs: Logs, _run: string, { state, bucket }: Services): Promise<string | undefined> {
-  for (const { log, shadow } of logs) {
+  for (const { log, shadow, folding } of logs) {
     const { version, runs } = await readBase(storeOf(state), log)
     const found = await stateIn(runs, { get: async key => bucket.get(key) })
-    const difference = stateDifference(stateAt(shadow, version), found, watermarkAt(shadow, version))
+    const checkpoint = Math.max(0, ...runs.flat().map(({ blob }) => Number.parseInt(blob.slice(segmentsOf(log).length), 10)))
+    const cut = foldedTo(shadow, [checkpoint, folding], version)
+    const difference = stateDifference(stateAt(shadow, version), found, watermarkAt(shadow, Math.max(version, cut)))
     if (difference !== undefined) return `${log}: ${difference}`
   }
   return undefined
 }
 
-/** Rows of all subtasks lie side by side. What was changed behind a marker may be in them, or not. */
+/** The cut that the last fold was on its way to. One to which all had expired has left no segment that tells its checkpoint: then it may have been the newest that began. */
+function foldedTo({ commits }: ShadowLog, checkpoints: readonly number[], marker: number): number {
+  const cuts = checkpoints.map(checkpoint => commits.find(c => c.lastCut >= checkpoint)?.version ?? 0)
+  return cuts.find(cut => cut >= marker) ?? 0
+}
+
+/** Rows of all subtasks lie side by side, and what has expired by the cut that a fold was on its way to may be missing, though it came to an end before it was there. What was changed behind a marker may be in them, or not. */
 async function tableDifference(logs: Logs, run: string, { state: table }: Services): Promise<string | undefined> {
   const expected: State = new Map()
   const newer = new Set<string>()
@@ -192,7 +220,8 @@ async function tableDifference(logs: Logs, run: string, { state: table }: Servic
   const owned = new Map<string, Set<string>>()
   for (const { log, shadow, parents } of logs) {
     const marker = await readMarker(storeOf(table), log)
-    const watermark = watermarkAt(shadow, marker)
+    const claimed = Math.max(...Array.from(table.get(`claims|${log}`)?.values() ?? [], ({ v }) => v))
+    const watermark = watermarkAt(shadow, Math.max(marker, claimed))
     const mine = new Set([...parents.flatMap(parent => [...owned.get(parent)!]), ...shadow.first.keys()])
     owned.set(log, mine)
     for (const [address, value] of shadow.first) expected.set(address, value)

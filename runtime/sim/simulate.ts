@@ -2,11 +2,12 @@ import { faultLine } from './excerpt.ts'
 import { isExpected } from './expected-errors.ts'
 import { type Faults, type Injected, type Leaves, NO_FAULTS, openFaults } from './faults.ts'
 import { feed } from './feed.ts'
+import { loadAll } from './loaded.ts'
 import { watchLogs } from './monitor.ts'
 import { copyServices, type Services } from './ports.ts'
 import { type Dice, dice } from './random.ts'
 import { NO_RESTART, type Restart, restartIn } from './restart.ts'
-import { canRescale, checkpointsOf, goBack } from './restored.ts'
+import { canRescale, checkpointOf, goBack } from './restored.ts'
 import { lettersDifference, lettersOf, rowsDifference, rowsOf } from './rows.ts'
 import { takeSavepoints } from './savepoints.ts'
 import type { Input, Rows, Scenario } from './scenario.ts'
@@ -64,6 +65,7 @@ const AGAIN_MS = 30_000
  * faults comes to.
  */
 export async function simulate(scenario: Scenario, seed: number, { trace, leavesOut }: RunOptions = {}): Promise<Run> {
+  await loadAll()
   const variant = scenario.variants === Number.POSITIVE_INFINITY ? seed : seed % scenario.variants
   const random = dice(seed)
   const stage = { scenario, variant, input: scenario.input(dice(variant)), deployment: deploymentOf(scenario, random) }
@@ -93,7 +95,7 @@ export async function simulate(scenario: Scenario, seed: number, { trace, leaves
     const world = await play(stage, first, async w => feed(w, first, stage), hasRestart ? { restart } : {})
     for (const [outcome, n] of world.controller.outcomes) outcomes.set(outcome, n)
     checkWorld(stage, world, expected, { restored: hasRestart })
-    const from = random.fork('back').pick(await through(first, checkpointsOf(world)))
+    const from = await through(first, checkpointOf(world, random.fork('back')))
     checkpoint = from
     const second = simulation('second', first.scheduler.now)
     second.trace?.(`back to checkpoint ${from}`)

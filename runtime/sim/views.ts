@@ -122,9 +122,10 @@ export function openView(
     for (const { version, item } of slots) {
       if (version !== into.head + 1) return
       into.head = version
+      if (version <= into.marker) continue
       const slot = decodeItem(item)
       const chunk = slot.kind === 'abort' ? undefined : slot.chunk
-      if (version > into.marker && chunk !== undefined && 'blob' in chunk) into.chunks.push({ version, blob: chunk.blob })
+      if (chunk !== undefined && 'blob' in chunk) into.chunks.push({ version, blob: chunk.blob })
     }
   }
 

@@ -154,7 +154,14 @@ export function openWorld(
   }
   const steps = (environment: Environment) => step(checkpointHandler(environment) as Handler)
   const checkpoint = functionOf('checkpoint', steps, undefined, CONTROL_TIMEOUT_MS)
-  const materialise = functionOf('materialise', e => step(materialiseHandler(e) as Handler), undefined, CONTROL_TIMEOUT_MS)
+  const folds = (environment: Environment): Handler => {
+    const fold = materialiseHandler(environment) as Handler
+    return step((event, context) => {
+      services.onFold?.(event)
+      return fold(event, context)
+    })
+  }
+  const materialise = functionOf('materialise', folds, undefined, CONTROL_TIMEOUT_MS)
   const lambdas = [...stages, ...cuts.values(), checkpoint, materialise]
   const controller = openController(simulation, {
     checkpoint,

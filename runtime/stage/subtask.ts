@@ -594,8 +594,12 @@ export class Subtask {
 
   // ---- doubts about the own view ------------------------------------------------------------------------------------
 
-  /** B7: only an environment that is not behind its own log may call it a gap. */
-  private async lost(live: Live, what: string): Promise<never> {
+  /**
+   * B7: only an environment that is not behind its own log may call it a gap.
+   * @throws GapError
+   * @throws LostRaceError where it is behind
+   */
+  async lost(live: Live, what: string): Promise<never> {
     await this.refuseOld(live)
     throw new GapError(`${this.log} ${what}: frames were lost on the stream`)
   }

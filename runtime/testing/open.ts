@@ -1,5 +1,5 @@
 import type { Pipeline } from '../api/pipeline.ts'
-import { openRun } from '../checkpoint/run-meta.ts'
+import { openRun } from '../checkpoint/open-run.ts'
 import { openEmbedded } from '../embedded/ports.ts'
 import { planPhysical } from '../graph/planner.ts'
 import { shapeOf } from '../graph/shape.ts'

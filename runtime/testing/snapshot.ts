@@ -1,6 +1,7 @@
 import { type Manifest, readManifest } from '../checkpoint/manifest.ts'
+import { checkKind } from '../checkpoint/open-run.ts'
 import { restore } from '../checkpoint/restore.ts'
-import { checkKind, openRestored, type RunKind } from '../checkpoint/run-meta.ts'
+import { openRestored, type RunKind } from '../checkpoint/run-meta.ts'
 import { materialisePart } from '../checkpoint/snapshot.ts'
 import { startCheckpoint } from '../checkpoint/start.ts'
 import { collectParts, completeCheckpoint } from '../checkpoint/steps.ts'

@@ -16,7 +16,7 @@ export interface Result {
 export interface Call {
   readonly input?: string
   readonly cwd?: string
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** What it has to say on stderr before it is killed. */
   readonly until?: RegExp
   /** It is killed then, and has no code. */

@@ -4,6 +4,7 @@ import { systemClock } from '../../runtime/embedded/clock.ts'
 import { type Shared, sourceLoop } from '../../runtime/embedded/loops.ts'
 import { meter } from '../../runtime/embedded/meter.ts'
 import { closable } from '../../runtime/embedded/open-shards.ts'
+import { alignmentOf, sourceTimes } from '../../runtime/embedded/source-alignment.ts'
 import { relaid } from '../../runtime/stage/layout.ts'
 import { batch, harness } from '../engine/harness.ts'
 import { entries, statements } from '../engine/ledger.ts'
@@ -30,10 +31,14 @@ test('who meets a closed shard waits for the news of its children, and does not 
     stopping: () => false,
     ended: () => subtask.current?.working.sourceDone ?? false,
     congested: () => false,
+    keepPace: () => false,
     keepOpen: false,
   }
   const reader = { read: async () => batch(INPUT, 0, INPUT.length), close: async () => {} }
-  assert.equal(await sourceLoop(subtask, reader, undefined, shared, () => {}).run(), false)
+  assert.equal(
+    await sourceLoop(subtask, reader, undefined, alignmentOf(sourceTimes(topology), topology, 0, 0), shared, () => {}).run(),
+    false,
+  )
   assert.deepEqual(
     behind.map(stage => topology.layout(stage).length),
     behind.map(() => 3),

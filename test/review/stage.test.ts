@@ -127,6 +127,7 @@ test('a delivery that is lost when part of it is committed leaves no backlog beh
     ended: () => ++steps > 4,
     keepOpen: false,
     congested: () => false,
+    keepPace: () => false,
   }
   assert.ok(streams.backlogBytes > 0)
   await stageLoop(subtask, stream, shared).run()

@@ -70,6 +70,10 @@ async function one({ pipeline, trace }: Options, seed: number): Promise<number> 
 /** A failure, and how little it takes. */
 async function tell({ pipeline }: Options, failed: Report): Promise<number> {
   const { seed } = failed
+  if (failed.hangs) {
+    say(`\nseed ${seed} (${failed.pipeline}) fails: ${failed.error}`)
+    return 1
+  }
   say(`\nseed ${seed} (${failed.pipeline}) fails with ${failed.injected.length} faults: ${failed.error}`)
   const worker = workerFor(seed, pipeline)
   const least = await shrink(worker, failed)

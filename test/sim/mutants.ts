@@ -205,6 +205,11 @@ const RULES: readonly Mutant[] = [
       "  if (decision.outcome === 'complete') {\n    await ports.blobs.putIfAbsent(manifestKey(topology.run, checkpoint), manifest)\n",
     ],
   ),
+  steps(
+    'D6: sinks commit what a checkpoint has staged that failed',
+    "  if (decision.outcome === 'complete') {\n    await commitSinks",
+    '  if (decision !== undefined) {\n    await commitSinks',
+  ),
   checkpoint(
     'D7: output waits for a next checkpoint when its own died before the sinks',
     '    await settleSinks(topology, last, ports)\n',

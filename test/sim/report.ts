@@ -5,12 +5,20 @@ export interface Report {
   readonly seed: number
   readonly pipeline: string
   readonly error: string | undefined
+  /** It never came to an end: what happened in it is not known. */
+  readonly hangs?: true
   readonly virtualMs: number
   readonly cpuMs: number
   readonly injected: readonly Injected[]
   /** Checkpoints by how they ended. */
   readonly outcomes: Readonly<Record<string, number>>
   readonly trace: readonly string[]
+}
+
+/** Of a seed whose process was ended. */
+export function hang(seed: number, pipeline: string, ms: number): Report {
+  const error = `Hang: no end after ${ms / 1000} s, in which nothing waits for a call or a time`
+  return { seed, pipeline, error, hangs: true, virtualMs: 0, cpuMs: ms, injected: [], outcomes: {}, trace: [] }
 }
 
 /** Of many seeds. */

@@ -53,7 +53,10 @@ export async function runSeeds({ from, count, until, pipeline, workers, changes,
         all.push(worker)
       }
       await worker.run({ seeds }, report => {
-        if (!enough) enough = onReport(report)
+        if (enough) return
+        enough = onReport(report)
+        // Whatever the others are about, one that hangs among them.
+        if (enough) for (const other of all) other.stop()
       })
       waiting.push(worker)
     }

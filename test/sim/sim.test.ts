@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import type { Report } from './report.ts'
 import { scenarios } from './scenarios.ts'
 import { runSeeds, workerFor } from './seeds.ts'
+import { openWorker } from './workers.ts'
 
 const SEEDS = 300
 
@@ -61,6 +62,24 @@ test('all seeds that are asked for are run, however few, and each once', async (
       Array.from({ length: count }, (_, i) => from + i),
     )
   }
+})
+
+test('a seed that never comes to an end is reported, behind those that have', async () => {
+  const loop = {
+    file: 'runtime/sim/simulate.ts',
+    text: '  const random = dice(seed)\n',
+    by: '  const random = dice(seed)\n  if (seed === 1) for (;;) {}\n',
+  }
+  const worker = openWorker({ changes: [loop], pipeline: 'watermark-steps' }, 12_000)
+  const found: Report[] = []
+  await worker.run({ seeds: [0, 1, 2] }, report => void found.push(report))
+  assert.deepEqual(
+    found.map(({ seed, pipeline, error }) => [seed, pipeline, error?.slice(0, 27)]),
+    [
+      [0, 'watermark-steps', undefined],
+      [1, 'watermark-steps', 'Hang: no end after 12 s, in'],
+    ],
+  )
 })
 
 test('a seed is one run: two processes have the same trace of it', async () => {

@@ -7,7 +7,7 @@ const number = (file: string, text: string, by: string): Change => ({ file, text
  * end, maps that are read entry by entry, memory that is full.
  */
 const SMALL: readonly Change[] = [
-  number('runtime/stage/attempt.ts', 'recordsMax: 10_000', 'recordsMax: 3'),
+  number('runtime/stage/attempt.ts', 'recordsMax: 10_000', 'recordsMax: 2'),
   number('runtime/stage/attempt.ts', 'timersMax: 5_000', 'timersMax: 2'),
   number('runtime/stage/attempt.ts', 'INLINE_BYTES = 2048', 'INLINE_BYTES = 60'),
   number('runtime/protocol/log.ts', 'PAGE = 200', 'PAGE = 8'),
@@ -41,15 +41,15 @@ const KINDS: readonly (readonly Change[])[] = [
   [
     ...SMALL,
     framing('FRAME_BYTES = 100'),
-    folding('checkpointsMax: 2, slotsMax: 4_000'),
-    // Of memory so small all waits too long.
+    folding('checkpointsMax: 59, slotsMax: 4'),
+    // Else all waits too long for so small a memory.
     number('runtime/aws/functions/materialise.ts', 'WAITING_SHARE = 0.09', 'WAITING_SHARE = 20'),
   ],
   [folding('checkpointsMax: 0, slotsMax: 4_000')],
   [
     ...SMALL,
     framing('FRAME_BYTES = 1'),
-    folding('checkpointsMax: 59, slotsMax: 12'),
+    folding('checkpointsMax: 2, slotsMax: 4_000'),
     number('runtime/snapshot/runs.ts', 'OVERLAID_BYTES_MIN = 128 * 1024', 'OVERLAID_BYTES_MIN = 400'),
   ],
 ]

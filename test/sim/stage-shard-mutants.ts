@@ -1,4 +1,4 @@
-import { at, type Mutant } from './mutant.ts'
+import { at, type Mutant, within } from './mutant.ts'
 
 const inherit = at('runtime/checkpoint/inherit.ts')
 const subtask = at('runtime/stage/subtask.ts')
@@ -64,10 +64,14 @@ export const STAGE_SHARDS: readonly Mutant[] = [
     'await fold(parent, head.version)',
     'await (parent < 0 && fold(parent, head.version))',
   ),
-  inherit(
-    'F3: a child knows nothing of timers that are due',
-    '...(fields.some(f => f.timerAt !== undefined) && {',
-    '...(fields.some(f => f.timerAt === 0) && {',
+  // Who has timers of processing time is in no other pipeline.
+  within(
+    'silent',
+    inherit(
+      'F3: a child knows nothing of timers that are due',
+      '...(fields.some(f => f.timerAt !== undefined) && {',
+      '...(fields.some(f => f.timerAt === 0) && {',
+    ),
   ),
   inherit('F3: nobody looks what was sent to shards that are merged', 'if (isLater(last, taken))', 'if (isLater(taken, taken))'),
   takeOver(

@@ -27,14 +27,8 @@ const unchanged = changeSources(options.changes)
 // Only now: the changes are made to what is imported from here on.
 const { simulate } = await import('../../runtime/sim/simulate.ts')
 const { scenarioOf } = await import('./scenarios.ts')
-// What functions load when they need it.
-await Promise.all([
-  import('../../runtime/aws/functions/take-over.ts'),
-  import('../../runtime/aws/functions/learn-layouts.ts'),
-  import('../../runtime/aws/functions/restore-run.ts'),
-  import('../../runtime/checkpoint/kept-changes.ts'),
-  import('../../runtime/checkpoint/segment-base.ts'),
-])
+const { loadAll } = await import('../../runtime/sim/loaded.ts')
+await loadAll()
 // Processes are killed, which would leave nothing behind.
 flushCompileCache()
 if (unchanged().length > 0) throw new Error(`no simulation imports ${unchanged().map(c => c.file)}`)

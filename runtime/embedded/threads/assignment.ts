@@ -1,4 +1,5 @@
 import type { StateBackendName } from '../../state/backend.ts'
+import type { SourceTimes } from '../source-alignment.ts'
 import type { FlagMemory } from './flags.ts'
 
 /** What a thread is started with. All of it is plain, or shared memory. */
@@ -22,6 +23,7 @@ export interface Assignment {
   /** How many threads there are. */
   readonly threads: number
   readonly flags: FlagMemory
+  readonly sourceTimes: SourceTimes
 }
 
 /** Which subtask a call is about. */

@@ -3,9 +3,10 @@ export interface Flags {
   readonly stopping: boolean
   readonly ended: boolean
   readonly congested: boolean
+  readonly keepPace: boolean
 }
 
-const NAMES = ['stopping', 'ended', 'congested'] as const
+const NAMES = ['stopping', 'ended', 'congested', 'keepPace'] as const
 
 export type FlagMemory = SharedArrayBuffer
 
@@ -32,6 +33,9 @@ export function readFlags(memory: FlagMemory): Flags {
     },
     get congested() {
       return flag('congested')
+    },
+    get keepPace() {
+      return flag('keepPace')
     },
   }
 }

@@ -78,10 +78,19 @@ async function settle(given: Assignment): Promise<WorkerSetting> {
     stopping: () => flags.stopping,
     ended: () => flags.ended,
     congested: () => flags.congested,
+    keepPace: () => flags.keepPace,
     keepOpen: given.keepOpen,
   }
   const limits = commitLimits(given.batchSize, given.stateBytes, shared.ended)
-  return { topology, connectors: bindSources(plan, sources), splits, limits, shared, stateBytesMax: () => given.stateBytesMax }
+  return {
+    topology,
+    connectors: bindSources(plan, sources),
+    splits,
+    limits,
+    shared,
+    sourceTimes: given.sourceTimes,
+    stateBytesMax: () => given.stateBytesMax,
+  }
 }
 
 function newWorker(common: WorkerSetting, id: SubtaskId): Worker {

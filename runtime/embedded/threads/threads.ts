@@ -38,13 +38,19 @@ interface Remote {
  */
 export function startThreads(
   { threads, parallelism, chaining = true }: RunOptions,
-  { topology, splits, shared, stateBytesMax }: WorkerSetting,
+  { topology, splits, shared, sourceTimes, stateBytesMax }: WorkerSetting,
   stateBytes: number,
   failed: (error: unknown) => void,
 ): Threads {
   const { module, data, count } = threads!
   const flags = flagMemory()
-  const refresh = () => writeFlags(flags, { stopping: shared.stopping(), ended: shared.ended(), congested: shared.congested() })
+  const refresh = () =>
+    writeFlags(flags, {
+      stopping: shared.stopping(),
+      ended: shared.ended(),
+      congested: shared.congested(),
+      keepPace: shared.keepPace(),
+    })
   const assignment: Assignment = {
     module: String(module),
     data,
@@ -62,6 +68,7 @@ export function startThreads(
     stateBytes,
     threads: count,
     flags,
+    sourceTimes,
   }
   const remotes = new Map<string, Remote>()
   const handlers = {
