@@ -344,7 +344,7 @@ class Run {
         await this.settle(full)
       next = this.shared.ports.clock.now() + interval
     }
-    if (this.stopping) await this.arrived()
+    if (this.stopping || this.readToEnd) await this.arrived()
     if (this.failure !== undefined || !this.checkpointer.somethingNew) return
     const ended = this.finished || this.readToEnd
     if (!(await this.lastCheckpoint()) && ended && this.failure === undefined) {
@@ -365,7 +365,7 @@ class Run {
     while (backlog() > 0 && backlog() < least) {
       least = backlog()
       const until = clock.now() + ARRIVING_MS
-      while (backlog() > 0 && clock.now() < until) await this.report.changed.wait(100)
+      while (backlog() > 0 && clock.now() < until) await this.report.changed.wait(10)
     }
   }
 
