@@ -20,7 +20,7 @@ function totals() {
     .source('events', ndjson(Event), { time: e => e.at, watermark: monotonous() })
     .keyBy('user')
     .reduce((a, b) => ({ ...b, amount: a.amount + b.amount }))
-    .mapAsync(async e => (await setTimeout(e.user < 'u5' ? 0 : 20), e), { capacity: 10, timeout: '10s' })
+    .mapAsync(e => setTimeout(e.user < 'u5' ? 0 : 20, e), { capacity: 10, timeout: '10s' })
     .keyBy('kind')
     .reduce((a, b) => ({ ...b, amount: Math.max(a.amount, b.amount) }))
     .sink('out', print())
