@@ -156,23 +156,21 @@ function isPlain(value: unknown): value is object {
 function writeNumber(buffer: Buffer, n: number, value: number): number {
   if (!(value >= 0 && value < 1e15 && Math.floor(value) === value))
     return n + buffer.write(Number.isFinite(value) ? `${value}` : 'null', n, 'latin1')
-  if (value < 1e9) return writeDigits(buffer, n, value)
+  if (value < 1e9) return writeInteger(buffer, n, value)
   const millions = Math.floor(value / 1e6)
-  const start = writeDigits(buffer, n, millions)
-  let rest = value - millions * 1e6
-  for (let i = start + 5; i >= start; i--) {
-    const tenth = (rest / 10) | 0
-    buffer[i] = 0x30 + rest - 10 * tenth
-    rest = tenth
-  }
-  return start + 6
+  return writeDigits(buffer, writeInteger(buffer, n, millions), 6, value - millions * 1e6)
 }
 
 /** `value` is below 1e9. */
-function writeDigits(buffer: Buffer, start: number, value: number): number {
-  let rest = value | 0
+function writeInteger(buffer: Buffer, start: number, value: number): number {
   let digits = 1
-  while (digits < 10 && rest >= POWERS[digits]!) digits++
+  while (digits < 10 && value >= POWERS[digits]!) digits++
+  return writeDigits(buffer, start, digits, value)
+}
+
+/** The last digits of a value below 1e9. */
+function writeDigits(buffer: Buffer, start: number, digits: number, value: number): number {
+  let rest = value | 0
   for (let i = start + digits - 1; i >= start; i--) {
     const tenth = (rest / 10) | 0
     buffer[i] = 0x30 + rest - 10 * tenth

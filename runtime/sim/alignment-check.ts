@@ -1,5 +1,6 @@
 import type { CommitItem, HeadFields, SealItem } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
+import { subtaskOf } from './subtask-of.ts'
 
 /**
  * What is wrong with the end of an alignment, if a commit is one: the barrier of each producer that counts by then has to be taken, of those too that took over from one of them (protocol.md, D3 and F2). What they sent before it would be
@@ -17,8 +18,7 @@ export function alignmentFault(
   const { checkpoint } = alignment
   const last = before?.head.alignment
   if (last?.checkpoint === checkpoint && last.pending.length === 0) return undefined
-  const [, id, shard] = log.split('/')
-  const { stage } = topology.stages.find(s => s.stage.id === id)!
+  const { stage, shard } = subtaskOf(topology, log)
   const taken = new Map(head.accepted.map(([producer, version]) => [producer, version]))
   /** Those that it comes of were through with their cut before their ends. */
   const hasCut = (producer: number): boolean => {
@@ -28,7 +28,7 @@ export function alignmentFault(
     const { parents } = topology.shard(from.stage, from.shard)
     return parents.length > 0 && parents.every(parent => hasCut(topology.producer(from.stage, parent)))
   }
-  for (const producer of head.producers ?? topology.producersOf(stage.index, Number(shard))) {
+  for (const producer of head.producers ?? topology.producersOf(stage.index, shard)) {
     const name = topology.logOfProducer(producer)
     if (!hasCut(producer)) return `it is through with barrier ${checkpoint}, which ${name} has not sent`
     const cut = newest(name)?.alignment

@@ -2,6 +2,7 @@ import { readHeader } from '../protocol/frame.ts'
 import { type FrameId, isLater } from '../protocol/item.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { Kinesis } from './streams.ts'
+import { subtaskOf } from './subtask-of.ts'
 import { sourceStream } from './world.ts'
 
 /** Frames that have landed on the streams of stages. */
@@ -34,9 +35,8 @@ export function watchArrivals(kinesis: Kinesis): Arrivals {
   }
   return {
     sentAt(log, version, topology) {
-      const [run, stage, shard] = log.split('/')
-      const at = topology.stages.find(s => s.stage.id === stage)!
-      const versions = firsts.get(`${run} ${topology.producer(at.stage.index, Number(shard))}`) ?? new Map<number, number>()
+      const { stage, shard } = subtaskOf(topology, log)
+      const versions = firsts.get(`${topology.run} ${topology.producer(stage.index, shard)}`) ?? new Map<number, number>()
       const times = [...versions].flatMap(([v, sent]) => (v >= version ? [sent] : []))
       return times.length === 0 ? undefined : Math.min(...times)
     },

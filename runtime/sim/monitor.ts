@@ -14,6 +14,7 @@ import type { Services } from './ports.ts'
 import type { Shadow } from './shadow.ts'
 import { Violation } from './simulation.ts'
 import { streamOf } from './streams.ts'
+import { subtaskOf } from './subtask-of.ts'
 import { openView } from './views.ts'
 import type { World } from './world.ts'
 
@@ -96,9 +97,8 @@ function checkChild(
   read: Read,
   fail: (what: string) => void,
 ): void {
-  const [, id, shard] = log.split('/')
-  const { index } = topology.stages.find(s => s.stage.id === id)!.stage
-  const names = topology.shard(index, Number(shard)).parents.map(parent => topology.log(index, parent))
+  const { stage, shard } = subtaskOf(topology, log)
+  const names = topology.shard(stage.index, shard).parents.map(parent => topology.log(stage.index, parent))
   const ends = names.map(name => read(name, table.of(name).last)).filter(end => end?.kind === 'seal')
   // It has expired: another child has begun long ago.
   if (ends.length < names.length) return
@@ -210,14 +210,13 @@ function checkTaken(
   topology: Topology,
   fail: (what: string) => void,
 ): void {
-  const [run, id, subtask] = log.split('/')
-  const { stage } = topology.stages.find(s => s.stage.id === id)!
+  const { stage, shard } = subtaskOf(topology, log)
   if (stage.source !== undefined) return
   const stream = streamOf(topology.stream(stage.index))
   const taken = new Map(before?.head.accepted.map(([producer, ...frame]): [number, FrameId] => [producer, frame]))
   for (const [producer, ...frame] of head.accepted) {
     const winner = (version: number) => read(topology.logOfProducer(producer), version)?.attempt
-    const channel = { stream, shard: Number(subtask), run: run!, producer }
+    const channel = { stream, shard, run: topology.run, producer }
     const gap = arrivals.gapIn(channel, taken.get(producer) ?? NONE, frame, winner)
     if (gap !== undefined) fail(`it takes frame ${frame.join('.')} of ${topology.logOfProducer(producer)}, but ${gap}`)
   }

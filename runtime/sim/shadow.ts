@@ -13,6 +13,7 @@ import type { Topology } from '../stage/topology.ts'
 import { type Bucket, keysOf } from './blobs.ts'
 import type { Services } from './ports.ts'
 import type { StateTable } from './store.ts'
+import { subtaskOf } from './subtask-of.ts'
 import type { World } from './world.ts'
 
 /** Entries of keyed state by address, without the run; those that were deleted are not there. */
@@ -140,12 +141,11 @@ function change(state: State, changes: Committed['changes']): void {
 
 async function changesOf(log: string, version: number, chunk: Uint8Array, topology: Topology): Promise<Committed['changes']> {
   const changes = new Map<string, string | undefined>()
-  const [, id, shard] = log.split('/')
-  const at = topology.stages.find(({ stage }) => stage.id === id)!
+  const { stage, shard } = subtaskOf(topology, log)
   const chunks = async function* (): AsyncGenerator<LoggedChunk> {
     yield { version, chunk }
   }
-  await fold(spaceOf(topology, at.stage, Number(shard)), false, chunks(), {
+  await fold(spaceOf(topology, stage, shard), false, chunks(), {
     async add(folded) {
       for (const { address, item } of folded)
         changes.set(address.slice(topology.run.length + 1), item.value && textOf(item.value, item.expiry))

@@ -8,6 +8,7 @@ import type { Topology } from '../stage/topology.ts'
 import { operatorOf } from '../state/address.ts'
 import type { Operation, Sandbox } from './sandbox.ts'
 import { Violation } from './simulation.ts'
+import { subtaskOf } from './subtask-of.ts'
 
 /** What one environment asks of services: each request goes through here. */
 export type View = <T>(operation: Operation<T>) => Operation<T>
@@ -90,10 +91,10 @@ export function openView(
 
   function* ownersOf(topology: Topology, log: string): Generator<string> {
     yield log
-    const [, id, shard] = log.split('/')
-    const { index } = topology.stages.find(s => s.stage.id === id)!.stage
-    const { from, to } = topology.shard(index, Number(shard))
-    for (const operatorId of keyed(topology, index)) for (let group = from; group < to; group++) yield `${operatorId} ${group}`
+    const { stage, shard } = subtaskOf(topology, log)
+    const { from, to } = topology.shard(stage.index, shard)
+    for (const operatorId of keyed(topology, stage.index))
+      for (let group = from; group < to; group++) yield `${operatorId} ${group}`
   }
 
   function puts(log: string, version: number): void {

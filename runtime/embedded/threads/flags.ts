@@ -1,12 +1,9 @@
-/** What the threads of a run look at all the time: in memory that they share, as a message would lie behind others. */
-export interface Flags {
-  readonly stopping: boolean
-  readonly ended: boolean
-  readonly congested: boolean
-  readonly keepPace: boolean
-}
+import type { Shared } from '../loops.ts'
 
 const NAMES = ['stopping', 'ended', 'congested', 'keepPace'] as const
+
+/** What the threads of a run look at all the time: in memory that they share, as a message would lie behind others. */
+export type Flags = Pick<Shared, (typeof NAMES)[number]>
 
 export type FlagMemory = SharedArrayBuffer
 
@@ -17,25 +14,11 @@ export function flagMemory(): FlagMemory {
 export function writeFlags(memory: FlagMemory, flags: Flags): void {
   const cells = new Int32Array(memory)
   NAMES.forEach((name, i) => {
-    Atomics.store(cells, i, flags[name] ? 1 : 0)
+    Atomics.store(cells, i, flags[name]() ? 1 : 0)
   })
 }
 
 export function readFlags(memory: FlagMemory): Flags {
   const cells = new Int32Array(memory)
-  const flag = (name: (typeof NAMES)[number]) => Atomics.load(cells, NAMES.indexOf(name)) === 1
-  return {
-    get stopping() {
-      return flag('stopping')
-    },
-    get ended() {
-      return flag('ended')
-    },
-    get congested() {
-      return flag('congested')
-    },
-    get keepPace() {
-      return flag('keepPace')
-    },
-  }
+  return Object.fromEntries(NAMES.map((name, i) => [name, () => Atomics.load(cells, i) === 1])) as unknown as Flags
 }

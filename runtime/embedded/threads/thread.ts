@@ -68,17 +68,10 @@ async function settle(given: Assignment): Promise<WorkerSetting> {
   const ports = remotePorts(() => main)
   const shared = {
     ports,
-    streams: remoteStreams(
-      ports,
-      () => main,
-      () => flags.congested,
-    ),
+    streams: remoteStreams(ports, () => main, flags.congested),
     batchSize: given.batchSize,
     startedAt: given.startedAt,
-    stopping: () => flags.stopping,
-    ended: () => flags.ended,
-    congested: () => flags.congested,
-    keepPace: () => flags.keepPace,
+    ...flags,
     keepOpen: given.keepOpen,
   }
   const limits = commitLimits(given.batchSize, given.stateBytes, shared.ended)

@@ -44,13 +44,7 @@ export function startThreads(
 ): Threads {
   const { module, data, count } = threads!
   const flags = flagMemory()
-  const refresh = () =>
-    writeFlags(flags, {
-      stopping: shared.stopping(),
-      ended: shared.ended(),
-      congested: shared.congested(),
-      keepPace: shared.keepPace(),
-    })
+  const refresh = () => writeFlags(flags, shared)
   const assignment: Assignment = {
     module: String(module),
     data,
