@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Plain JavaScript that old Nodes can read too: it finds a Node that runs TypeScript, and leaves the rest to runtime/cli.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, realpathSync } from 'node:fs'
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -50,13 +50,15 @@ async function keepCompiled() {
   if (directory !== undefined) process.env.NODE_COMPILE_CACHE ||= directory
 }
 
-/** Undefined: there is no place for it, as with a user without a home. */
+/** Undefined: there is no place for it, as with a user without a home, or it is not this user's alone. */
 function cacheDirectory() {
   try {
     const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
     const own = join(caches, 'millrace')
     for (const directory of [caches, own]) if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 })
-    return own
+    if (process.getuid === undefined) return own
+    const { uid, mode } = statSync(own)
+    return uid === process.getuid() && (mode & 0o022) === 0 ? own : undefined
   } catch {
     return undefined
   }

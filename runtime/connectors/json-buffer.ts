@@ -8,9 +8,9 @@ const STRING_MAX = 256
 /** What an escaped character takes at most; the longest number takes less than NUMBER. */
 const ESCAPED = 6
 const NUMBER = 32
-/** So many records may change what fields are looked for. Once so many more of other fields than of those have come, nothing is looked for any more. */
-const LOOKS_MAX = 16
+/** Once so many more records have come that are not like the one whose fields are looked for than such as are, another one is; so many times, and then nothing is looked for any more. */
 const MISSES_MAX = 64
+const LOOKS_MAX = 16
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -61,17 +61,22 @@ export class JsonBuffer {
 
   /** From here on it is the fields of this one that are looked for, if it is simple enough: then it is written. */
   private learns(value: object): boolean {
+    const { fields, leads } = this
+    if (++this.misses <= MISSES_MAX && fields.length > 0) return false
     if (this.looks === LOOKS_MAX) {
-      this.misses += 2
-      if (this.misses > MISSES_MAX) this.fields = []
+      this.fields = []
       return false
     }
     this.looks++
+    this.misses = 0
     this.fields = Object.keys(value)
     this.leads = this.fields.map((field, i) => Buffer.from(`${i === 0 ? '{' : ','}${JSON.stringify(field)}:`))
     const end = this.tryFlat(value)
     if (end >= 0) this.length = end
-    else this.fields = []
+    else {
+      this.fields = fields
+      this.leads = leads
+    }
     return end >= 0
   }
 
@@ -86,6 +91,7 @@ export class JsonBuffer {
 
   /** Where its line ends in the buffer. -1: it has other fields, holds what is not so simple, or finds no room. (The last fields may be missing.) */
   private flat(value: any): number {
+    if (typeof value.toJSON === 'function') return -1
     const { buffer, fields, leads } = this
     let n = this.length
     let i = 0
@@ -147,7 +153,7 @@ export function gatherLines(where: string): GatheredLines {
   }
 }
 
-/** JSON has the fields that `in` lists of it, and it has no toJSON but among them. */
+/** JSON has the fields that `in` lists of it. */
 function isPlain(value: unknown): value is object {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }

@@ -8,6 +8,7 @@ import { collectParts, completeCheckpoint, failCheckpoint } from '../checkpoint/
 import type { Ports } from '../ports.ts'
 import type { Topology } from '../stage/topology.ts'
 import type { Exclusive } from './exclusive.ts'
+import { hasRecordsOnTheirWay } from './on-its-way.ts'
 import { breathe, Signal } from './signal.ts'
 import type { Worker } from './worker.ts'
 
@@ -38,6 +39,8 @@ export class Checkpointer {
   last = 0
   /** The newest that was begun. */
   begun = 0
+  /** Of the last complete one. */
+  private parts: readonly Part[] = []
   private readonly topology: Topology
   private readonly ports: Ports
   private readonly workers: readonly Worker[]
@@ -131,9 +134,15 @@ export class Checkpointer {
     }
     this.completed++
     this.last = start.checkpoint
+    this.parts = parts
     // What came while it was under way may lie behind its cuts.
     this.commitsAtLast = before
     return true
+  }
+
+  /** Whether the last complete one has overtaken records: a subtask had the barrier of one producer before what another had sent. */
+  overtook(): Promise<boolean> {
+    return hasRecordsOnTheirWay(this.parts, this.ports.blobs)
   }
 
   private async acks(start: CheckpointStart) {

@@ -344,7 +344,7 @@ class Run {
         await this.settle(full)
       next = this.shared.ports.clock.now() + interval
     }
-    if (this.stopping || this.readToEnd) await this.arrived()
+    if (this.stopping) await this.arrived()
     if (this.failure !== undefined || !this.checkpointer.somethingNew) return
     const ended = this.finished || this.readToEnd
     if (!(await this.lastCheckpoint()) && ended && this.failure === undefined) {
@@ -369,12 +369,17 @@ class Run {
     }
   }
 
-  /** Of an input that is kept open much may still be on its way to later stages: as long as they get on, a checkpoint that took too long is tried again. */
+  /**
+   * Of an input that is kept open much may still be on its way to later stages. As long as they get on, a checkpoint that took too long is tried again. Behind one that has overtaken records comes another: when the first
+   * is complete, they have been consumed, and what came of them is a stage further each time.
+   */
   private async lastCheckpoint(): Promise<boolean> {
-    for (;;) {
+    for (let left = this.topology.stages.length; ; ) {
       const before = this.commits
-      if (await this.checkpointer.run(this.topology.snapshots ? 'worthwhile' : 'none')) return true
-      if (!this.readToEnd || this.stopping || this.failure !== undefined || this.commits === before) return false
+      const complete = await this.checkpointer.run(this.topology.snapshots ? 'worthwhile' : 'none')
+      if (!this.readToEnd || this.stopping || this.failure !== undefined) return complete
+      if (complete && (--left === 0 || !(await this.checkpointer.overtook()))) return true
+      if (!complete && this.commits === before) return false
     }
   }
 

@@ -191,8 +191,11 @@ export function stageLoop(
       const committed = subtask.current.head.fields.position.seq
       if (committed !== '') await shared.streams.trim(stream, subtask.shard, committed)
     }
-    if (undecided === undefined) helping.reset()
-    else await helping.wait(undecided, signal)
+    if (undecided !== undefined) {
+      await helping.wait(undecided, signal)
+      return false
+    }
+    helping.reset()
     if (all && tookMs > 0) await shared.ports.clock.sleep(Math.min(tookMs, REST_MS_MAX))
     return false
   }

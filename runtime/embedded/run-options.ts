@@ -34,7 +34,7 @@ export interface RunOptions {
    * are. A later run goes on from there, on more of the same input, or on new input (`from.newInput`). Default false: at the end everything fires, and the run has finished.
    */
   readonly keepOpen?: boolean
-  /** Source records of one batch. Default: as many as take about 250 ms, from 1,000 to 8,000. */
+  /** Source records of one batch. Default: as many as take about 250 ms, from 1,000 to 16,000. */
   readonly batchSize?: number
   /**
    * Subtasks work in worker threads, so that several cores are used; the state directory stays with this thread. Default: all in this one. Functions can't be sent to a thread:

@@ -70,7 +70,7 @@ export function openSandbox(
   let isMixed = false
   let frozenUntil = 0
   let waiting: (() => void)[] = []
-  /** It has read channel state: so many commits since. */
+  /** It has read channel state in this invocation: so many commits since. */
   let injected: number | undefined
 
   /** Goes on inside of the sandbox: not while it is frozen, and never when it is dead. */
@@ -211,6 +211,7 @@ export function openSandbox(
     },
     rest(isLate) {
       isIdle = true
+      injected = undefined
       isMixed ||= isLate || open > 0
       lags = undefined
     },

@@ -299,7 +299,10 @@ export class Subtask {
       const live = await this.ready()
       if (live.head.sealed) return true
       const { position, allIdle } = live.working
-      if (position.offset > 0 || !(await atEnd(position.seq))) return false
+      if (!(await atEnd(position.seq))) return false
+      // It stands inside a frame, and was not read for longer than the stream keeps records.
+      if (position.offset > 0)
+        await this.lost(live, 'was read into a frame whose rest is not there any more, and its shard is closed')
       this.begin(live)
       if (allIdle) this.attempt!.markIdle()
       await this.attempt!.commit({ children })
@@ -594,12 +597,8 @@ export class Subtask {
 
   // ---- doubts about the own view ------------------------------------------------------------------------------------
 
-  /**
-   * B7: only an environment that is not behind its own log may call it a gap.
-   * @throws GapError
-   * @throws LostRaceError where it is behind
-   */
-  async lost(live: Live, what: string): Promise<never> {
+  /** B7: only an environment that is not behind its own log may call it a gap. */
+  private async lost(live: Live, what: string): Promise<never> {
     await this.refuseOld(live)
     throw new GapError(`${this.log} ${what}: frames were lost on the stream`)
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { chmodSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { directoryWith, millrace } from './cli.ts'
@@ -38,5 +38,22 @@ test('without a place for it nothing is kept, and all works', async () => {
       timeoutMs: 20_000,
     })
     assert.equal(code, 0, err)
+  }
+})
+
+test('nothing is kept where others write too: it would be run', { skip: process.getuid === undefined }, async () => {
+  const cwd = directoryWith({ 'cache/millrace/none': '' })
+  const own = join(cwd, 'cache/millrace')
+  for (const [mode, kept] of [
+    [0o777, false],
+    [0o700, true],
+  ] as const) {
+    chmodSync(own, mode)
+    const { code, err } = await millrace(['--version'], {
+      cwd,
+      env: { XDG_CACHE_HOME: join(cwd, 'cache'), NODE_COMPILE_CACHE: '' },
+    })
+    assert.equal(code, 0, err)
+    assert.equal(readdirSync(own).length > 1, kept)
   }
 })

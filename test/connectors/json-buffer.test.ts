@@ -81,6 +81,20 @@ test('so are those of records of which every other one is of another kind, for a
   sameLines(Array.from({ length: 1000 }, (_, i) => (i % 3 === 0 ? { a: i } : { b: i })))
 })
 
+test('records like most are written from their fields however many others have come', t => {
+  const odds = [{ at: new Date(0) }, { id: 'x'.repeat(300) }, { other: 1 }, {}, [1]]
+  const records = Array.from({ length: 20_000 }, (_, i) => (i % 100 === 99 ? odds[((i / 100) % 5) | 0] : { id: `e${i}`, n: i }))
+  const lines = gatherLines('the sink')
+  const { mock } = t.mock.method(JSON, 'stringify')
+  for (const record of records) lines.write(record)
+  assert.ok(mock.callCount() < 500, `JSON.stringify was called ${mock.callCount()} times`)
+})
+
+test('a toJSON that is not listed is called', () => {
+  const hidden = Object.defineProperty({ n: 1 }, 'toJSON', { value: () => 'shown' })
+  sameLines([{ n: 1 }, hidden, { n: 1 }, hidden])
+})
+
 test('fewer fields, the first of them, and more, behind the others', () => {
   const record = { a: 1, b: 'x', c: true }
   sameLines([record, { a: 1, b: 'x' }, record, { a: 1 }, record, {}, record, { ...record, d: null }, record])

@@ -19,12 +19,13 @@ export interface SeedRange {
 /** Seeds of one job: few, so that nobody waits long for another. */
 const JOB_SEEDS = 10
 
-export function workerFor(seed: number, pipeline: string | undefined, changes: readonly Change[] = []): Worker {
-  return openWorker({ changes: [...changes, ...changesOf(seed)], pipeline })
+/** For one seed that somebody looks at. */
+export function workerFor(seed: number, pipeline: string | undefined): Worker {
+  return openWorker({ changes: changesOf(seed), pipeline }, { stacks: true })
 }
 
 /** Runs seeds in processes of their own, each for seeds of one kind. */
-export async function runSeeds({ from, count, until, pipeline, workers, changes, onReport }: SeedRange): Promise<void> {
+export async function runSeeds({ from, count, until, pipeline, workers, changes = [], onReport }: SeedRange): Promise<void> {
   const end = from + count
   let jobs = 0
   let enough = false
@@ -49,7 +50,7 @@ export async function runSeeds({ from, count, until, pipeline, workers, changes,
       const waiting = idle[kindOf(seeds[0]!)]!
       let worker = waiting.pop()
       if (worker === undefined) {
-        worker = workerFor(seeds[0]!, pipeline, changes)
+        worker = openWorker({ changes: [...changes, ...changesOf(seeds[0]!)], pipeline })
         all.push(worker)
       }
       await worker.run({ seeds }, report => {

@@ -70,7 +70,7 @@ test('a seed that never comes to an end is reported, behind those that have', as
     text: '  const random = dice(seed)\n',
     by: '  const random = dice(seed)\n  if (seed === 1) for (;;) {}\n',
   }
-  const worker = openWorker({ changes: [loop], pipeline: 'watermark-steps' }, 12_000)
+  const worker = openWorker({ changes: [loop], pipeline: 'watermark-steps' }, { hangsMs: 12_000 })
   const found: Report[] = []
   await worker.run({ seeds: [0, 1, 2] }, report => void found.push(report))
   assert.deepEqual(
@@ -80,6 +80,9 @@ test('a seed that never comes to an end is reported, behind those that have', as
       [1, 'watermark-steps', 'Hang: no end after 12 s, in'],
     ],
   )
+  await worker.run({ seeds: [3] }, report => void found.push(report))
+  worker.stop()
+  assert.deepEqual([found[2]!.seed, found[2]!.error], [3, undefined], 'another process goes on')
 })
 
 test('a seed is one run: two processes have the same trace of it', async () => {

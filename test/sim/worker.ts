@@ -2,23 +2,9 @@ import { enableCompileCache, flushCompileCache } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Leaves } from '../../runtime/sim/faults.ts'
-import type { Change } from './changes.ts'
 import { changeSources } from './changes.ts'
 import type { Report } from './report.ts'
-
-/** What a worker process is told when it begins. */
-export interface WorkerOptions {
-  readonly changes: readonly Change[]
-  readonly pipeline: string | undefined
-}
-
-/** Seeds of one worker, in order. */
-export interface Job {
-  readonly seeds: readonly number[]
-  readonly trace?: boolean
-  /** Numbers of the only faults that happen. */
-  readonly only?: readonly number[]
-}
+import { type Job, READY, type WorkerOptions } from './worker-messages.ts'
 
 // Half of what a process takes to begin. What is changed on import is compiled anew: Node compares the text.
 enableCompileCache(join(tmpdir(), 'millrace-sim'))
@@ -33,6 +19,7 @@ await loadAll()
 flushCompileCache()
 if (unchanged().length > 0) throw new Error(`no simulation imports ${unchanged().map(c => c.file)}`)
 
+process.send!(READY)
 process.on('message', async ({ seeds, trace = false, only }: Job) => {
   const kept = only && new Set(only)
   const leavesOut: Leaves | undefined = kept && (({ number }) => !kept.has(number))

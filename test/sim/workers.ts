@@ -1,38 +1,48 @@
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { hang, type Report } from './report.ts'
 import { scenarioOf } from './scenarios.ts'
-import type { Job, WorkerOptions } from './worker.ts'
+import { type Job, READY, type WorkerOptions } from './worker-messages.ts'
 
-/** A process of its own, whose modules may read otherwise than here. */
+/** A process of its own, whose modules may read otherwise than here. Behind one that has ended comes another. */
 export interface Worker {
   /** Runs a job; each seed's report as it comes. One at a time. A seed that never ends is reported as such, and ends the process. */
   run(job: Job, onReport: (report: Report) => void): Promise<void>
-  /** Ends it, and what it runs. */
+  /** Ends the process, and what it runs. */
   stop(): void
 }
 
-/** A seed takes some hundred ms, and one that goes on in vain half a minute. */
-const HANGS_MS = 120_000
+export interface OpenOptions {
+  /** A seed takes some hundred ms, and one that goes on in vain half a minute. */
+  readonly hangsMs?: number
+  /** Errors say where they are from, of which there are many: a fifth more CPU. */
+  readonly stacks?: boolean
+}
 
-/** A fifth less CPU: nobody reads where errors are from, of which there are many, and little lives longer than a seed. */
-const FASTER = ['--stack-trace-limit=0', '--max-semi-space-size=64']
+const HANGS_MS = 120_000
 
 const FILE = new URL('worker.ts', import.meta.url)
 
-export function openWorker(options: WorkerOptions, hangsMs = HANGS_MS): Worker {
-  const child = fork(FILE, [JSON.stringify(options)], { execArgv: ['--no-warnings', ...FASTER] })
-  let hear: (report: Report) => void = () => {}
+export function openWorker(options: WorkerOptions, { hangsMs = HANGS_MS, stacks = false }: OpenOptions = {}): Worker {
+  // Little lives longer than a seed.
+  const faster = ['--max-semi-space-size=64', ...(stacks ? [] : ['--stack-trace-limit=0'])]
+  let child: ChildProcess | undefined
+  let hear: (message: Report | typeof READY) => void = () => {}
   let fail: (error: Error) => void = () => {}
   let end = () => {}
-  let ended: Error | undefined
-  child.on('message', report => hear(report as Report))
-  child.on('exit', code => {
-    ended = new Error(`a worker process ended with ${code}`)
-    fail(ended)
-  })
+  const begin = () => {
+    const begun = fork(FILE, [JSON.stringify(options)], { execArgv: ['--no-warnings', ...faster] })
+    begun.on('message', message => hear(message as Report | typeof READY))
+    begun.on('exit', code => {
+      if (child !== begun) return
+      child = undefined
+      fail(new Error(`a worker process ended with ${code}`))
+    })
+    return begun
+  }
   const stop = () => {
     end()
-    child.kill()
+    child?.kill()
+    child = undefined
   }
   return {
     run({ seeds, ...how }, onReport) {
@@ -46,14 +56,15 @@ export function openWorker(options: WorkerOptions, hangsMs = HANGS_MS): Worker {
         stop()
       }, 1000)
       const running = new Promise<void>((resolve, reject) => {
-        if (ended !== undefined) return reject(ended)
         ;[fail, end] = [reject, resolve]
-        hear = report => {
-          left.shift()
+        hear = message => {
           seconds = 0
-          onReport(report)
+          if (message === READY) return
+          left.shift()
+          onReport(message)
           if (left.length === 0) resolve()
         }
+        child ??= begin()
         child.send({ seeds, ...how } satisfies Job)
       })
       return running.finally(() => clearInterval(timer))

@@ -88,17 +88,11 @@ async function end(...[environment, tasks, topology, at, shard]: Parameters<type
   // What was on its way when the checkpoint of a restored run was taken comes first, and a record of it may fail each time as well.
   await deliverFrames(environment, task, [])
   for (;;) {
-    const live = await task.run(subtask => subtask.ready())
-    const { head, working } = live
+    const { head, working } = await task.run(subtask => subtask.ready())
     if (head.sealed || (await task.run(subtask => subtask.seal(children!, atEnd)))) return
     const { records } = await stageStreams.read(stream, formatShard(shard), working.position.seq, RECORDS_MAX)
     const last = records.at(-1)?.seq
-    if (last === undefined) {
-      // It stands inside a frame, and was not read for longer than the stream keeps records.
-      if (working.position.offset > 0 && (await atEnd(working.position.seq)))
-        await task.subtask.lost(live, 'was read into a frame whose rest is not there any more, and its shard is closed')
-      throw new NotEndedError(`${task.subtask.log} is closed, and not known yet to be read to its end`)
-    }
+    if (last === undefined) throw new NotEndedError(`${task.subtask.log} is closed, and not known yet to be read to its end`)
     if ((await deliverFrames(environment, task, records)) < last)
       throw new NotEndedError(`${task.subtask.log} ends with frames that nobody has decided yet`)
   }

@@ -5,7 +5,7 @@ import type { SourceConnector } from '../../../runtime/connectors/source.ts'
 import { count, customSink, monotonous, ndjson, pipeline, print, tumbling } from '../../../runtime/index.ts'
 
 export interface TwoPaces {
-  /** Each read of the first takes 25 ms. */
+  /** Each read of the first takes 15 ms. */
   readonly files: readonly string[]
   readonly windows: boolean
   /** Shared: records read of each, and by how many the second was ever ahead. */
@@ -39,7 +39,7 @@ export default async function twoPaces({ files, windows, cells }: TwoPaces) {
       const reader = await connector.open(split)
       return {
         async read(position, limit) {
-          if (index === 0) await sleep(25)
+          if (index === 0) await sleep(15)
           const batch = await reader.read(position, limit)
           Atomics.add(cells, index, batch.records.length)
           const ahead = Atomics.load(cells, 1) - Atomics.load(cells, 0)
