@@ -12,7 +12,6 @@ const UNHELPFUL = [
   'SQLite is an experimental feature',
   // Of a pipeline file in a project that names no "type".
   "is not specified and it doesn't parse as CommonJS",
-  'stripTypeScriptTypes is an experimental feature',
 ]
 
 const here = dirname(realpathSync(fileURLToPath(import.meta.url)))

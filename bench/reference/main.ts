@@ -7,19 +7,20 @@
  */
 import { parseArgs } from 'node:util'
 import { MillraceError } from 'millrace'
-import { fileOf, type Query, runQuery } from './run.ts'
+import { fileOf, loadQuery, type Query, queries, runQuery } from './run.ts'
 
+const HELP =
+  'Runs a reference query (../shared/reference/README.md says what each means). FILE of --out has a row a line, in any order: sort both to compare. --side: the second input of q13.'
 const USAGE = 'npm run -s reference -- QUERY --events FILE[.gz] --bound MS --out FILE [--side FILE] [--parallelism N]'
 
 /** A mistake in the arguments, said in one sentence. */
 class UsageError extends Error {}
 
-function query(): Query {
-  const { positionals, values } = parsed()
+function query({ positionals, values }: ReturnType<typeof parsed>): Query {
   const [name] = positionals
   if (name === undefined || positionals.length > 1) throw new UsageError('name one query')
   const query = name.split('_')[0]!
-  if (fileOf(query) === undefined) throw new UsageError(`there is no query ${name}`)
+  if (fileOf(query) === undefined) throw new UsageError(`there is no query ${name}: there is ${queries().join(', ')}`)
   const { events, out, side } = values
   if (events === undefined) throw new UsageError('--events is missing')
   if (out === undefined) throw new UsageError('--out is missing')
@@ -37,6 +38,7 @@ function parsed() {
         out: { type: 'string' },
         side: { type: 'string' },
         parallelism: { type: 'string' },
+        help: { type: 'boolean' },
       },
     })
   } catch (error) {
@@ -49,11 +51,22 @@ function number(flag: string, text: string | undefined, least: number): number {
   throw new UsageError(`--${flag} ${text ?? ''} has to be a whole number from ${least}`)
 }
 
-try {
-  const asked = query()
+async function main(): Promise<void> {
+  const given = parsed()
+  if (given.values.help) return console.log(`${USAGE}\n\n${HELP}\n\nQueries: ${queries().join(', ')}`)
+  const asked = query(given)
+  const sources = (await loadQuery(asked.query, asked.boundMs)).graph().nodes.flatMap(({ source }) => source?.name ?? [])
+  if (sources.includes('side') !== (asked.side !== undefined))
+    throw new UsageError(
+      `${asked.query} ${asked.side === undefined ? 'needs its second input: --side' : 'has no second input: leave --side out'}`,
+    )
   const { outcome, events, deadLetters, late, results, rows, elapsedMs } = await runQuery(asked)
   const { query: name, parallelism } = asked
   console.log(JSON.stringify({ query: name, parallelism, outcome, events, deadLetters, late, results, rows, elapsedMs }))
+}
+
+try {
+  await main()
 } catch (error) {
   if (error instanceof UsageError) console.error(`${error.message}\n${USAGE}`)
   else console.error(error instanceof MillraceError ? error.message : error)

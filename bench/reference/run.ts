@@ -1,5 +1,5 @@
 /** One query on one file of events, as the command and the tests run it. */
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileSink, fileSource } from 'millrace'
 import type { Pipeline } from '../../runtime/api/pipeline.ts'
@@ -46,6 +46,12 @@ export async function runQuery({
 export function fileOf(query: string): string | undefined {
   const file = join(import.meta.dirname, `${query}.ts`)
   return /^[qe]\d+$/.test(query) && existsSync(file) ? file : undefined
+}
+
+/** q0, q1, …, e6. */
+export function queries(): string[] {
+  const names = readdirSync(import.meta.dirname).flatMap(file => /^([qe]\d+)\.ts$/.exec(file)?.slice(1) ?? [])
+  return names.sort((a, b) => b.charCodeAt(0) - a.charCodeAt(0) || Number(a.slice(1)) - Number(b.slice(1)))
 }
 
 /** The pipeline of a query that has a file. (The bound is a parameter of the file, so each bound is an import of its own.) */

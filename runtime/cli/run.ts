@@ -32,7 +32,7 @@ export const run: Command = {
 put NDJSON files in their place. A bounded input ends the run by itself: everything fires, a final checkpoint is taken, exit code 0.
 Several files of one source are read side by side, one subtask each: how lines are dealt out to files can decide which of them come too late.
 With --state, a run on the same directory goes on where it stopped, also after a crash, with the same --source paths. A file that was read to its end
-has ended for that run: what is added to it later is not read, and the summary says so. With another --parallelism than it had, it goes on from its last complete
+has ended for that run: what is added to it later is not read, and the summary says so (with --keep-open it is read by the next run). With another --parallelism than it had, it goes on from its last complete
 checkpoint, and says so: what came after that is read again, and no sink that writes exactly once had shown it.
 With --from-snapshot, a new run starts from a checkpoint: its state and its place in the input, at any --parallelism. The one it comes from stays as it is, unless --state
 names the same directory, which then goes back to it, each time. The same command again goes on with the run in --state that began there. A sink's file that has what the snapshot had written is cut there and written on; else a new file begins.
@@ -43,7 +43,9 @@ at its end: give it --keep-open, so that windows, timers and watermarks stay as 
 State that other code of the pipeline has written goes over to this one: operators are found by their uids, wherever they are now, and a new run starts from the newest checkpoint.
 With --json, counts are of this process, and those in total since the run began; endedBefore lists the splits that had ended before it, unread those of them
 that have changed since (all, if nothingToRead). The fields are those of the type RunSummary, which millrace exports.
-Ctrl-C takes a last checkpoint and stops (exit code 0); a second one stops at once (130). Progress goes to standard error.`,
+A run over standard input can't be gone on with: that can't be read again.
+Ctrl-C takes a last checkpoint and stops (exit code 0; npx, which hears it too, ends with 130); a second one stops at once (130). Progress goes to standard error, and so does
+the summary where a sink prints to standard output.`,
   positionals: [{ name: 'FILE', help: 'the TypeScript file whose default export is the pipeline' }],
   flags: {
     source: {
@@ -114,7 +116,7 @@ async function runPipeline(args: Arguments): Promise<number> {
       threads: threadOptions(positiveInteger(args, 'threads'), { file, given }),
     }),
   )
-  report(summary, await unread(summary, graph, bindings.sources), bindings, args.has('json'))
+  report(summary, await unread(summary, graph, bindings.sources), graph, bindings, args.has('json'))
   return 0
 }
 
@@ -233,9 +235,15 @@ function rescaleText({ checkpoint, difference }: Rescale): string {
     : `${difference}: the run goes on from checkpoint ${checkpoint}, and reads again what came after it`
 }
 
-function report(summary: RunSummary, left: readonly Unread[], { targets }: Bindings, json: boolean): void {
+function report(
+  summary: RunSummary,
+  left: readonly Unread[],
+  graph: LogicalGraph,
+  { sinks, targets }: Bindings,
+  json: boolean,
+): void {
   // With a sink on standard output, only the results belong there.
-  const printed = Object.values(targets).includes('-') && !json
-  const out = printed ? process.stderr : process.stdout
+  const prints = graph.nodes.some(({ sink }) => sink !== undefined && (sinks[sink.name] ?? sink.sink).kind === 'print')
+  const out = prints ? process.stderr : process.stdout
   out.write(json ? summaryJson(summary, left) : summaryText(summary, targets, left))
 }

@@ -35,10 +35,21 @@ const MODULE_FORMAT: Readonly<Record<string, string>> = { commonjs: 'module', 'c
 const MODULE_SYNTAX =
   /^(Cannot use import statement outside a module|Unexpected token 'export'|Cannot use 'import\.meta' outside a module)/
 
+/** In whatever thread: Node would warn that its own function is an experiment. */
+function withoutTypes(source: string): string {
+  const { emitWarning } = process
+  process.emitWarning = () => {}
+  try {
+    return stripTypeScriptTypes(source)
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}
+
 function hasModuleSyntax(url: string, format: string): boolean {
   try {
     const source = readFileSync(fileURLToPath(url), 'utf8')
-    compileFunction(format === 'module' ? source : stripTypeScriptTypes(source), ['exports', 'require', 'module'])
+    compileFunction(format === 'module' ? source : withoutTypes(source), ['exports', 'require', 'module'])
     return false
   } catch (error) {
     // Whatever else is wrong with the file is told when it is loaded.

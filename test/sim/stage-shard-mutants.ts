@@ -15,7 +15,11 @@ export const STAGE_SHARDS: readonly Mutant[] = [
     'if (landed === shard) return seq',
     'return seq',
   ),
-  subtask('F2: a log is sealed before its shard is read to its end', '|| !(await atEnd(position.seq))', ''),
+  subtask(
+    'F2: a log is sealed before its shard is read to its end',
+    'if (!(await atEnd(position.seq))) return false',
+    'if (position.offset > 0) return false',
+  ),
   working(
     'F2: a consumer goes on waiting for a producer that has ended',
     'this.heard = swap(this.heard)',
