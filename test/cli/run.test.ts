@@ -102,21 +102,27 @@ test('gzip, several files, standard input and output, JSON', async () => {
     ['finished', false, EVENTS, null, EVENTS],
   )
   assert.deepEqual(views(join(cwd, 'o/views.ndjson')), expectedViews())
-  const piped = await millrace(['run', 'views.ts', '--source', 'events=-', '--sink', 'views=-', '--sink', 'seen=seen'], {
-    cwd,
-    input: events(3000),
-  })
-  assert.equal(piped.code, 0, piped.err)
-  const printed = piped.out
-    .trimEnd()
-    .split('\n')
-    .map(line => JSON.parse(line))
-  assert.deepEqual(printed.map(v => `${v.until} ${v.item} ${v.views}`).sort(), expectedViews(3000))
-  assert.match(piped.err, /^views finished/)
+  for (const json of [false, true]) {
+    const words = ['run', 'views.ts', '--source', 'events=-', '--sink', 'views=-', '--sink', 'seen=seen']
+    const piped = await millrace(json ? [...words, '--json'] : words, { cwd, input: events(3000) })
+    assert.equal(piped.code, 0, piped.err)
+    const printed = piped.out
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    assert.deepEqual(printed.map(v => `${v.until} ${v.item} ${v.views}`).sort(), expectedViews(3000))
+    if (json) assert.equal(JSON.parse(piped.err).outcome, 'finished')
+    else assert.match(piped.err, /^views finished/)
+  }
 })
 
 test('--threads: the same files, and the same words for a record that fails; standard input is refused', async () => {
-  const cwd = directoryWith({ 'views.ts': VIEWS, 'a.ndjson': events(3000), 'bad.ndjson': '{"item":"bad","time":1000}\n' })
+  const cwd = directoryWith({
+    'views.ts': VIEWS,
+    'package.json': '{"type":"commonjs"}',
+    'a.ndjson': events(3000),
+    'bad.ndjson': '{"item":"bad","time":1000}\n',
+  })
   const threaded = (source: string) =>
     millrace(
       [
@@ -137,6 +143,7 @@ test('--threads: the same files, and the same words for a record that fails; sta
     )
   const good = await threaded('a.ndjson')
   assert.equal(good.code, 0, good.err)
+  assert.doesNotMatch(good.err, /Warning/)
   const printed = good.out
     .trimEnd()
     .split('\n')
