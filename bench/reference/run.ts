@@ -1,5 +1,5 @@
 /** One query on one file of events, as the command and the tests run it. */
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileSink, fileSource } from 'millrace'
 import type { Pipeline } from '../../runtime/api/pipeline.ts'
@@ -44,8 +44,7 @@ export async function runQuery({
 
 /** The file of a query. Undefined: there is none. */
 export function fileOf(query: string): string | undefined {
-  const file = join(import.meta.dirname, `${query}.ts`)
-  return /^[qe]\d+$/.test(query) && existsSync(file) ? file : undefined
+  return queries().includes(query) ? join(import.meta.dirname, `${query}.ts`) : undefined
 }
 
 /** q0, q1, …, e6. */

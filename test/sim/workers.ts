@@ -31,7 +31,9 @@ export function openWorker(options: WorkerOptions, { hangsMs = HANGS_MS, stacks 
   let end = () => {}
   const begin = () => {
     const begun = fork(FILE, [JSON.stringify(options)], { execArgv: ['--no-warnings', ...faster] })
-    begun.on('message', message => hear(message as Report | typeof READY))
+    begun.on('message', message => {
+      if (child === begun) hear(message as Report | typeof READY)
+    })
     begun.on('exit', code => {
       if (child !== begun) return
       child = undefined
