@@ -50,7 +50,7 @@ const giveUp = (next: string) => [{ ErrorEquals: ['States.ALL'], Assign: failedB
 /**
  * The checkpoint controller (design.md, 7), in Amazon States Language: one execution is one checkpoint.
  *
- *     Lock → Start → Cut, each source subtask → Wait and collect until all are through → Materialise, each subtask → Complete → Unlock
+ *     Lock → Start → Cut, each source stage → Wait and collect until all are through → Materialise, each subtask with state → Complete → Unlock
  *
  * Nothing depends on the lock but economy: all steps can be repeated, and who decides first has decided (protocol.md, D6). An execution that was stopped can't
  * unlock, so that a lock counts as long as its owner runs.
@@ -131,7 +131,7 @@ function checkpointStates(controlled: Controlled): Record<string, State> {
       checkpoint,
       { step: 'start', scheduled: `{% ${REPEATS} %}` },
       'Did anything flow',
-      { Assign: { start: payload } },
+      { Assign: { start: payload, materialised: [] } },
       end,
     ),
     'Did anything flow': choice([[NOTHING, end]], 'Cut'),
@@ -141,7 +141,7 @@ function checkpointStates(controlled: Controlled): Record<string, State> {
       {},
       {
         Cut: invoke(`{% $lookup(${JSON.stringify(cuts)}, $states.input.stage) %}`, {
-          shard: '{% $states.input.shard %}',
+          shards: '{% $states.input.shards %}',
           checkpoint: '{% $start.checkpoint %}',
         }),
       },
@@ -151,6 +151,7 @@ function checkpointStates(controlled: Controlled): Record<string, State> {
     }),
     'Is everyone through': choice(
       [
+        ['$count($collected.missing) = 0 and $count($collected.parts) = 0', 'Complete'],
         ['$count($collected.missing) = 0', 'Materialise'],
         ['$exists($collected.never)', 'Never'],
         [`$millis() > $begun + ${timeoutSeconds * 1000}`, 'Too late'],

@@ -30,10 +30,10 @@ export function openCheckpoints(ports: Ports, parallelism: number): () => Promis
   return async () => {
     const start = (await step({ step: 'start' }, context())) as StartedCheckpoint | { nothing: true }
     if ('nothing' in start) return
-    for (const { stage, shard } of start.sources) {
+    for (const { stage, shards } of start.sources) {
       const cut = cuts.get(stage) ?? cutHandler(open(stage))
       cuts.set(stage, cut)
-      await cut({ shard, checkpoint: start.checkpoint }, context())
+      await cut({ shards, checkpoint: start.checkpoint }, context())
     }
     const materialised: MaterialisedRef[] = []
     for (const part of await collect(start)) materialised.push(await fold({ start, part }, context()))

@@ -25,19 +25,23 @@ import { beginningsFrom, isDivided } from './upgrade.ts'
 /** What a restored subtask's log begins with, in the place of an attempt's id. */
 const RESTORED = 'restored'
 
-/** The checkpoints that a run can be started from, oldest first. A manifest alone is none: its checkpoint may have been decided otherwise (protocol.md, D6). */
+/**
+ * The checkpoints that a run can be started from, oldest first. A manifest alone is none: its checkpoint may have been decided otherwise (protocol.md, D6), or a write that lands late has brought back one that
+ * retention had deleted, with what it names. So these are the newest only, which are what retention leaves.
+ */
 export async function completeCheckpoints(ports: { blobs: Pick<Blobs, 'list'>; log: CommitLog }, run: string): Promise<number[]> {
   const manifests = new Set(await listManifests(ports.blobs, run))
   return (await decisions(ports.log, run))
     .filter(d => d.decision.outcome === 'complete' && manifests.has(d.checkpoint))
     .map(d => d.checkpoint)
+    .slice(-KEPT)
 }
 
 /**
  * Whether a hold on checkpoint n of `run` has come in time, asked once it is there: a retention that has not seen it is of a checkpoint that was complete before this looks, and leaves the newest ones.
  */
 export async function isInTime(ports: Pick<Ports, 'blobs' | 'log'>, run: string, n: number): Promise<boolean> {
-  return (await completeCheckpoints(ports, run)).slice(-KEPT).includes(n)
+  return (await completeCheckpoints(ports, run)).includes(n)
 }
 
 /**

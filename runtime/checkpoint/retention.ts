@@ -13,6 +13,9 @@ import { readMarker } from './marker.ts'
 export const KEPT = 3
 const PAGE = 200
 const DELETES_AT_ONCE = 32
+const PARTS_AT_ONCE = 8
+/** Parts of a subtask's prefix: the kind, and those of its log, which are its run, its stage and its shard. */
+const LOG_DEPTH = 4
 
 /**
  * What complete checkpoint n makes dispensable (protocol.md, E5 and C): the log below its cuts as far as it is materialised, older manifests, and blobs
@@ -22,14 +25,29 @@ const DELETES_AT_ONCE = 32
 export async function retain(topology: Topology, checkpoint: number, parts: readonly Part[], ports: Ports): Promise<void> {
   const { named, oldest } = await retainManifests(topology, checkpoint, ports)
   await trimDecisions(ports.log, topology.run, checkpoint, oldest)
-  for (const part of parts) {
+  const byPrefix = await storedOf(topology.run, ports)
+  await atOnce(PARTS_AT_ONCE, parts, async part => {
     const floor = await expireLog(part, ports)
+    const stored = (prefix: string): Stored => ({ prefix, all: byPrefix.get(prefix) ?? [], named })
     // What is not named by then never will be: the next checkpoint's blobs carry a higher number.
-    await sweepSegments(topology, checkpoint, part, ports, named)
-    await sweep(ports, channelsOf(part.log), n => n <= checkpoint, named)
+    await sweepSegments(topology, checkpoint, part, ports, stored(segmentsOf(part.log)))
+    await sweep(ports, stored(channelsOf(part.log)), n => n <= checkpoint)
     // Below the floor every slot is decided (C5), and what won is in the base.
-    await sweep(ports, chunksOf(part.log), version => version < floor, named)
-  }
+    await sweep(ports, stored(chunksOf(part.log)), version => version < floor)
+  })
+}
+
+/** What is stored behind a prefix of a subtask, and what of all stays as something names it. */
+interface Stored {
+  readonly prefix: string
+  readonly all: readonly string[]
+  readonly named: ReadonlySet<string>
+}
+
+/** All blobs of the run, by the prefix of their subtask: S3 charges a listing like a put, so that there is one for a thousand blobs, and not three for each subtask. */
+async function storedOf(run: string, { blobs }: Ports): Promise<ReadonlyMap<string, string[]>> {
+  const kinds = await Promise.all([segmentsOf, channelsOf, chunksOf].map(of => blobs.list(of(run))))
+  return Map.groupBy(kinds.flat(), blob => `${blob.split('/', LOG_DEPTH).join('/')}/`)
 }
 
 /**
@@ -67,24 +85,17 @@ async function retainManifests(
  * With the backend `segments` a marker names blobs too, and a fold that hangs may move it yet to blobs of its own, with nothing but its number to tell them by. But the marker only rises: of folds
  * up to the newest that has brought it to its cut none can move it any more. What later ones take over from it is named by it.
  */
-async function sweepSegments(
-  topology: Topology,
-  checkpoint: number,
-  { log }: Part,
-  ports: Ports,
-  named: ReadonlySet<string>,
-): Promise<void> {
-  if (topology.stateBackend.kind === 'table') return sweep(ports, segmentsOf(log), n => n <= checkpoint, named)
+async function sweepSegments(topology: Topology, checkpoint: number, { log }: Part, ports: Ports, stored: Stored): Promise<void> {
+  if (topology.stateBackend.kind === 'table') return sweep(ports, stored, n => n <= checkpoint)
   const base = await readBase(ports.store, log)
   const ofBase = new Set(base.runs.flat().map(({ blob }) => blob))
-  await sweep(ports, segmentsOf(log), n => n <= Math.min(checkpoint, base.checkpoint), named.union(ofBase))
+  const named = stored.named.union(ofBase)
+  await sweep(ports, { ...stored, named }, n => n <= Math.min(checkpoint, base.checkpoint))
 }
 
 /** Deletes blobs that nothing names and whose number, right behind the prefix, is one that may go. */
-async function sweep(ports: Ports, prefix: string, mayGo: (n: number) => boolean, named: ReadonlySet<string>): Promise<void> {
-  const dispensable = (await ports.blobs.list(prefix)).filter(
-    blob => mayGo(Number.parseInt(blob.slice(prefix.length), 10)) && !named.has(blob),
-  )
+async function sweep(ports: Ports, { prefix, all, named }: Stored, mayGo: (n: number) => boolean): Promise<void> {
+  const dispensable = all.filter(blob => mayGo(Number.parseInt(blob.slice(prefix.length), 10)) && !named.has(blob))
   await atOnce(DELETES_AT_ONCE, dispensable, blob => ports.blobs.delete(blob))
 }
 

@@ -1,9 +1,8 @@
 import type { Ports } from '../ports.ts'
 import type { SnapshotItem } from '../snapshot/item.ts'
 import { addRun, type Runs } from '../snapshot/runs.ts'
-import { keyedNodes } from '../stage/keyed-nodes.ts'
 import type { Topology } from '../stage/topology.ts'
-import { readBase, writeBase } from './base.ts'
+import { readBase } from './base.ts'
 import { segmentsOf } from './blob-names.ts'
 import { type ChangesRef, type Gathered, gatherChanges, readChanges } from './changes.ts'
 import type { Part } from './cut.ts'
@@ -14,6 +13,7 @@ import { readManifest, type SubtaskSnapshot } from './manifest.ts'
 import { readMarker } from './marker.ts'
 import { loggedChunks, type Materialised, type MaterialiseOptions, materialise, type SnapshotFold } from './materialise.ts'
 import type { CheckpointStart } from './start.ts'
+import { keepsState, materialiseStateless } from './stateless.ts'
 import { runTarget } from './unfolded.ts'
 import { CHANGE_BYTES, waitingBytes } from './waiting.ts'
 
@@ -53,12 +53,13 @@ export async function materialisePart(
   ports: Ports,
   { defer, ...options }: PartOptions = {},
 ): Promise<MaterialisedPart> {
+  if (!keepsState(topology, part)) return materialiseStateless(topology, start, part, ports)
   const at = topology.stages[part.stage]!
   const { log, version } = part
   if (topology.stateBackend.kind === 'segments') return materialiseSegments(topology, start, part, ports, { defer, ...options })
-  if (!topology.snapshots || keyedNodes(at.stage).length === 0) {
-    const runs = topology.snapshots ? [] : undefined
-    return { ...(await materialise(topology, at, part.shard, version, ports, options)), runs, folded: version, changes: [] }
+  if (!topology.snapshots) {
+    const done = await materialise(topology, at, part.shard, version, ports, options)
+    return { ...done, runs: undefined, folded: version, changes: [] }
   }
   const before = await snapshotBefore(topology, start, log, ports)
   const prefix = `${segmentsOf(log)}${start.checkpoint}`
@@ -96,11 +97,6 @@ async function materialiseSegments(
   const { log, version, stage, shard, item } = part
   const { checkpoint } = start
   const { version: marker } = await readBase(ports.store, log)
-  if (keyedNodes(topology.stages[stage]!.stage).length === 0) {
-    // So that the log may expire.
-    await writeBase(ports.store, log, { version, runs: [], checkpoint })
-    return { from: marker, to: version, items: 0, bytes: 0, tombstones: new Set(), runs: [], folded: version, changes: [] }
-  }
   // The base is ahead of the cut, as it was folded to relieve memory: what the last checkpoint had, and what was logged since, are of the cut.
   const limits = marker > version ? UNLIMITED : marker < version ? defer : undefined
   if (limits !== undefined) {

@@ -93,8 +93,8 @@ export function openController(simulation: Simulation, controlled: Controlled): 
 
   async function take(start: StartedCheckpoint, begun: number): Promise<string> {
     await all(
-      start.sources.map(({ stage, shard }) =>
-        invoke(controlled.cuts.get(stage)!, { shard, checkpoint: start.checkpoint }, begun),
+      start.sources.map(({ stage, shards }) =>
+        invoke(controlled.cuts.get(stage)!, { shards, checkpoint: start.checkpoint }, begun),
       ),
     )
     const parts = await collect(start, begun)

@@ -105,8 +105,8 @@ describe('a simulation', () => {
     // One of the three folds.
     const units = taking.map(t => t.stateUnits).sort((a, b) => a - b)
     assert.ok(units[2]! > 3 * units[1]!, `${units}`)
-    // The definition's states, with two cuts and three parts.
-    assert.deepEqual([...new Set(taking.map(t => t.transitions))], [12 + 2 + 3])
+    // The definition's states, with one invocation that cuts both sources, and the one part that has state.
+    assert.deepEqual([...new Set(taking.map(t => t.transitions))], [12 + 1 + 1])
     // The goal of issue 5.
     for (const { usage } of stages) assert.ok(usage.commitUnitsBesideState <= 2 * usage.commits)
   })

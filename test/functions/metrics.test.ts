@@ -152,8 +152,8 @@ describe('metrics of checkpoints', () => {
     const mappings = deploy(world, world.topology)
     await drain(mappings)
     const start = (await controller({ step: 'start' }, context())) as StartedCheckpoint
-    for (const { stage, shard } of start.sources)
-      await cutHandler(environment(world, stage))({ shard, checkpoint: start.checkpoint }, context())
+    for (const { stage, shards } of start.sources)
+      await cutHandler(environment(world, stage))({ shards, checkpoint: start.checkpoint }, context())
     await drain(mappings)
     const { parts } = (await controller({ step: 'collect', start }, context())) as any
     const materialise = materialiseHandler(environment(world))

@@ -200,7 +200,7 @@ describe('a record of a later stage on which user code throws each time', () => 
         return controller({ step: 'start' }, context())
       })) as StartedCheckpoint
       const cut = (shard: number) =>
-        cutHandler(environment(world, start.sources[shard]!.stage))({ shard, checkpoint: 1 }, context())
+        cutHandler(environment(world, start.sources[0]!.stage))({ shards: [shard], checkpoint: 1 }, context())
       await cut(0)
       for (const m of behind) await m.step(100)
       await second!.step(100)

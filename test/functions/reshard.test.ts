@@ -355,7 +355,7 @@ describe('a subtask whose shards are closed', () => {
       const warned = t.mock.method(console, 'warn', () => {})
       const back = (d: () => number | undefined) => ({ ...world.back(d), sourceStreams: { ...stream.source, ...fault } })
       const cut = cutHandler(environment(world, stage, back))
-      assert.deepEqual(await cut({ shard: 1, checkpoint: i + 1 }, context(2_000)), { cut: true })
+      assert.deepEqual(await cut({ shards: [1], checkpoint: i + 1 }, context(2_000)), { cut: [true] })
       assert.equal((await headOf(world, 1)).fields.lastCut, i + 1)
       const messages = warned.mock.calls.map(({ arguments: [line] }) => JSON.parse(line).message)
       assert.ok(messages.length > 0 && messages.every(message => said.test(message)), messages.join())
@@ -372,7 +372,7 @@ describe('a subtask whose shards are closed', () => {
     while (await opened.source.step(1_000));
     assert.equal(opened.source.through(merged), merged.records.length)
     t.mock.restoreAll()
-    await cutHandler(environment(world, stage))({ shard: 1, checkpoint: 9 }, context())
+    await cutHandler(environment(world, stage))({ shards: [1], checkpoint: 9 }, context())
     assert.deepEqual(await positionOf(world, 1), { [shardId(1)]: 'ended' })
   })
 
@@ -398,7 +398,7 @@ describe('a subtask whose shards are closed', () => {
     }
     const back = (d: () => number | undefined) => ({ ...world.back(d), sourceStreams })
     const cut = cutHandler(environment(world, world.topology.stages[0]!.stage.id, back))
-    assert.deepEqual(await cut({ shard: 0, checkpoint: 1 }, context()), { cut: true })
+    assert.deepEqual(await cut({ shards: [0], checkpoint: 1 }, context()), { cut: [true] })
     assert.equal(looks, 1)
     assert.equal((await positionOf(world, 0))[shardId(0)], 'ended')
   })

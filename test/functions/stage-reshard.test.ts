@@ -171,8 +171,8 @@ class Schedule {
       this.started = JSON.parse(JSON.stringify(started)) as StartedCheckpoint
     }
     const start = this.started
-    for (const { stage, shard } of start.sources)
-      await this.called(() => cutHandler(this.cold(stage))({ shard, checkpoint: start.checkpoint }, context()))
+    for (const { stage, shards } of start.sources)
+      await this.called(() => cutHandler(this.cold(stage))({ shards, checkpoint: start.checkpoint }, context()))
     const collected = await this.called(() => controller({ step: 'collect', start }, context()))
     if (collected === undefined) return true
     if (collected.never !== undefined) await this.called(() => controller({ step: 'fail', start, ...collected }, context()))

@@ -170,7 +170,7 @@ describe("a stage's own stream that somebody has split", () => {
     const refused = { name: 'StageStreamSplitError', message: /no key group is left.*Nothing is lost.*merge it/ }
     const event = await batch(world, 'users-own', 0, 5)
     await assert.rejects(stageHandler(environment(world, source.stage.id))(event, context()), refused)
-    await assert.rejects(cutHandler(environment(world, source.stage.id))({ shard: 0, checkpoint: 1 }, context()), refused)
+    await assert.rejects(cutHandler(environment(world, source.stage.id))({ shards: [0], checkpoint: 1 }, context()), refused)
     const child = { Records: event.Records.map(r => ({ ...r, eventID: `${shardId(7)}:1` })) }
     await assert.rejects(stageHandler(environment(world, keyed.stage.id))(child, context()), refused)
     assert.equal(await version(world, 0, 0), 0)

@@ -101,9 +101,11 @@ export async function checkpoint(
   const started = (await controller({ step: 'start', scheduled }, context())) as StartedCheckpoint | { nothing: true }
   if ('nothing' in started) return { outcome: 'nothing' }
   const start = JSON.parse(JSON.stringify(started)) as StartedCheckpoint
-  for (const { stage, shard } of start.sources) {
-    await cutHandler(environment(world, stage))({ shard, checkpoint: start.checkpoint }, context())
-    await behindCut(shard)
+  for (const { stage, shards } of start.sources) {
+    for (const shard of shards) {
+      await cutHandler(environment(world, stage))({ shards: [shard], checkpoint: start.checkpoint }, context())
+      await behindCut(shard)
+    }
   }
   for (let tries = 0; ; tries++) {
     await drain(mappings)

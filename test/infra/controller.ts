@@ -16,9 +16,9 @@ const STARTED = {
   checkpoint: 7,
   startedAt: 1,
   sources: [
-    { stage: 'clicks', shard: 0 },
-    { stage: 'clicks', shard: 1 },
-    { stage: 'orders', shard: 0 },
+    { stage: 'clicks', shards: [0, 1] },
+    { stage: 'clicks', shards: [2] },
+    { stage: 'orders', shards: [0] },
   ],
 }
 export const PARTS = [
@@ -47,8 +47,8 @@ export function controller({ everySeconds, steps = {} }: { everySeconds?: number
   const functions: Record<string, (payload: any) => unknown> = {
     'checkpoint-fn': payload => checkpoint(payload),
     'materialise-fn': ({ part }) => steps.materialise?.(part) ?? { key: `materialised/${part.stage}` },
-    'cut-clicks-fn': payload => steps.cut?.('clicks', payload) ?? { cut: true },
-    'cut-orders-fn': payload => steps.cut?.('orders', payload) ?? { cut: true },
+    'cut-clicks-fn': payload => steps.cut?.('clicks', payload) ?? { cut: payload.shards.map(() => true) },
+    'cut-orders-fn': payload => steps.cut?.('orders', payload) ?? { cut: payload.shards.map(() => true) },
   }
 
   function checkpoint(payload: any): unknown {

@@ -74,7 +74,7 @@ test('a checkpoint: every source is cut, every part materialised, and the lock i
   assert.deepEqual(names(world.calls), ALL)
   assert.deepEqual(
     world.calls.filter(c => c.name.startsWith('cut')).map(c => c.payload),
-    [0, 1, 0].map(shard => ({ shard, checkpoint: 7 })),
+    [[0, 1], [2], [0]].map(shards => ({ shards, checkpoint: 7 })),
   )
   const { step, materialised, start } = world.calls.at(-1)!.payload
   assert.deepEqual(
@@ -101,12 +101,22 @@ test('the first step is told whether somebody asked for the checkpoint: only by 
 test('one part alone, and one source alone, are lists too', async () => {
   const world = controller({
     steps: {
-      start: () => ({ run: 'r1', checkpoint: 1, sources: [{ stage: 'orders', shard: 4 }] }),
+      start: () => ({ run: 'r1', checkpoint: 1, sources: [{ stage: 'orders', shards: [4] }] }),
       collect: () => ({ parts: [PARTS[0]], missing: [] }),
     },
   })
   assert.equal((await world.run()).status, 'SUCCEEDED')
   assert.deepEqual(world.calls.at(-1)!.payload.materialised, [{ key: 'materialised/clicks' }])
+})
+
+test('where no part has state, none is materialised', async () => {
+  const world = controller({ steps: { collect: () => ({ parts: [], missing: [] }) } })
+  assert.equal((await world.run()).status, 'SUCCEEDED')
+  assert.deepEqual(
+    names(world.calls),
+    ALL.filter(name => name !== 'materialise'),
+  )
+  assert.deepEqual(world.calls.at(-1)!.payload.materialised, [])
 })
 
 test('when nothing flowed, nobody is called', async () => {

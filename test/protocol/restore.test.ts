@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { decide, decisionOf } from '../../runtime/checkpoint/decision.ts'
-import { readManifest } from '../../runtime/checkpoint/manifest.ts'
+import { manifestKey, readManifest } from '../../runtime/checkpoint/manifest.ts'
 import { completeCheckpoints, restore, supersede } from '../../runtime/checkpoint/restore.ts'
 import { retain } from '../../runtime/checkpoint/retention.ts'
 import { SupersededError, startCheckpoint } from '../../runtime/checkpoint/start.ts'
@@ -218,3 +218,20 @@ for (const stateBackend of BACKENDS)
     )
     for (const blob of named) assert.ok((await h.ports.blobs.get(blob)) !== undefined, blob)
   })
+
+test('a manifest that lands when its checkpoint is not kept any more is none to start from', async () => {
+  const h = await harness(balances(), SHAPE)
+  const schedule = new Schedule(h, seeded(9))
+  await schedule.steps(12)
+  const { checkpoint } = await schedule.checkpoint()
+  const key = manifestKey('run', checkpoint)
+  const manifest = (await h.ports.blobs.get(key))!
+  for (let n = 0; n < 4; n++) {
+    await schedule.steps(12)
+    await schedule.checkpoint()
+  }
+  assert.equal(await h.ports.blobs.get(key), undefined)
+  const before = await completeCheckpoints(h.ports, 'run')
+  assert.equal(await h.ports.blobs.putIfAbsent(key, manifest), true)
+  assert.deepEqual(await completeCheckpoints(h.ports, 'run'), before)
+})

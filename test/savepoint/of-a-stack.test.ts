@@ -45,8 +45,9 @@ async function open() {
   const withChannelState = async (): Promise<Taken> => {
     const controller = checkpointHandler(environment(world))
     const start = (await controller({ step: 'start' }, context())) as StartedCheckpoint
-    for (const { stage, shard } of start.sources) {
-      await cutHandler(environment(world, stage))({ shard, checkpoint: start.checkpoint }, context())
+    const [{ stage, shards }] = start.sources as [StartedCheckpoint['sources'][0]]
+    for (const shard of shards) {
+      await cutHandler(environment(world, stage))({ shards: [shard], checkpoint: start.checkpoint }, context())
       await drain(behind)
       if (shard === 0) await sources[1]!.step(20)
       await drain(behind)

@@ -275,7 +275,7 @@ const SEGMENTS: readonly Mutant[] = [
     'loggedChunks(ports, log, from, cut)',
     'loggedChunks(ports, log, Math.min(from + 1, cut), cut)',
   ),
-  retention('E5 (segments): what only the marker names goes', 'named.union(ofBase)', 'named'),
+  retention('E5 (segments): what only the marker names goes', 'stored.named.union(ofBase)', 'stored.named'),
   at('runtime/snapshot/runs.ts')(
     'E4 (segments): merges drop deletions though there is something older',
     'if (!whole || (item.value !== undefined && !isExpired(item)))',

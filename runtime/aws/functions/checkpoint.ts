@@ -3,12 +3,16 @@ import { followLayouts } from '../../checkpoint/layouts.ts'
 import { settleSinks } from '../../checkpoint/settle-sinks.ts'
 import { settledParts } from '../../checkpoint/settled.ts'
 import { type CheckpointStart, startCheckpoint } from '../../checkpoint/start.ts'
+import { keepsState, materialiseStateless } from '../../checkpoint/stateless.ts'
 import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from '../../checkpoint/steps.ts'
+import { atOnce } from '../../connectors/at-once.ts'
 import { MillraceError } from '../../errors.ts'
 import { headOf } from '../../protocol/log.ts'
 import type { Topology } from '../../stage/topology.ts'
+import { chunked } from '../concurrency.ts'
 import { lambdaCause } from '../lambda-cause.ts'
 import { aheadOfParents } from './ahead-of-parents.ts'
+import { SHARDS_OF_CUT } from './cut.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import type { PartRef } from './materialise.ts'
@@ -21,8 +25,8 @@ import { isWanted } from './wanted.ts'
 /** What the other steps are given of the first one. */
 export interface StartedCheckpoint extends CheckpointStart {
   readonly run: string
-  /** Whose cut functions are to be called. */
-  readonly sources: readonly { readonly stage: string; readonly shard: number }[]
+  /** What cut functions are to be called with: of each stage, its shards by the SHARDS_OF_CUT. */
+  readonly sources: readonly { readonly stage: string; readonly shards: readonly number[] }[]
 }
 
 export type CheckpointEvent =
@@ -49,6 +53,7 @@ export type CheckpointAnswer =
   | StartedCheckpoint
   | { readonly nothing: true }
   | {
+      /** Those that a function has to fold: what has no state is done with the completion. */
       readonly parts?: readonly PartRef[]
       readonly missing: readonly string[]
       /** Of the missing ones, those that never will be through. */
@@ -59,6 +64,7 @@ export type CheckpointAnswer =
   | RescaleTargets
 
 const REASON_CHARS = 2_000
+const MARKED_AT_ONCE = 32
 
 /** The controller's steps, as a state machine calls them. Each may run twice, late, or not at all. */
 export function checkpointHandler(
@@ -100,7 +106,10 @@ async function start(run: OpenRun | undefined, scheduled: boolean, environment: 
   }
   const sources = topology.stages
     .filter(s => s.stage.source !== undefined)
-    .flatMap(s => Array.from({ length: s.parallelism }, (_, shard) => ({ stage: s.stage.id, shard })))
+    .flatMap(({ stage, parallelism }) => {
+      const shards = Array.from({ length: parallelism }, (_, shard) => shard)
+      return chunked(shards, SHARDS_OF_CUT).map(some => ({ stage: stage.id, shards: some }))
+    })
   return { ...started, run: topology.run, sources }
 }
 
@@ -112,7 +121,7 @@ async function collect(topology: Topology, started: StartedCheckpoint, environme
   const ahead = await aheadOfParents(environment, topology, parts)
   if (ahead.length > 0) return { missing: ahead, never: ahead }
   const settled = await settledParts(started, parts, ports)
-  const open = parts.filter(({ log }) => !settled.has(log))
+  const open = parts.filter(part => !settled.has(part.log) && keepsState(topology, part))
   const refs = open.map(({ stage, shard, version }) => ({ stage: topology.stages[stage]!.stage.id, shard, version }))
   return { parts: refs, missing }
 }
@@ -134,6 +143,12 @@ async function complete(
   if (missing.length > 0)
     throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${missing.join(', ')} did not ack`)
   const byLog = new Map([...(await settledParts(started, parts, ports)), ...(await readMaterialised(refs, ports))])
+  // A function for each, as for those with something to fold, would be most of what a checkpoint with many sources costs.
+  await atOnce(
+    MARKED_AT_ONCE,
+    parts.filter(part => !byLog.has(part.log) && !keepsState(topology, part)),
+    async part => byLog.set(part.log, await materialiseStateless(topology, started, part, ports)),
+  )
   const materialised = parts.map(({ log }) => {
     const part = byLog.get(log)
     if (part === undefined) throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${log} was not materialised`)

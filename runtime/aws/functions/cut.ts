@@ -1,5 +1,6 @@
 import { followLayouts } from '../../checkpoint/layouts.ts'
 import { lastStop } from '../../checkpoint/stops.ts'
+import { atOnce } from '../../connectors/at-once.ts'
 import type { Subtask } from '../../stage/subtask.ts'
 import type { StageTopology } from '../../stage/topology.ts'
 import { type Environment, type OpenRun, ownStage } from './environment.ts'
@@ -11,28 +12,48 @@ import { openSourceShards } from './source-shards.ts'
 import { tendShards } from './tend-shards.ts'
 
 export interface CutEvent {
-  readonly shard: number
+  /** At most SHARDS_OF_CUT. */
+  readonly shards: readonly number[]
   readonly checkpoint: number
 }
 
-/** A source subtask's cut: the barrier behind what it has committed (protocol.md, D1). `cut: false`: it had that one, or a later one, already. */
-export function cutHandler(environment: Environment): (event: CutEvent, context: InvocationContext) => Promise<{ cut: boolean }> {
-  return async ({ shard, checkpoint }, context) => {
+/** Whether each of the shards was cut; false: it had that cut, or a later one, already. */
+export interface CutAnswer {
+  readonly cut: readonly boolean[]
+}
+
+/** As many as one invocation takes, side by side: a state machine's step for each would be most of what a checkpoint with many sources costs. */
+export const SHARDS_OF_CUT = 16
+
+/** Cuts source subtasks: the barrier behind what they have committed (protocol.md, D1). */
+export function cutHandler(environment: Environment): (event: CutEvent, context: InvocationContext) => Promise<CutAnswer> {
+  return async ({ shards, checkpoint }, context) => {
     environment.begin(context)
     await environment.renew()
     const run = await environment.run()
     await followLayouts(environment.ports.log, run.topology)
     const at = ownStage(environment, run.topology)
-    // Cold each time: batches were committed elsewhere since the last one, and what is old loses its race.
-    const task = openShardTask(environment, run.topology, at, shard)
-    try {
-      const isOver = await tend(environment, run, at, task, checkpoint)
-      const isIdle = async (subtask: Subtask) =>
-        (isOver && (await hasEnded(subtask))) || hasFallenSilent(environment, run, subtask)
-      return { cut: await task.run(async subtask => subtask.cutSource(checkpoint, await isIdle(subtask))) }
-    } finally {
-      await task.close()
-    }
+    const cut = new Map<number, boolean>()
+    await atOnce(SHARDS_OF_CUT, shards, async shard => cut.set(shard, await cutShard(environment, run, at, shard, checkpoint)))
+    return { cut: shards.map(shard => cut.get(shard)!) }
+  }
+}
+
+async function cutShard(
+  environment: Environment,
+  run: OpenRun,
+  at: StageTopology,
+  shard: number,
+  checkpoint: number,
+): Promise<boolean> {
+  // Cold each time: batches were committed elsewhere since the last one, and what is old loses its race.
+  const task = openShardTask(environment, run.topology, at, shard)
+  try {
+    const isOver = await tend(environment, run, at, task, checkpoint)
+    const isIdle = async (subtask: Subtask) => (isOver && (await hasEnded(subtask))) || hasFallenSilent(environment, run, subtask)
+    return await task.run(async subtask => subtask.cutSource(checkpoint, await isIdle(subtask)))
+  } finally {
+    await task.close()
   }
 }
 
