@@ -64,7 +64,7 @@ export class Stream<T> {
   }
 
   /**
-   * Keeps the records for which the predicate is true. A type guard narrows the stream's type.
+   * Keeps the records for which the predicate is true. A type guard narrows the stream's type. The predicate must not change its record: another branch of the stream may have the same one.
    *
    * @example
    * const clicks = events.filter(e => e.event_type === 'click')

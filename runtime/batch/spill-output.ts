@@ -1,5 +1,5 @@
 import type { PhysicalStage, StageEdge } from '../graph/plan.ts'
-import type { Receiver } from '../operators/operator.ts'
+import { lending, type Receiver } from '../operators/operator.ts'
 import { FrameError } from '../protocol/frame.ts'
 import { type Channel, type OutgoingFrame, StageOutput } from '../stage/output.ts'
 import { partialsOf } from '../windows/combine.ts'
@@ -45,12 +45,12 @@ export class SpillOutput extends StageOutput {
       this.records++
       combining.add(value, timestamp, keyUnder(value, timestamp, key))
     }
-    return { captures: true, record, watermark: plain.watermark }
+    return lending(record, plain.watermark)
   }
 
-  /** Records wait here as they are, so that nobody else may have them. */
-  protected override get captures(): boolean {
-    return false
+  /** They wait to be sorted. */
+  protected override get keepsValues(): boolean {
+    return true
   }
 
   protected override write(channel: Channel, edge: number, value: unknown, timestamp: number, key: unknown): void {

@@ -1,7 +1,9 @@
+import { copyValue } from '../state/copy.ts'
+
 /** What a record is pushed into: the next operator of the chain, a channel to another stage, or nothing. */
 export interface Receiver {
-  /** What it is given it has used up when `record` returns: it neither changes nor keeps it. */
-  readonly captures?: boolean
+  /** The same receiver for a value that others have as well: it neither changes nor keeps it, or copies what it keeps. Undefined: it needs a copy of its own (`lentOf`). */
+  readonly lent?: Receiver | undefined
   /** `key` is the key of the last keyBy before this point, undefined where there was none. */
   record(value: any, timestamp: number, key: any): void
   watermark(timestamp: number): void
@@ -38,6 +40,7 @@ export interface OperatorContext {
  */
 export abstract class Operator implements Receiver {
   ctx!: OperatorContext
+  readonly lent: Receiver | undefined = undefined
 
   /** Called once before the first record. */
   open(ctx: OperatorContext): void | Promise<void> {
@@ -79,8 +82,28 @@ export abstract class Operator implements Receiver {
   close(): void | Promise<void> {}
 }
 
+/** A receiver that neither changes nor keeps what it is given. */
+export function lending(record: Receiver['record'], watermark: Receiver['watermark']): Receiver {
+  const receiver: Receiver = { record, watermark, lent: undefined }
+  return Object.assign(receiver, { lent: receiver })
+}
+
+/** Where a value goes that others have as well. */
+export function lentOf(receiver: Receiver): Receiver {
+  return (
+    receiver.lent ??
+    lending(
+      (value, timestamp, key) => receiver.record(copyValue(value), timestamp, key),
+      timestamp => receiver.watermark(timestamp),
+    )
+  )
+}
+
 /** Receives and forgets: an output that nobody reads. */
-export const nowhere: Receiver = { record() {}, watermark() {} }
+export const nowhere: Receiver = lending(
+  () => {},
+  () => {},
+)
 
 /** The minimum of several inputs' watermarks, which only rises. */
 export class WatermarkMerge {

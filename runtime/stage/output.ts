@@ -1,7 +1,7 @@
 import type { Exchange, OperatorNode } from '../graph/graph.ts'
 import { type KeyPart, keyGroup } from '../graph/key.ts'
 import type { PhysicalPlan, PhysicalStage, StageEdge } from '../graph/plan.ts'
-import { type Receiver, WatermarkMerge } from '../operators/operator.ts'
+import { lending, type Receiver, WatermarkMerge } from '../operators/operator.ts'
 import { pickFields } from '../operators/pick.ts'
 import { UserCodeError } from '../operators/user-code.ts'
 import { FrameError, FrameWriter } from '../protocol/frame.ts'
@@ -135,16 +135,17 @@ export class StageOutput {
     })
   }
 
-  /** See Receiver. */
-  protected get captures(): boolean {
-    return true
+  /** Whether values stay here as they are; else they have been written when `record` returns. */
+  protected get keepsValues(): boolean {
+    return false
   }
 
   /** The receiver for one edge. */
   receiver(edge: StageEdge): Receiver {
     const slot = this.edges.indexOf(edge)
-    const route = this.route(edge, edge.exchange)
-    return { captures: this.captures, record: route, watermark: timestamp => void this.merge.update(slot, timestamp) }
+    const record = this.route(edge, edge.exchange)
+    const watermark = (timestamp: number) => void this.merge.update(slot, timestamp)
+    return this.keepsValues ? { record, watermark } : lending(record, watermark)
   }
 
   begin(tag: AttemptTag): void {

@@ -1,8 +1,7 @@
 import { MillraceError } from '../errors.ts'
 import type { Edge, OperatorNode } from '../graph/graph.ts'
 import type { Key } from '../graph/key.ts'
-import { nowhere, type Receiver, WatermarkMerge } from '../operators/operator.ts'
-import { copyValue } from '../state/copy.ts'
+import { lending, lentOf, nowhere, type Receiver, WatermarkMerge } from '../operators/operator.ts'
 import { keyOf } from './key-of.ts'
 
 /** A keyBy that costs no shuffle because the records already run under that key found a record whose key had changed. */
@@ -37,24 +36,28 @@ interface Input {
  */
 export function fanOut(all: readonly Receiver[], shares: boolean): Receiver {
   if (all.length === 0) return nowhere
-  const receivers = all.map((receiver, i) => (shares || i < all.length - 1 ? copying(receiver) : receiver))
-  if (receivers.length === 1) return receivers[0]!
-  return {
-    record(value, timestamp, key) {
-      for (const r of receivers) r.record(value, timestamp, key)
-    },
-    watermark(timestamp) {
-      for (const r of receivers) r.watermark(timestamp)
-    },
-  }
+  const lent = toAll(all.map(lentOf))
+  if (shares) return lent
+  const last = all.at(-1)!
+  return all.length === 1 ? last : { ...toAll([...all.slice(0, -1).map(lentOf), last]), lent }
 }
 
-function copying(receiver: Receiver): Receiver {
-  if (receiver.captures === true) return receiver
-  return {
-    record: (value, timestamp, key) => receiver.record(copyValue(value), timestamp, key),
-    watermark: timestamp => receiver.watermark(timestamp),
-  }
+function toAll(receivers: readonly Receiver[]): Receiver {
+  if (receivers.length === 1) return receivers[0]!
+  return lending(
+    (value, timestamp, key) => {
+      for (const r of receivers) r.record(value, timestamp, key)
+    },
+    timestamp => {
+      for (const r of receivers) r.watermark(timestamp)
+    },
+  )
+}
+
+/** What stands in front of a receiver, and does the same in front of what that one is for lent values. */
+function inFront(receiver: Receiver, recordTo: (to: Receiver) => Receiver['record'], watermark: Receiver['watermark']): Receiver {
+  const lent = receiver.lent && lending(recordTo(receiver.lent), watermark)
+  return { record: recordTo(receiver), watermark, lent }
 }
 
 /** Builds the inputs of one operator: receivers by upstream edge, merging watermarks where an input has several. */
@@ -74,12 +77,13 @@ export class Inputs {
     const input = this.inputs[index]!
     const slot = input.links.push({ from, slot: input.links.length }) - 1
     const { merge, receiver } = input
-    return {
-      record: (value, timestamp, key) => receiver.record(value, timestamp, key),
-      watermark: timestamp => {
+    return inFront(
+      receiver,
+      to => (value, timestamp, key) => to.record(value, timestamp, key),
+      timestamp => {
         if (merge.update(slot, timestamp)) receiver.watermark(merge.current)
       },
-    }
+    )
   }
 
   /** After a restart: what each upstream had forwarded, without passing anything on. Gives the input's own watermark. */
@@ -99,13 +103,14 @@ export function rekey(edge: Edge, receiver: Receiver, verify: boolean, operatorI
   if (edge.exchange.kind !== 'key' || edge.exchange.inherited) return receiver
   const { key: spec } = edge.exchange
   const compute = keyOf(spec, operatorId)
-  const record: Receiver['record'] = verify
-    ? (value, timestamp, key) => {
-        if (compute(value, timestamp) !== key) throw keyChanged(operatorId, spec.label, spec.of(value), key)
-        receiver.record(value, timestamp, key)
-      }
-    : (value, timestamp) => receiver.record(value, timestamp, compute(value, timestamp))
-  return { record, watermark: timestamp => receiver.watermark(timestamp) }
+  const recordTo = (to: Receiver): Receiver['record'] =>
+    verify
+      ? (value, timestamp, key) => {
+          if (compute(value, timestamp) !== key) throw keyChanged(operatorId, spec.label, spec.of(value), key)
+          to.record(value, timestamp, key)
+        }
+      : (value, timestamp) => to.record(value, timestamp, compute(value, timestamp))
+  return inFront(receiver, recordTo, timestamp => receiver.watermark(timestamp))
 }
 
 function keyChanged(operatorId: string, label: string, found: Key, key: unknown): KeyChangedError {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import test from 'node:test'
+import { runBounded } from '../../runtime/batch/run.ts'
 import { fileSink } from '../../runtime/connectors/file-sink.ts'
 import { fileSource } from '../../runtime/connectors/file-source.ts'
 import { runEmbedded } from '../../runtime/embedded/engine.ts'
@@ -61,6 +62,35 @@ const cases: Record<string, Case> = {
       .map(spoil)
       .union(events.map(e => e))
       .union(events.map(spoil)),
+
+  'what filters let through, for several branches': (events, spoil) => {
+    const views = events.filter(e => e.kind === 'view')
+    const kept = views.filter(e => e.amount > 0)
+    return kept
+      .map(spoil)
+      .union(views.map(spoil), events.filter(e => e.kind === 'buy').map(spoil))
+      .union(views, kept)
+  },
+
+  'what a filter lets through to state, and to a sibling': (events, spoil) =>
+    events
+      .keyBy('user')
+      .filter(e => e.kind === 'view')
+      .process({
+        state: { last: value<Boxed>() },
+        onRecord(e, { state }) {
+          const last = state.last.get()
+          state.last.set(spoil(e))
+          return last === undefined ? [] : [last]
+        },
+      })
+      .union(events.keyBy('user').filter(e => e.kind === 'buy')),
+
+  'what fields that are selected hold': (events, spoil) =>
+    events
+      .select('id', 'user', 'kind', 'item', 'at', 'amount', 'inner')
+      .map(spoil)
+      .union(events.select('id', 'user', 'kind', 'item', 'at', 'amount', 'inner').map(spoil), events),
 
   'what a running reduce has emitted': (events, spoil) =>
     events
@@ -150,6 +180,14 @@ for (const name of Object.keys(cases)) {
     const expected = await run(pure, 'pure', {})
     assert.ok(expected.length > 20)
     for (const [way, options] of Object.entries(ways)) assert.deepEqual(await run(inPlace, way, options), expected, way)
+    if (name === AGAIN) return
+    const path = join(dir, 'bounded')
+    const bindings = { sources: { events: [input] }, sinks: { out: fileSink(path) } }
+    const bounded = async (spoil: Spoil) => {
+      await runBounded(build(name, spoil), bindings)
+      return sortedLines(path)
+    }
+    assert.deepEqual(await bounded(inPlace), await bounded(pure), 'bounded')
   })
 }
 
