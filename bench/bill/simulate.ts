@@ -88,9 +88,12 @@ export async function simulate(options: Simulation): Promise<Simulated> {
   }
   const { topology } = await openPart(world, undefined).environment.run()
   const stages = topology.stages.map(({ stage, parallelism }) => {
-    const part = openPart(world, stage.id)
-    const deliver = stageHandler(part.environment)
-    return { id: stage.id, index: stage.index, source: stage.source !== undefined, subtasks: parallelism, part, deliver }
+    // Lambda invokes for each shard at the same time, so that each has an environment, and its memory, for itself.
+    const subtasks = Array.from({ length: parallelism }, () => {
+      const part = openPart(world, stage.id)
+      return { part, deliver: stageHandler(part.environment) }
+    })
+    return { id: stage.id, index: stage.index, source: stage.source !== undefined, subtasks }
   })
   const everySeconds = batchSeconds(options.windowSeconds)
   const source = openSource(options)
@@ -110,8 +113,8 @@ export async function simulate(options: Simulation): Promise<Simulated> {
     clock.now = now
   }
 
-  async function batch({ id, index, source: isSource, subtasks, part, deliver }: (typeof stages)[number], at: number) {
-    for (let shard = 0; shard < subtasks; shard++) {
+  async function batch({ id, index, source: isSource, subtasks }: (typeof stages)[number], at: number) {
+    for (const [shard, { part, deliver }] of subtasks.entries()) {
       if (isSource) for (const event of source.batches(shard, at)) await part.invoke(event, deliver)
       else await drain(ports, topology.stream(index), shard, part, deliver, id)
     }
@@ -132,7 +135,7 @@ export async function simulate(options: Simulation): Promise<Simulated> {
     { ...FOLD_LIMITS, checkpointsMax: Math.min(FOLD_LIMITS.checkpointsMax, options.seconds / CHECKPOINT_SECONDS - 1) },
   )
   const look = () => ({
-    stages: stages.map(({ part }) => ({ ...part.usage })),
+    stages: stages.map(({ subtasks }) => sum(subtasks.map(({ part }) => part.usage))),
     looking: sum(looking.map(p => p.usage)),
     events: source.sent,
   })
@@ -156,7 +159,7 @@ export async function simulate(options: Simulation): Promise<Simulated> {
     stages: stages.map(({ id, source, subtasks }, i) => ({
       id,
       source,
-      subtasks,
+      subtasks: subtasks.length,
       usage: since(before.stages[i]!, after.stages[i]!),
     })),
     taking: taken,
