@@ -17,6 +17,7 @@ export const BILL_USAGE = `  npm run bench -- --bill [PIPELINE...] [--rates N,�
   --rates N,…           events a second (default 10,100,1000,10000,50000); the bill at idle is always told
   --windows S,…         batching windows of all mappings, seconds (default 0,1,10)
   --backends B,…        where keyed state lies: table, segments (default table)
+  --subtasks N          of each stage behind a shuffle, to begin with; more where the load takes more (default 1)
   --minutes N           simulated (default: by the rate, twenty at most)
   --warm N              minutes before that, which do not count (default: as many)
   --data DIR            nexmark-*.ndjson and ecom-*.ndjson (default: the small sets of the tests; see docs/bill.md)
@@ -64,6 +65,7 @@ export async function bill(words: readonly string[]): Promise<void> {
       windows: { type: 'string', default: '0,1,10' },
       backends: { type: 'string', default: 'table' },
       data: { type: 'string' },
+      subtasks: { type: 'string', default: '1' },
       minutes: { type: 'string' },
       warm: { type: 'string' },
       json: { type: 'string' },
@@ -77,6 +79,7 @@ export async function bill(words: readonly string[]): Promise<void> {
   const minutes = values.minutes === undefined ? undefined : wholeNumber('minutes', values.minutes)
   const warm = values.warm === undefined ? undefined : wholeNumber('warm', values.warm)
   const stateBackends = backends(values.backends)
+  const subtasks = wholeNumber('subtasks', values.subtasks)
   const rows: Row[] = []
   const idle: Idle[] = []
   for (const pipeline of positionals.length > 0 ? positionals : PIPELINES) {
@@ -84,7 +87,7 @@ export async function bill(words: readonly string[]): Promise<void> {
       for (const rate of rates)
         for (const stateBackend of stateBackends) {
           const simulated = minutes ?? minutesOf(pipeline, rate)
-          const wanted = { pipeline, rate, windowSeconds, stateBackend, minutes: simulated, warm: warm ?? simulated }
+          const wanted = { pipeline, rate, windowSeconds, stateBackend, subtasks, minutes: simulated, warm: warm ?? simulated }
           const row = await measure(wanted, values.data)
           rows.push(row)
           if (!idle.some(i => i.pipeline === pipeline)) idle.push(idleOf(row))
@@ -111,17 +114,18 @@ function idleOf({ pipeline, simulated }: Row): Idle {
 }
 
 type Wanted = Pick<Row, 'pipeline' | 'rate' | 'windowSeconds' | 'stateBackend'> & {
+  readonly subtasks: number
   readonly minutes: number
   readonly warm: number
 }
 
 /** Simulates with as many subtasks as the load takes, which is known when it was simulated: so perhaps twice. */
 async function measure(
-  { pipeline, rate, windowSeconds, stateBackend, minutes, warm }: Wanted,
+  { pipeline, rate, windowSeconds, stateBackend, subtasks, minutes, warm }: Wanted,
   data: string | undefined,
 ): Promise<Row> {
   const sourceShards = Math.max(1, Math.ceil(rate / (SHARD_RECORDS * LOAD)))
-  for (let parallelism = 1; ; ) {
+  for (let parallelism = subtasks; ; ) {
     process.stderr.write(
       `${pipeline}, ${rate} events/s, window ${windowSeconds} s, ${stateBackend}, ${sourceShards} + ${parallelism} subtasks … `,
     )
