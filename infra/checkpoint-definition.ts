@@ -10,6 +10,8 @@ export interface Controlled {
   readonly cuts: Readonly<Record<string, string>>
   /** A checkpoint that is not through after this has failed. */
   readonly timeoutSeconds: number
+  /** For which a stage behind a shuffle may have a barrier wait for its batch: the longest. */
+  readonly windowSeconds: number
   /** From one start to the next, if that is less than the minute that EventBridge Scheduler can do: then each execution starts the next one, as long as something flows. */
   readonly everySeconds: number | undefined
 }
@@ -21,12 +23,12 @@ export const LOCK = 'checkpoint-lock'
 const LOCK_KEY = { [PARTITION_KEY]: { S: LOCK }, [SORT_KEY]: { S: 'lock' } }
 
 /**
- * A barrier takes a second or so for each hop; where mappings wait for larger batches, as long as they do. So each wait is half as long as all before it, up to the time-out: a look costs
- * three transitions.
+ * A barrier takes a second or so for each hop; where mappings wait for larger batches, as long as they do, so that a look before that is for nothing. Each wait is half as long as all before it, up to
+ * the time-out: a look costs three transitions.
  */
-function wait(timeoutSeconds: number): string {
+function wait({ timeoutSeconds, windowSeconds }: Controlled): string {
   const [since, left] = ['($millis() - $begun)', `($begun + ${timeoutSeconds * 1000} - $millis())`]
-  return `{% $max([1, $min([$floor(${since} / 2000), $ceil(${left} / 1000)])]) %}`
+  return `{% $max([1, $min([$max([${windowSeconds + 1}, $floor(${since} / 2000)]), $ceil(${left} / 1000)])]) %}`
 }
 const CONCURRENCY_MAX = 40
 /** An execution that is still there after this is stopped; retries and all, none takes as long. */
@@ -158,7 +160,7 @@ function checkpointStates(controlled: Controlled): Record<string, State> {
       ],
       'Wait for acks',
     ),
-    'Wait for acks': { Type: 'Wait', Seconds: wait(timeoutSeconds), Next: 'Collect' },
+    'Wait for acks': { Type: 'Wait', Seconds: wait(controlled), Next: 'Collect' },
     'Too late': {
       Type: 'Pass',
       Assign: failedBy(`{% 'no ack within ${timeoutSeconds} s from ' & $join($collected.missing, ', ') %}`),

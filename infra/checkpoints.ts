@@ -34,7 +34,14 @@ export function makeCheckpoints(
   prefix: string,
   functions: CheckpointFunctions,
   log: ITable,
-  options: { readonly interval?: Duration; readonly timeout?: Duration; readonly key: IKey | undefined; readonly inVpc: boolean },
+  options: {
+    readonly interval?: Duration
+    readonly timeout?: Duration
+    /** The longest of the stages that read streams of their own. */
+    readonly windowSeconds: number
+    readonly key: IKey | undefined
+    readonly inVpc: boolean
+  },
 ): { readonly machine: StateMachine; readonly schedule: CfnSchedule } {
   const interval = options.interval ?? INTERVAL
   checkInterval(interval)
@@ -47,6 +54,7 @@ export function makeCheckpoints(
     materialise: functions.materialise.functionArn,
     cuts: Object.fromEntries(Object.entries(functions.cuts).map(([stage, cut]) => [stage, cut.functionArn])),
     timeoutSeconds: (options.timeout ?? TIMEOUT).toSeconds(),
+    windowSeconds: options.windowSeconds,
     everySeconds,
   })
   const machine = new StateMachine(scope, 'Checkpoints', {

@@ -122,6 +122,10 @@ export class MillracePipeline extends Construct {
     const { machine, schedule } = makeCheckpoints(this, this.prefix, { ...controller, cuts }, this.storage.log, {
       interval: props.checkpointInterval,
       timeout: props.checkpointTimeout,
+      windowSeconds: Math.max(
+        0,
+        ...[...options].map(([{ source }, { batchWindow }]) => (source === undefined ? (batchWindow?.toSeconds() ?? 0) : 0)),
+      ),
       key: props.encryptionKey,
       inVpc: props.vpc !== undefined,
     })

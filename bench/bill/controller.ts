@@ -21,6 +21,7 @@ export interface Controller {
 export function openController(
   part: (name: string, stage?: string) => Part,
   sources: readonly string[],
+  windowSeconds: number,
   clock: { now: number },
   catchUp: () => Promise<void>,
   defer: FoldLimits,
@@ -31,6 +32,7 @@ export function openController(
     materialise: 'materialise',
     cuts: Object.fromEntries(sources.map(stage => [stage, stage])),
     timeoutSeconds: TIMEOUT_SECONDS,
+    windowSeconds,
     everySeconds: undefined,
   })
   const parts = { look: part('look'), checkpoint: part('checkpoint'), materialise: part('materialise') }

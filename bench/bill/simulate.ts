@@ -130,6 +130,7 @@ export async function simulate(options: Simulation): Promise<Simulated> {
       return part
     },
     stages.filter(s => s.source).map(s => s.id),
+    options.windowSeconds,
     clock,
     catchUp,
     { ...FOLD_LIMITS, checkpointsMax: Math.min(FOLD_LIMITS.checkpointsMax, options.seconds / CHECKPOINT_SECONDS - 1) },

@@ -29,13 +29,22 @@ const MACHINE = 'arn:aws:states:eu-west-1:1:stateMachine:shop-checkpoints'
 export const NOW = 1_700_000_000_000
 
 /** A world for the controller: its functions, its lock, and executions. */
-export function controller({ everySeconds, steps = {} }: { everySeconds?: number; steps?: Steps } = {}) {
+export function controller({
+  everySeconds,
+  windowSeconds = 0,
+  steps = {},
+}: {
+  everySeconds?: number
+  windowSeconds?: number
+  steps?: Steps
+} = {}) {
   const definition = checkpointDefinition({
     logTable: 'log',
     checkpoint: 'checkpoint-fn',
     materialise: 'materialise-fn',
     cuts: { clicks: 'cut-clicks-fn', orders: 'cut-orders-fn' },
     timeoutSeconds: 120,
+    windowSeconds,
     everySeconds,
   })
   const calls: { name: string; payload: any }[] = []

@@ -15,6 +15,7 @@ for (const everySeconds of [undefined, 10]) {
     materialise: 'b',
     cuts: { s: 'c' },
     timeoutSeconds: 120,
+    windowSeconds: 0,
     everySeconds,
   }) as any
 
@@ -146,6 +147,17 @@ test('acks are waited for, longer each time, as each look costs', async () => {
     looks.slice(late).map(ms => ms / 1000),
     [1, 2, 3, 4, 6, 9, 13, 19, 28],
   )
+})
+
+test('no look is taken before a stage that waits for its batch may have acked', async () => {
+  const looks: number[] = []
+  const collect = () => {
+    looks.push((world.clock.now - NOW) / 1000)
+    return looks.length < 5 ? { missing: ['pages/0'] } : { parts: PARTS, missing: [] }
+  }
+  const world = controller({ windowSeconds: 10, steps: { collect } })
+  assert.equal((await world.run()).status, 'SUCCEEDED')
+  assert.deepEqual(looks, [11, 22, 33, 49, 73])
 })
 
 test('a checkpoint without all acks fails in time, by the names of those that are missing', async () => {
