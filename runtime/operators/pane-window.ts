@@ -169,10 +169,7 @@ export class PaneWindowOperator extends KeyedOperator {
         accs[count] = slot.values[count]
       }
     } else if (entries.size < this.panes) {
-      const all = entries.into(numbers, accs)
-      for (let i = 0; i < all; i++) {
-        const number = numbers[i]!
-        const acc = accs[i]
+      for (const [number, acc] of entries as Iterable<[number, any]>) {
         if (acc === DELETED || number < first || number >= end) continue
         if (count > 0 && number < numbers[count - 1]!) ordered = false
         numbers[count] = number

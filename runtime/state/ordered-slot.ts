@@ -46,15 +46,6 @@ export class OrderedSlot extends MapSlot {
     for (let i = 0; i < this.numbers.length; i++) visit(this.values[i], this.numbers[i]!)
   }
 
-  override into(keys: KeyPart[], values: unknown[]): number {
-    const { length } = this.numbers
-    for (let i = 0; i < length; i++) {
-      keys[i] = this.numbers[i]!
-      values[i] = this.values[i]
-    }
-    return length
-  }
-
   override [Symbol.iterator](): Iterator<[KeyPart, unknown]> & Iterable<[KeyPart, unknown]> {
     return this.numbers.map((number, i): [KeyPart, unknown] => [number, this.values[i]])[Symbol.iterator]()
   }

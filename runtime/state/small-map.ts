@@ -57,22 +57,6 @@ export class SmallMap<V> {
     else if (this.key !== undefined) visit(this.value as V, this.key)
   }
 
-  /** What `forEach` would visit, into two lists that have room for it; gives how many there are. */
-  into(keys: KeyPart[], values: V[]): number {
-    if (this.all === undefined) {
-      if (this.key === undefined) return 0
-      keys[0] = this.key
-      values[0] = this.value as V
-      return 1
-    }
-    let count = 0
-    for (const [key, value] of this.all) {
-      keys[count] = key
-      values[count++] = value
-    }
-    return count
-  }
-
   [Symbol.iterator](): Iterator<[KeyPart, V]> & Iterable<[KeyPart, V]> {
     if (this.all !== undefined) return this.all[Symbol.iterator]()
     const one: [KeyPart, V][] = this.key === undefined ? [] : [[this.key, this.value as V]]

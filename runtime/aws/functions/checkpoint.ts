@@ -12,7 +12,6 @@ import type { Topology } from '../../stage/topology.ts'
 import { chunked } from '../concurrency.ts'
 import { lambdaCause } from '../lambda-cause.ts'
 import { aheadOfParents } from './ahead-of-parents.ts'
-import { SHARDS_OF_CUT } from './cut.ts'
 import type { Environment, OpenRun } from './environment.ts'
 import type { InvocationContext } from './event.ts'
 import type { PartRef } from './materialise.ts'
@@ -64,6 +63,8 @@ export type CheckpointAnswer =
   | RescaleTargets
 
 const REASON_CHARS = 2_000
+/** As many as one invocation cuts: a state machine's step for each would be most of what a checkpoint with many sources costs. */
+const SHARDS_OF_CUT = 16
 const MARKED_AT_ONCE = 32
 
 /** The controller's steps, as a state machine calls them. Each may run twice, late, or not at all. */

@@ -12,7 +12,7 @@ import { openSourceShards } from './source-shards.ts'
 import { tendShards } from './tend-shards.ts'
 
 export interface CutEvent {
-  /** At most SHARDS_OF_CUT. */
+  /** Side by side: as many as the controller says. */
   readonly shards: readonly number[]
   readonly checkpoint: number
 }
@@ -21,9 +21,6 @@ export interface CutEvent {
 export interface CutAnswer {
   readonly cut: readonly boolean[]
 }
-
-/** As many as one invocation takes, side by side: a state machine's step for each would be most of what a checkpoint with many sources costs. */
-export const SHARDS_OF_CUT = 16
 
 /** Cuts source subtasks: the barrier behind what they have committed (protocol.md, D1). */
 export function cutHandler(environment: Environment): (event: CutEvent, context: InvocationContext) => Promise<CutAnswer> {
@@ -34,7 +31,7 @@ export function cutHandler(environment: Environment): (event: CutEvent, context:
     await followLayouts(environment.ports.log, run.topology)
     const at = ownStage(environment, run.topology)
     const cut = new Map<number, boolean>()
-    await atOnce(SHARDS_OF_CUT, shards, async shard => cut.set(shard, await cutShard(environment, run, at, shard, checkpoint)))
+    await atOnce(shards.length, shards, async shard => cut.set(shard, await cutShard(environment, run, at, shard, checkpoint)))
     return { cut: shards.map(shard => cut.get(shard)!) }
   }
 }
