@@ -23,12 +23,13 @@ export const LOCK = 'checkpoint-lock'
 const LOCK_KEY = { [PARTITION_KEY]: { S: LOCK }, [SORT_KEY]: { S: 'lock' } }
 
 /**
- * A barrier takes a second or so for each hop; where mappings wait for larger batches, as long as they do, so that a look before that is for nothing. Each wait is half as long as all before it, up to
+ * A barrier takes a second or so for each hop; where mappings wait for larger batches, as long as they do, so that the first look is behind that. Each wait after it is half as long as all before it, up to
  * the time-out: a look costs three transitions.
  */
 function wait({ timeoutSeconds, windowSeconds }: Controlled): string {
   const [since, left] = ['($millis() - $begun)', `($begun + ${timeoutSeconds * 1000} - $millis())`]
-  return `{% $max([1, $min([$max([${windowSeconds + 1}, $floor(${since} / 2000)]), $ceil(${left} / 1000)])]) %}`
+  const first = `${windowSeconds + 1} - $floor(${since} / 1000)`
+  return `{% $max([1, $min([$max([${first}, $floor(${since} / 2000)]), $ceil(${left} / 1000)])]) %}`
 }
 const CONCURRENCY_MAX = 40
 /** An execution that is still there after this is stopped; retries and all, none takes as long. */

@@ -1,5 +1,5 @@
 import type { PhysicalStage, StageEdge } from '../graph/plan.ts'
-import { lending, type Receiver } from '../operators/operator.ts'
+import type { Receiver } from '../operators/operator.ts'
 import { FrameError } from '../protocol/frame.ts'
 import { type Channel, type OutgoingFrame, StageOutput } from '../stage/output.ts'
 import { partialsOf } from '../windows/combine.ts'
@@ -45,7 +45,8 @@ export class SpillOutput extends StageOutput {
       this.records++
       combining.add(value, timestamp, keyUnder(value, timestamp, key))
     }
-    return lending(record, plain.watermark)
+    // The user's function may keep what it adds up.
+    return { record, watermark: plain.watermark }
   }
 
   /** They wait to be sorted. */

@@ -13,7 +13,7 @@ import { readMarker } from './marker.ts'
 export const KEPT = 3
 const PAGE = 200
 const DELETES_AT_ONCE = 32
-const PARTS_AT_ONCE = 8
+const PARTS_AT_ONCE = 4
 /** Parts of a subtask's prefix: the kind, and those of its log, which are its run, its stage and its shard. */
 const LOG_DEPTH = 4
 

@@ -1,5 +1,5 @@
 import { type Decision, decisions } from '../checkpoint/decision.ts'
-import { listManifests, readManifest } from '../checkpoint/manifest.ts'
+import { readManifest } from '../checkpoint/manifest.ts'
 import { completeCheckpoints } from '../checkpoint/restore.ts'
 import type { RunMeta } from '../checkpoint/run-meta.ts'
 import type { Ports, RangedBlobs } from '../ports.ts'
@@ -31,11 +31,11 @@ export async function lastCuts({ log, blobs }: Readable, meta: RunMeta): Promise
 
 /** The checkpoints of a run, oldest first. */
 export async function checkpointsOf({ log, blobs }: Readable, meta: RunMeta): Promise<Checkpoint[]> {
-  const manifests = new Set(meta.snapshots ? await listManifests(blobs, meta.run) : [])
+  const kept = new Set(meta.snapshots ? await completeCheckpoints({ log, blobs }, meta.run) : [])
   return (await decisions(log, meta.run)).map(({ checkpoint, decision }) => ({
     n: checkpoint,
     status: decision.outcome === 'superseded' ? 'failed' : decision.outcome,
-    kept: decision.outcome === 'complete' && manifests.has(checkpoint),
+    kept: kept.has(checkpoint),
     startedAt: decision.startedAt,
     completedAt: decision.decidedAt,
     bytes: decision.bytes,

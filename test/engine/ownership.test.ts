@@ -86,6 +86,21 @@ const cases: Record<string, Case> = {
       })
       .union(events.keyBy('user').filter(e => e.kind === 'buy')),
 
+  'what an aggregate keeps that a backfill adds up before it travels': (events, spoil) =>
+    events
+      .filter(e => e.kind === 'view')
+      .keyBy('user')
+      .window(tumbling('10s'))
+      .aggregate({
+        exact: true,
+        createAccumulator: (): Boxed[] => [],
+        add: (all, e) => [...all, spoil(e)],
+        merge: (a, b) => [...a, ...b],
+        getResult: all => all.map(({ id, amount }) => `${id} ${amount}`).sort(),
+      })
+      .map(ids => ({ ids, amount: 0, inner: { seen: [] } }))
+      .union(events.map(spoil)),
+
   'what fields that are selected hold': (events, spoil) =>
     events
       .select('id', 'user', 'kind', 'item', 'at', 'amount', 'inner')

@@ -65,7 +65,7 @@ test('what is said for all stages is said for each, unless it says its own', () 
     ],
   )
   // Before that no stage can have acked.
-  assert.match(JSON.stringify(all(template, 'AWS::StepFunctions::StateMachine')), /max\(\[3, \$floor/)
+  assert.match(JSON.stringify(all(template, 'AWS::StepFunctions::StateMachine')), /max\(\[3 - \$floor/)
   const [[consumer]] = Object.entries(resources(template, 'AWS::Kinesis::StreamConsumer')) as [[string, unknown]]
   assert.deepEqual(mapping('pages').EventSourceArn, { 'Fn::GetAtt': [consumer, 'ConsumerARN'] })
   const role = made['stage pages']!.Properties.Role['Fn::GetAtt'][0]
