@@ -36,10 +36,11 @@ interface Input {
  */
 export function fanOut(all: readonly Receiver[], shares: boolean): Receiver {
   if (all.length === 0) return nowhere
-  const lent = toAll(all.map(lentOf))
+  const lents = all.map(lentOf)
+  const lent = toAll(lents)
   if (shares) return lent
   const last = all.at(-1)!
-  return all.length === 1 ? last : { ...toAll([...all.slice(0, -1).map(lentOf), last]), lent }
+  return all.length === 1 ? last : { ...toAll([...lents.slice(0, -1), last]), lent }
 }
 
 function toAll(receivers: readonly Receiver[]): Receiver {

@@ -5,11 +5,10 @@ import { settledParts } from '../../checkpoint/settled.ts'
 import { type CheckpointStart, startCheckpoint } from '../../checkpoint/start.ts'
 import { keepsState, materialiseStateless } from '../../checkpoint/stateless.ts'
 import { collectParts, completeCheckpoint, failCheckpoint, recommitSinks } from '../../checkpoint/steps.ts'
-import { atOnce } from '../../connectors/at-once.ts'
 import { MillraceError } from '../../errors.ts'
 import { headOf } from '../../protocol/log.ts'
 import type { Topology } from '../../stage/topology.ts'
-import { chunked } from '../concurrency.ts'
+import { chunked, eachConcurrently } from '../concurrency.ts'
 import { lambdaCause } from '../lambda-cause.ts'
 import { aheadOfParents } from './ahead-of-parents.ts'
 import type { Environment, OpenRun } from './environment.ts'
@@ -65,7 +64,6 @@ export type CheckpointAnswer =
 const REASON_CHARS = 2_000
 /** As many as one invocation cuts: a state machine's step for each would be most of what a checkpoint with many sources costs. */
 const SHARDS_OF_CUT = 16
-const MARKED_AT_ONCE = 32
 
 /** The controller's steps, as a state machine calls them. Each may run twice, late, or not at all. */
 export function checkpointHandler(
@@ -145,10 +143,9 @@ async function complete(
     throw new MillraceError(`checkpoint ${checkpoint} can't be completed: ${missing.join(', ')} did not ack`)
   const byLog = new Map([...(await settledParts(started, parts, ports)), ...(await readMaterialised(refs, ports))])
   // A function for each, as for those with something to fold, would be most of what a checkpoint with many sources costs.
-  await atOnce(
-    MARKED_AT_ONCE,
+  await eachConcurrently(
     parts.filter(part => !byLog.has(part.log) && !keepsState(topology, part)),
-    async part => byLog.set(part.log, await materialiseStateless(topology, started, part, ports)),
+    async part => void byLog.set(part.log, await materialiseStateless(topology, started, part, ports)),
   )
   const materialised = parts.map(({ log }) => {
     const part = byLog.get(log)
