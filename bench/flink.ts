@@ -24,15 +24,21 @@ export function flinkHas(query: string, api: FlinkApi): boolean {
   return HAS[api].includes(query)
 }
 
-/** GNU time tells the largest process that it waited for. */
-const TIME = '/usr/bin/time'
+/** It tells the largest process that it waited for. */
+export const GNU_TIME = '/usr/bin/time'
+
+/** What `-f peak_kb=%M` of GNU time says; undefined: it did not run. */
+export function peakMbIn(output: string): number | undefined {
+  const found = /\bpeak_kb=(\d+)/.exec(output)
+  return found === null ? undefined : Number(found[1]) / 1024
+}
 
 /** Runs Flink's `bench.sh` once. @throws Error when it fails */
 export async function runFlink({ directory, query, api, parallelism, exactlyOnce }: FlinkSettings): Promise<Measured> {
   const script = [join(directory, 'bench.sh'), query, 'large', api]
   const env = { RUNS: '1', PARS: String(parallelism), CKPTS: exactlyOnce ? 'ckpt' : 'nockpt' }
-  const timed = existsSync(TIME)
-  const output = timed ? await outputOf(TIME, ['-f', 'peak_kb=%M', ...script], env) : await outputOf('bash', script, env)
+  const timed = existsSync(GNU_TIME)
+  const output = timed ? await outputOf(GNU_TIME, ['-f', 'peak_kb=%M', ...script], env) : await outputOf('bash', script, env)
   const field = (name: string) => {
     const found = new RegExp(`\\b${name}=([\\d.]+)`).exec(output)
     return found === null ? undefined : Number(found[1])
@@ -42,13 +48,12 @@ export async function runFlink({ directory, query, api, parallelism, exactlyOnce
   if (events === undefined || seconds === undefined || processSeconds === undefined || cpuSeconds === undefined) {
     throw new Error(`${script.join(' ')} printed no result:\n${output}`)
   }
-  const peakKb = field('peak_kb')
   return {
     events,
     seconds,
     processSeconds,
     cpuSeconds,
-    peakMb: peakKb === undefined ? undefined : peakKb / 1024,
+    peakMb: peakMbIn(output),
     checkpoints: field('last_ckpt') ?? 0,
   }
 }

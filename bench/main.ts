@@ -7,7 +7,7 @@ import { failover } from './failover/main.ts'
 import { type FlinkApi, flinkHas, runFlink } from './flink.ts'
 import { best, type Measured, type OwnMeasured, perCpuSecond } from './measured.ts'
 import { runOurs } from './ours.ts'
-import { scale } from './scale.ts'
+import { scale } from './scale/main.ts'
 import { type Row, ratio, table } from './table.ts'
 
 /** Ours, Flink's DataStream, Flink's SQL, and again: what else the machine does meets all of them alike. */

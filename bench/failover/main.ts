@@ -1,8 +1,8 @@
 /** `npm run bench -- --failover`: what the death of one subtask costs it and the others. See `--failover --help`. */
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { join } from 'node:path'
-import { parsed, UsageError, wholeNumber } from '../arguments.ts'
+import { parsed, wholeNumber } from '../arguments.ts'
+import { flinkLibraries } from '../flink-job.ts'
 import { markdown } from '../table.ts'
 import { type Figures, figures } from './figures.ts'
 import { runFlinkFailover } from './flink.ts'
@@ -19,8 +19,6 @@ wants to commit it. What that costs it and the others, beside the same run undis
   --rate N         events a second (default 2000)
   --seconds N      of events; the kill comes in the middle of them (default 30)
   --json FILE      the figures as JSON as well`
-
-const FLINK = '2.3.0'
 
 type System = 'millrace' | 'Flink'
 
@@ -51,8 +49,7 @@ export async function failover(words: readonly string[]): Promise<void> {
   const runs: [System, (settings: FailoverSettings) => Promise<Trace>][] = [['millrace', runOwn]]
   const directory = values['vs-flink']
   if (directory !== undefined) {
-    const lib = join(directory, 'build', FLINK, 'lib')
-    if (!existsSync(lib)) throw new UsageError(`--vs-flink ${directory}: there is no ${lib}; make it with ./build.sh`)
+    const lib = flinkLibraries(directory)
     runs.push(['Flink', given => runFlinkFailover(lib, given)])
   }
   const rows: FailoverRow[] = []

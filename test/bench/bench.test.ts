@@ -78,16 +78,65 @@ test('the scale curves: a line for each number of keys and of subtasks', { timeo
       .slice(1, 6)
       .map(cell => cell.trim())
   assert.deepEqual(cells.map(line), [
-    ['10', '1', '2000', 'table', '1'],
-    ['10', '3', '2000', 'table', '1'],
-    ['3000', '1', '3000', 'table', '1'],
-    ['3000', '3', '3000', 'table', '1'],
+    ['10', '1', '2000', 'millrace, table', '1'],
+    ['10', '3', '2000', 'millrace, table', '1'],
+    ['3000', '1', '3000', 'millrace, table', '1'],
+    ['3000', '3', '3000', 'millrace, table', '1'],
   ])
-  for (const { measured } of JSON.parse(readFileSync(json, 'utf8'))) assert.ok(measured.cpuSeconds > 0 && measured.peakMb > 0)
+  for (const { measured } of JSON.parse(readFileSync(json, 'utf8')).points)
+    assert.ok(measured.cpuSeconds > 0 && measured.peakMb > 0)
   assert.match(bench('--scale', '--help').stdout, /--subtasks N/)
   const refused = bench('--scale', '--keys', 'many')
   assert.equal(refused.status, 2)
   assert.match(refused.stderr, /--keys many has to be a whole number from 1/)
+})
+
+test('the scale curves beside Flink, with the backends that its libraries have', { timeout: 120_000 }, t => {
+  const dir = scratch(t)
+  const lib = join(dir, 'build/2.3.0/lib')
+  mkdirSync(lib, { recursive: true })
+  writeFileSync(join(lib, 'flink-statebackend-rocksdb-2.3.0.jar'), '')
+  const command = (name: string, script: string) => {
+    writeFileSync(join(dir, name), `#!/bin/sh\n${script}\n`)
+    chmodSync(join(dir, name), 0o755)
+  }
+  command('javac', 'exit 0')
+  // Of its arguments the last ones are KEYS SUBTASKS EVENTS STRIDE CHECKPOINT_MS BACKEND.
+  command(
+    'java',
+    `for last; do :; done; [ $last = rocksdb ] && cpu=6 || cpu=3; echo "{\\"events\\":1000,\\"seconds\\":2,\\"cpuSeconds\\":$cpu,\\"checkpoints\\":4}"`,
+  )
+  const json = join(dir, 'points.json')
+  const words = [
+    '--scale',
+    '--keys',
+    '10',
+    '--subtasks',
+    '1',
+    '--events',
+    '1000',
+    '--backend',
+    'table,segments',
+    '--vs-flink',
+    dir,
+    '--json',
+    json,
+  ]
+  const run = spawnSync(process.execPath, [BENCH, ...words], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${dir}:${process.env.PATH}` },
+  })
+  assert.equal(run.status, 0, run.stderr)
+  const { points } = JSON.parse(readFileSync(json, 'utf8'))
+  assert.deepEqual(
+    points.map((point: { system: string }) => point.system),
+    ['millrace, table', 'millrace, segments', 'Flink, hashmap', 'Flink, rocksdb'],
+  )
+  assert.deepEqual([points[2].measured.cpuSeconds, points[3].measured.cpuSeconds], [3, 6])
+  assert.match(run.stdout, /Flink, rocksdb \|\s+default \|\s+6000\.0 \|\s+1 k \|/)
+  const refused = bench('--scale', '--vs-flink', '/nowhere')
+  assert.equal(refused.status, 2)
+  assert.match(refused.stderr, /make it with \.\/build\.sh/)
 })
 
 test('mistakes are told, with what there is', () => {

@@ -1,18 +1,19 @@
 /**
- * One point of the scale curves, in a process of its own: started by `scale.ts`, which reads the line of JSON that it prints.
+ * One point of the scale curves, in a process of its own: started by `main.ts`, which reads the line of JSON that it prints.
  *
- *   npx node bench/scale-point.ts '{"keys":10000,"subtasks":4,"events":2000000,"stateBackend":"table"}'
+ *   npx node bench/scale/point.ts '{"keys":10000,"subtasks":4,"events":2000000,"stateBackend":"table"}'
  *
  * A running sum for each key: each event reads and writes the state of one, and each of them comes as often as the others, in an order that no cache likes.
+ * flink/Scale.java is the same.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monotonous, ndjson, pipeline } from 'millrace'
-import type { SourceConnector, SourcePosition } from '../runtime/connectors/source.ts'
-import { runEmbedded } from '../runtime/embedded/engine.ts'
-import type { StateBackendName } from '../runtime/state/backend.ts'
-import { discardingSink } from './discarding-sink.ts'
+import type { SourceConnector, SourcePosition } from '../../runtime/connectors/source.ts'
+import { runEmbedded } from '../../runtime/embedded/engine.ts'
+import type { StateBackendName } from '../../runtime/state/backend.ts'
+import { discardingSink } from '../discarding-sink.ts'
 
 export interface PointSettings {
   readonly keys: number
@@ -28,7 +29,8 @@ export interface PointMeasured {
   readonly events: number
   readonly seconds: number
   readonly cpuSeconds: number
-  readonly peakMb: number
+  /** Undefined: could not be told. */
+  readonly peakMb: number | undefined
   readonly checkpoints: number
 }
 
@@ -43,8 +45,8 @@ const PAYMENT = {
 } as const
 
 /** Prime, so that all keys come before one comes again. */
-const STRIDE = 15_485_863
-const CHECKPOINT_MS = 1000
+export const STRIDE = 15_485_863
+export const CHECKPOINT_MS = 1000
 
 function payments({ keys, events }: PointSettings): SourceConnector {
   return {
